@@ -1,0 +1,270 @@
+//! The settings of one run as an immutable value, shared by `Arc`.
+//!
+//! Promises: a `Settings` has passed every check. A session keeps the one it began with.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::mail::Domain;
+
+/// Everything the operator can set, checked as a whole.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configuration file this was read from, as the operator named it.
+    pub file: PathBuf,
+    /// `[server] hostname`.
+    pub hostname: Domain,
+    /// `[server] local_domains`.
+    pub local_domains: Vec<Domain>,
+    /// `[server] spool`, made absolute.
+    pub spool: PathBuf,
+    /// `[server] user`.
+    pub user: String,
+    /// `[port:*]`: tcp, tls, then the further ones in file order.
+    pub ports: Vec<Port>,
+    /// `[tls]`.
+    pub tls: Tls,
+    /// `[extensions]`.
+    pub extensions: Extensions,
+    /// `[auth]`.
+    pub auth: Auth,
+    /// `[recipients]`.
+    pub recipients: Recipients,
+    /// `[messages] greeting`, still with its placeholders.
+    pub greeting: String,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[connections]`.
+    pub connections: Connections,
+    /// `[workers] threads`; 0 = chosen from the cores.
+    pub worker_threads: usize,
+    /// `[delivery] mail_root`, made absolute.
+    pub mail_root: PathBuf,
+    /// `[log]`.
+    pub log: Log,
+}
+
+impl Settings {
+    /// Whether `domain` is one of the local domains.
+    pub fn is_local_domain(&self, domain: &Domain) -> bool {
+        self.local_domains.contains(domain)
+    }
+
+    /// The port of the section `[port:NAME]`.
+    pub fn port(&self, name: &str) -> Option<&Port> {
+        self.ports.iter().find(|port| port.name == name)
+    }
+
+    /// `[port:tls] name_and_password`: it also decides AUTH after STARTTLS (DOMINO.md S-50).
+    pub fn tls_name_and_password(&self) -> bool {
+        self.port("tls").is_some_and(|port| port.name_and_password)
+    }
+}
+
+/// How a port speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortKind {
+    /// Plain text first, STARTTLS where it is on.
+    Tcp,
+    /// TLS from the first octet.
+    Tls,
+}
+
+/// One `[port:NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// NAME: `tcp`, `tls`, or a further one.
+    pub name: String,
+    /// `kind`.
+    pub kind: PortKind,
+    /// `number`.
+    pub number: u16,
+    /// `status = enabled`.
+    pub enabled: bool,
+    /// `name_and_password`.
+    pub name_and_password: bool,
+    /// `anonymous`.
+    pub anonymous: bool,
+    /// `addresses`.
+    pub addresses: Vec<IpAddr>,
+    /// Whether `addresses` is the default: then an address family the machine lacks is skipped.
+    pub addresses_are_default: bool,
+}
+
+impl Port {
+    /// The sockets this port listens on.
+    pub fn socket_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.addresses
+            .iter()
+            .map(|address| SocketAddr::new(*address, self.number))
+    }
+}
+
+/// `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// `certificate`: PEM, full chain.
+    pub certificate: Option<PathBuf>,
+    /// `private_key`: PEM.
+    pub private_key: Option<PathBuf>,
+    /// `min_version`.
+    pub min_version: TlsVersion,
+}
+
+/// The lowest TLS version spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    #[default]
+    Tls12,
+    /// TLS 1.3 alone.
+    Tls13,
+}
+
+/// `[extensions] starttls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not offered.
+    Disabled,
+    /// Offered.
+    Enabled,
+    /// Nothing of use goes on before it (DOMINO.md S-55).
+    Required,
+}
+
+/// `[extensions]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extensions {
+    /// STARTTLS (RFC 3207).
+    pub starttls: StartTls,
+    /// SIZE (RFC 1870).
+    pub size: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// HELP.
+    pub help: bool,
+    /// VRFY.
+    pub vrfy: bool,
+}
+
+/// A SASL mechanism (RFC 4422) we serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// PLAIN (RFC 4616).
+    Plain,
+    /// LOGIN (an old draft; what Domino and most devices speak).
+    Login,
+}
+
+/// `[auth]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// `users`: the passwd-file, made absolute.
+    pub users: PathBuf,
+    /// `mechanisms`, in the order they are offered.
+    pub mechanisms: Vec<Mechanism>,
+    /// `plaintext_from`: who may log in without TLS.
+    pub plaintext_from: Vec<Network>,
+    /// `attempts_max`: failed logins a session may have.
+    pub attempts_max: u32,
+}
+
+/// A network in CIDR form, or one address. IPv4-mapped IPv6 counts as IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// The first address, host bits zero.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` lies in this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let bits = |a: IpAddr| match a {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, false),
+            IpAddr::V6(v6) => (v6.to_bits(), true),
+        };
+        let (own, own_is_six) = bits(self.address.to_canonical());
+        let (other, other_is_six) = bits(address.to_canonical());
+        let mask = u128::MAX
+            .checked_shl(128 - u32::from(self.prefix))
+            .unwrap_or(0);
+        own_is_six == other_is_six && own & mask == other & mask
+    }
+}
+
+/// `[recipients]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipients {
+    /// `verify`: refuse unknown local recipients.
+    pub verify: bool,
+    /// `subaddress`: the separator of `user+detail`.
+    pub subaddress: Option<char>,
+    /// `catch_all`: the user who gets what nobody else would.
+    pub catch_all: Option<String>,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `message_size`, octets of content as the client sends it.
+    pub message_size: u64,
+    /// `recipients` per message.
+    pub recipients: usize,
+    /// `command_timeout`: a whole command line must come within it.
+    pub command_timeout: Duration,
+    /// `data_timeout`: the longest silence in mail data.
+    pub data_timeout: Duration,
+    /// `session_timeout`: a session's whole life.
+    pub session_timeout: Duration,
+    /// `free_space` kept in the spool's file system, octets.
+    pub free_space: u64,
+    /// `mail_memory`: mail data of all sessions held in memory, octets; past it they go to files.
+    pub mail_memory: u64,
+}
+
+/// `[connections]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connections {
+    /// `sessions_max` in all.
+    pub sessions_max: usize,
+    /// `sessions_max_per_address`; 0 = none.
+    pub sessions_max_per_address: usize,
+    /// `error_limit`: 5yz replies before the session ends; 0 = none.
+    pub error_limit: u32,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard error.
+    Stderr,
+    /// The local syslog socket.
+    Syslog,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value`.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `level`.
+    pub level: log::LevelFilter,
+    /// `target`.
+    pub target: LogTarget,
+    /// `format`.
+    pub format: LogFormat,
+}

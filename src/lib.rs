@@ -1,0 +1,37 @@
+//! gatepost: the inbound SMTP server of a small Linux box.
+//!
+//! The rooms, from the bottom up (a room imports only from lower ones; `tests/layers.rs` holds that):
+//!
+//! | layer | room | purpose |
+//! | --- | --- | --- |
+//! | 0 | [`mail`] | the trade's words as types |
+//! | 0 | [`sys`] | the only door to files, time and the operating system |
+//! | 0 | [`stats`] | counters |
+//! | 1 | [`protocol`] | sans-IO SMTP |
+//! | 1 | [`config`] | the INI file as one checked value |
+//! | 1 | [`events`] | one function per log event |
+//! | 2 | [`directory`] | who is who: users, passwords, recipients |
+//! | 2 | [`policy`] | pure verdicts |
+//! | 2 | [`spool`] | the write-ahead log; the only maker of a `Committed` |
+//! | 2 | [`transport`] | a stream, plain or TLS, that never blocks longer than told |
+//! | 3 | [`session`] | the SMTP session, sans-IO, one file per command |
+//! | 3 | [`delivery`] | from the spool to the Maildirs |
+//! | 4 | [`net`] | reactor, parking, workers |
+//! | 5 | [`server`] | builds everything from the settings and runs it |
+//! | 6 | [`cli`] | one file per subcommand |
+
+pub mod cli;
+pub mod config;
+pub mod delivery;
+pub mod directory;
+pub mod events;
+pub mod mail;
+pub mod net;
+pub mod policy;
+pub mod protocol;
+pub mod server;
+pub mod session;
+pub mod spool;
+pub mod stats;
+pub mod sys;
+pub mod transport;

@@ -1,0 +1,15 @@
+//! The trade's words as types: addresses, the envelope, message ids, trace fields, dates.
+//!
+//! Promises: a value of one of these types is well formed. Refuses to know: files, clocks (time is
+//! an argument), sockets, settings. Limits are those of RFC 5321 section 4.5.3.1.
+
+pub mod address;
+pub mod date;
+pub mod envelope;
+pub mod message_id;
+pub mod trace;
+
+pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
+pub use envelope::{Envelope, Recipient, Target};
+pub use message_id::MessageId;
+pub use trace::TlsFacts;

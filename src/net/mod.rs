@@ -1,0 +1,1 @@
+//! Reactor, parking, workers.

@@ -1,0 +1,1 @@
+//! A stream, plain or TLS, that never blocks longer than told.
