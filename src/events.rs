@@ -1,98 +1,389 @@
 //! Log events: one function per event, the only place log lines are made.
 //!
 //! Promises: one event is one line `event=NAME key=value …` with fixed keys; a value is escaped so
-//! that it cannot forge a key or a line, and is cut to 128 octets. Refuses to know: where lines go (the logger does). Never pass
-//! passwords, AUTH payloads or content.
+//! that it cannot forge a key or a line, and is cut to 128 octets; what peers cause is limited per event
+//! and client ([`limit`]), then summed up. Refuses to know: where lines go (the logger does). Never
+//! pass passwords, AUTH payloads or content.
+//!
+//! Levels: error = the operator must act; warning = may have to; info = session, message, attempt;
+//! debug = protocol detail.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use log::Level;
 
-/// The longest value, in octets; what is cut ends with `...`.
-pub const VALUE_MAX_OCTETS: usize = 128;
+use crate::mail::{MessageId, TlsFacts};
+use crate::sys::clock;
+use limit::{Limiter, Suppressed};
+use line::Line;
 
-/// One line under construction.
-pub(crate) struct Line(String);
+pub mod limit;
+pub mod line;
+pub mod users;
 
-impl Line {
-    /// Begins `event=NAME`.
-    pub(crate) fn new(event: &'static str) -> Self {
-        Self(format!("event={event}"))
-    }
+static LIMITER: Limiter = Limiter::new();
 
-    /// Adds a value that may hold anything, escaped and cut.
-    pub(crate) fn text(mut self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.0.push(' ');
-        self.0.push_str(key);
-        self.0.push('=');
-        let value = value.to_string();
-        self.0.push_str(&escape(&value));
-        self
+/// A line that a peer can cause: limited per event and client.
+fn limited(event: &'static str, client: IpAddr) -> Line {
+    if !log::log_enabled!(target: "gatepost", Level::Info) {
+        return Line::limited();
     }
-
-    /// Adds a value that may be missing; then the key is missing as well.
-    pub(crate) fn maybe(self, key: &'static str, value: Option<impl fmt::Display>) -> Self {
-        match value {
-            Some(value) => self.text(key, value),
-            None => self,
-        }
+    let (written, summary) = LIMITER.admit(event, client, clock::monotonic());
+    if let Some(summary) = summary {
+        suppressed(summary);
     }
-
-    /// Hands the line to the logger.
-    pub(crate) fn emit(self, level: Level) {
-        log::log!(target: "gatepost", level, "{}", self.0);
-    }
-}
-
-/// Escapes a value: quoted where it holds blanks, quotes, `=` or nothing; control and non-ASCII
-/// octets as `\xNN`; cut to [`VALUE_MAX_OCTETS`].
-pub fn escape(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len() + 2);
-    let mut cut = false;
-    for octet in value.bytes() {
-        if escaped.len() >= VALUE_MAX_OCTETS {
-            cut = true;
-            break;
-        }
-        match octet {
-            b'"' | b'\\' => {
-                escaped.push('\\');
-                escaped.push(char::from(octet));
-            }
-            0x20..=0x7e => escaped.push(char::from(octet)),
-            _ => {
-                let _ = write!(escaped, "\\x{octet:02x}");
-            }
-        }
-    }
-    if cut {
-        escaped.push_str("...");
-    }
-    let plain = !escaped.is_empty() && !escaped.contains([' ', '"', '=', '\\']);
-    if plain {
-        escaped
+    if written {
+        Line::new(event)
     } else {
-        format!("\"{escaped}\"")
+        Line::limited()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Writes the summaries that are due. Call it about once a minute, and at the end.
+pub fn sum_up() {
+    LIMITER
+        .sweep(clock::monotonic())
+        .into_iter()
+        .for_each(suppressed);
+}
 
-    #[test]
-    fn values_cannot_forge_keys_or_lines() {
-        let rows = [
-            ("alice", "alice"),
-            ("", "\"\""),
-            ("a b", "\"a b\""),
-            ("a\nevent=x", "\"a\\x0aevent=x\""),
-            ("q\"uote", "\"q\\\"uote\""),
-            ("é", "\"\\xc3\\xa9\""),
-        ];
-        for (value, want) in rows {
-            assert_eq!(escape(value), want);
-        }
-        assert_eq!(escape(&"a".repeat(500)), format!("{}...", "a".repeat(128)));
+fn suppressed(summary: Suppressed) {
+    Line::new("suppressed")
+        .text("of", summary.event)
+        .text("client", summary.client)
+        .text("lines", summary.lines)
+        .emit(Level::Warn);
+}
+
+/// The service is about to greet.
+pub fn started(version: &str, workers: usize) {
+    Line::new("started")
+        .text("version", version)
+        .text("workers", workers)
+        .emit(Level::Info);
+}
+
+/// A port listens.
+pub fn listening(port: &str, address: SocketAddr) {
+    Line::new("listening")
+        .text("port", port)
+        .text("address", address)
+        .emit(Level::Info);
+}
+
+/// A default address whose family this machine lacks.
+pub fn address_skipped(port: &str, address: SocketAddr, reason: impl fmt::Display) {
+    Line::new("address_skipped")
+        .text("port", port)
+        .text("address", address)
+        .text("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// No port is enabled.
+pub fn no_port_enabled() {
+    Line::new("no_port")
+        .text("reason", "no SMTP port is enabled")
+        .emit(Level::Warn);
+}
+
+/// A warning of the configuration check, as `check` prints it.
+pub fn configuration_warning(problem: impl fmt::Display) {
+    Line::new("configuration_warning")
+        .text("problem", problem)
+        .emit(Level::Warn);
+}
+
+/// The service was told to end.
+pub fn stopping(sessions: usize) {
+    Line::new("stopping")
+        .text("sessions", sessions)
+        .emit(Level::Info);
+}
+
+/// The service has ended.
+pub fn stopped() {
+    Line::new("stopped").emit(Level::Info);
+}
+
+/// SIGHUP came.
+pub fn hang_up_ignored() {
+    Line::new("refresh_unavailable")
+        .text(
+            "reason",
+            "settings are read at start; restart to take up a change",
+        )
+        .emit(Level::Warn);
+}
+
+/// `accept` failed; the listeners rest for a moment.
+pub fn accept_failed(port: &str, error: impl fmt::Display) {
+    let nobody = IpAddr::from([0, 0, 0, 0]);
+    limited("accept_failed", nobody)
+        .text("port", port)
+        .text("reason", error)
+        .emit(Level::Error);
+}
+
+/// A connection was turned away before it became a session.
+pub fn connection_refused(port: &str, client: SocketAddr, reason: &str) {
+    limited("connection_refused", client.ip())
+        .text("client", client)
+        .text("port", port)
+        .text("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// A session began.
+pub fn session_opened(sid: &str, client: SocketAddr, port: &str) {
+    Line::new("session_opened")
+        .text("sid", sid)
+        .text("client", client)
+        .text("port", port)
+        .emit(Level::Debug);
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client said QUIT.
+    Quit,
+    /// A time limit.
+    Timeout,
+    /// The connection ended without QUIT.
+    Dropped,
+    /// We ended it: too many errors or failed logins, a peer of another protocol, going down.
+    Refused,
+    /// TLS failed.
+    Tls,
+    /// We were wrong.
+    Bug,
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quit => "quit",
+            Self::Timeout => "timeout",
+            Self::Dropped => "dropped",
+            Self::Refused => "refused",
+            Self::Tls => "tls",
+            Self::Bug => "bug",
+        })
     }
+}
+
+/// What a session did, for its last line.
+#[derive(Debug)]
+pub struct SessionSummary<'a> {
+    /// The session's id.
+    pub sid: &'a str,
+    /// The client.
+    pub client: SocketAddr,
+    /// The port's name.
+    pub port: &'a str,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// The name the client gave at EHLO or HELO.
+    pub helo: Option<&'a str>,
+    /// The user it had logged in as.
+    pub login: Option<&'a str>,
+    /// Its TLS.
+    pub tls: Option<TlsFacts>,
+    /// Messages accepted.
+    pub messages: u64,
+    /// 5yz replies.
+    pub errors: u32,
+    /// Its life, seconds.
+    pub seconds: u64,
+}
+
+/// A session ended: the one last line of each. Only sessions that brought no message are limited per client.
+pub fn session_ended(session: &SessionSummary<'_>) {
+    let line = if session.messages > 0 {
+        Line::new("session_ended")
+    } else {
+        limited("session_ended", session.client.ip())
+    };
+    line.text("sid", session.sid)
+        .text("client", session.client)
+        .text("port", session.port)
+        .text("reason", session.reason)
+        .maybe("helo", session.helo)
+        .maybe("user", session.login)
+        .maybe("tls", session.tls.map(|tls| tls.version))
+        .maybe("cipher", session.tls.map(|tls| tls.cipher))
+        .text("messages", session.messages)
+        .text("errors", session.errors)
+        .text("seconds", session.seconds)
+        .emit(Level::Info);
+}
+
+/// A message is durable and was answered 250.
+pub fn accepted(
+    sid: &str,
+    qid: MessageId,
+    from: impl fmt::Display,
+    recipients: usize,
+    octets: u64,
+) {
+    Line::new("accepted")
+        .text("sid", sid)
+        .text("qid", qid)
+        .text("from", from)
+        .text("recipients", recipients)
+        .text("octets", octets)
+        .emit(Level::Info);
+}
+
+/// TLS with a client failed.
+pub fn tls_failed(sid: &str, client: SocketAddr, port: &str, reason: impl fmt::Display) {
+    limited("tls_failed", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("port", port)
+        .text("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// Octets in plain text behind STARTTLS were thrown away (RFC 3207 section 4.2).
+pub fn plaintext_discarded(sid: &str, client: SocketAddr, octets: usize) {
+    limited("plaintext_discarded", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("octets", octets)
+        .emit(Level::Warn);
+}
+
+/// A session tripped over a fault of ours; it alone ended.
+pub fn bug(sid: &str, client: SocketAddr, reason: &str) {
+    limited("bug", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("reason", reason)
+        .emit(Level::Error);
+}
+
+/// The spool could not do something; the peer heard 4yz.
+pub fn spool_failed(error: impl fmt::Display) {
+    let nobody = IpAddr::from([0, 0, 0, 0]);
+    limited("spool_failed", nobody)
+        .text("reason", error)
+        .emit(Level::Error);
+}
+
+/// A file of an uncommitted draft was removed at start.
+pub fn spool_orphan_removed(name: &str) {
+    Line::new("spool_orphan_removed")
+        .text("file", name)
+        .emit(Level::Info);
+}
+
+/// Octets of the log that do not check out were copied to `bad/`.
+pub fn spool_damage_set_aside(
+    path: impl fmt::Display,
+    offset: u64,
+    octets: u64,
+    error: Option<std::io::Error>,
+) {
+    Line::new("spool_damage_set_aside")
+        .text("file", path)
+        .text("offset", offset)
+        .text("octets", octets)
+        .maybe("reason", error)
+        .emit(Level::Error);
+}
+
+/// A message that cannot be read was moved to `bad/`.
+pub fn spool_message_set_aside(
+    path: impl fmt::Display,
+    reason: &str,
+    error: Option<std::io::Error>,
+) {
+    Line::new("spool_message_set_aside")
+        .text("file", path)
+        .text("reason", reason)
+        .maybe("error", error)
+        .emit(Level::Error);
+}
+
+/// Messages of an earlier run are to be delivered.
+pub fn recovered(messages: usize) {
+    Line::new("recovered")
+        .text("messages", messages)
+        .emit(Level::Info);
+}
+
+/// A recipient's copy is in its mailbox.
+pub fn delivered(qid: MessageId, to: impl fmt::Display, mailbox: &str) {
+    Line::new("delivered")
+        .text("qid", qid)
+        .text("to", to)
+        .text("mailbox", mailbox)
+        .emit(Level::Info);
+}
+
+/// A recipient's copy could not be delivered yet.
+pub fn deferred(qid: MessageId, to: impl fmt::Display, reason: impl fmt::Display, seconds: u64) {
+    Line::new("deferred")
+        .text("qid", qid)
+        .text("to", to)
+        .text("reason", reason)
+        .text("again_in_seconds", seconds)
+        .emit(Level::Warn);
+}
+
+/// A batch of deliveries could not be made durable; it is tried again.
+pub fn checkpoint_failed(error: impl fmt::Display) {
+    let nobody = IpAddr::from([0, 0, 0, 0]);
+    limited("checkpoint_failed", nobody)
+        .text("reason", error)
+        .emit(Level::Error);
+}
+
+/// What a session noted.
+pub fn login_succeeded(sid: &str, client: SocketAddr, user: &str) {
+    Line::new("login")
+        .text("sid", sid)
+        .text("client", client)
+        .text("user", user)
+        .emit(Level::Info);
+}
+
+/// A login failed: one stable line per failure.
+pub fn login_failed(sid: &str, client: SocketAddr, user: &str, failed: u32) {
+    limited("login_failed", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("user", user)
+        .text("failed", failed)
+        .emit(Level::Warn);
+}
+
+/// A sender, recipient or message was refused.
+pub fn refused(
+    event: &'static str,
+    sid: &str,
+    client: SocketAddr,
+    who: (&'static str, &str),
+    reply: u16,
+    reason: &str,
+) {
+    limited(event, client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text(who.0, who.1)
+        .text("reply", reply)
+        .text("reason", reason)
+        .emit(Level::Info);
+}
+
+/// A client does what no SMTP client should.
+pub fn client_misbehaves(sid: &str, client: SocketAddr, reason: &str) {
+    limited("client_misbehaves", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("reason", reason)
+        .emit(Level::Warn);
 }

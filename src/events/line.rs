@@ -1,0 +1,140 @@
+//! One log line under construction, in the form the operator chose.
+
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::Level;
+
+/// The longest value, in octets; what is cut ends with `...`.
+pub const VALUE_MAX_OCTETS: usize = 128;
+
+/// Whether lines are JSON members instead of `key=value`.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on lines are made as JSON members (`"event":"x","sid":"y"`), for a logger that puts
+/// braces around them.
+pub fn write_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether lines are JSON members.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// One line under construction.
+pub(crate) struct Line {
+    text: String,
+    json: bool,
+    limited: bool,
+}
+
+impl Line {
+    /// Begins `event=NAME`.
+    pub(crate) fn new(event: &'static str) -> Self {
+        let json = is_json();
+        let mut text = String::with_capacity(160);
+        text.push_str(if json { "\"event\":\"" } else { "event=" });
+        text.push_str(event);
+        if json {
+            text.push('"');
+        }
+        Self {
+            text,
+            json,
+            limited: false,
+        }
+    }
+
+    /// Begins a line that is not written: the limit of its event and client is reached.
+    pub(crate) fn limited() -> Self {
+        Self {
+            text: String::new(),
+            json: false,
+            limited: true,
+        }
+    }
+
+    /// Adds a value that may hold anything, escaped and cut.
+    pub(crate) fn text(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        if self.limited {
+            return self;
+        }
+        let value = value.to_string();
+        if self.json {
+            // The plain escape leaves printable ASCII, of which JSON minds two.
+            let cut = cut(&value);
+            let _ = write!(
+                self.text,
+                ",\"{key}\":\"{}\"",
+                cut.replace('\\', "\\\\").replace('"', "\\\"")
+            );
+        } else {
+            let _ = write!(self.text, " {key}={}", escape(&value));
+        }
+        self
+    }
+
+    /// Adds a value that may be missing; then the key is missing as well.
+    pub(crate) fn maybe(self, key: &'static str, value: Option<impl fmt::Display>) -> Self {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self,
+        }
+    }
+
+    /// Hands the line to the logger.
+    pub(crate) fn emit(self, level: Level) {
+        if !self.limited {
+            log::log!(target: "gatepost", level, "{}", self.text);
+        }
+    }
+}
+
+/// Control and non-ASCII octets as `\xNN`, cut to [`VALUE_MAX_OCTETS`].
+fn cut(value: &str) -> String {
+    let mut cut = String::with_capacity(value.len().min(VALUE_MAX_OCTETS) + 4);
+    for octet in value.bytes() {
+        if cut.len() >= VALUE_MAX_OCTETS {
+            cut.push_str("...");
+            break;
+        }
+        match octet {
+            0x20..=0x7e => cut.push(char::from(octet)),
+            _ => {
+                let _ = write!(cut, "\\x{octet:02x}");
+            }
+        }
+    }
+    cut
+}
+
+/// Escapes a value for `key=value`: quoted where it holds blanks, quotes, `=`, `\` or nothing.
+pub fn escape(value: &str) -> String {
+    let cut = cut(value);
+    if !cut.is_empty() && !cut.contains([' ', '"', '=', '\\']) {
+        return cut;
+    }
+    format!("\"{}\"", cut.replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cannot_forge_keys_or_lines() {
+        let rows = [
+            ("alice", "alice"),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("a\nevent=x", "\"a\\x0aevent=x\""),
+            ("q\"uote", "\"q\\\"uote\""),
+            ("é", "\"\\xc3\\xa9\""),
+        ];
+        for (value, want) in rows {
+            assert_eq!(escape(value), want);
+        }
+        assert_eq!(escape(&"a".repeat(500)), format!("{}...", "a".repeat(128)));
+    }
+}

@@ -1,0 +1,123 @@
+//! The process as a whole: its user, its limits, its memory.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+
+/// Whether we run as root.
+pub fn is_root() -> bool {
+    // SAFETY: a plain system call without arguments.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// A user account's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+}
+
+/// Looks up an account by name.
+///
+/// # Errors
+/// `NotFound` when there is none; else what the name service says.
+pub fn account(name: &str) -> io::Result<Account> {
+    let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut strings = vec![0; 16 * 1024];
+    let mut found: *mut libc::passwd = std::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call and the buffer's length is given; `entry` is read
+    // only when `found` says that it was filled.
+    unsafe {
+        let error = libc::getpwnam_r(
+            name.as_ptr(),
+            entry.as_mut_ptr(),
+            strings.as_mut_ptr(),
+            strings.len(),
+            &raw mut found,
+        );
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        if found.is_null() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        let entry = entry.assume_init();
+        Ok(Account {
+            uid: entry.pw_uid,
+            gid: entry.pw_gid,
+        })
+    }
+}
+
+/// Becomes `account` for good, in all threads: supplementary groups, group, user.
+///
+/// # Errors
+/// What the kernel says; the caller must end then, for it may be half done.
+pub fn become_account(name: &str, account: Account) -> io::Result<()> {
+    let name = CString::new(name).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: plain system calls; the name is a C string that outlives them.
+    unsafe {
+        check(libc::initgroups(name.as_ptr(), account.gid))?;
+        check(libc::setgid(account.gid))?;
+        check(libc::setuid(account.uid))?;
+        // Being able to come back would mean that the drop did not take.
+        if account.uid != 0 && libc::setuid(0) == 0 {
+            return Err(io::Error::other("root could be taken back"));
+        }
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open descriptors to the hard one; gives the limit then in force.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a whole rlimit that outlives the calls.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit))?;
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max;
+            check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
+        }
+    }
+    Ok(limit.rlim_cur)
+}
+
+/// New files are for this user alone.
+pub fn restrict_new_files() {
+    // SAFETY: a plain system call that cannot fail.
+    unsafe {
+        libc::umask(0o077);
+    }
+}
+
+/// Keeps the allocator's arenas few: memory that one thread freed serves the others.
+pub fn limit_allocator_arenas() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a tuning call with constant arguments, made before threads start.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Gives free memory back to the system.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: safe to call at any time from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
