@@ -4,9 +4,28 @@
 //! | --- | --- |
 //! | `ini` | entries with file, line, section and key |
 //! | `keys` | the one table: key, type, default, range, help, Domino field |
-//! | `settings` | the immutable [`Settings`] |
+//! | `values` | typed values |
+//! | `draft` | entries as typed values with their lines |
+//! | `load` | a file as settings, with all problems at once |
 //! | `check` | the rules over several keys (V- and W-rules) |
+//! | `settings` | the immutable [`Settings`] |
+//! | `problem` | a problem as the line the operator sees |
+//! | `suggest` | suggestions for misspelt names |
+//! | `sample` | the sample configuration |
 
+pub mod check;
+mod draft;
+pub mod ini;
+pub mod keys;
+mod keys_table;
+pub mod load;
+pub mod problem;
+pub mod sample;
 pub mod settings;
+pub mod suggest;
+pub mod values;
 
+pub use check::Probe;
+pub use load::{Loaded, load, parse};
+pub use problem::Problem;
 pub use settings::Settings;

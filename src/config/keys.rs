@@ -1,0 +1,244 @@
+//! The one table of keys: what the operator can set, how it is written, what it is when it is not.
+//!
+//! It drives parsing, the sample configuration and the manual, so that none of them can say what
+//! another does not. Every limit an operator can move stands here.
+
+use super::keys_table::KEYS;
+
+/// One key of one section.
+#[derive(Debug)]
+pub struct Key {
+    /// The section: a name, or [`FURTHER_PORT`].
+    pub section: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// How its value is written.
+    pub kind: Kind,
+    /// What it is when it is not written.
+    pub default: Default,
+    /// What it means.
+    pub meaning: &'static str,
+    /// When to change it.
+    pub change: &'static str,
+    /// The field of a Domino server whose meaning it takes over; none where it is our own.
+    pub domino: Option<&'static str>,
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// `yes` or `no`.
+    YesNo,
+    /// A number.
+    Number {
+        /// The least.
+        min: u64,
+        /// The greatest.
+        max: u64,
+    },
+    /// Octets, with K, M or G.
+    Size {
+        /// The least.
+        min: &'static str,
+        /// The greatest.
+        max: &'static str,
+    },
+    /// A time with s, m, h or d.
+    Duration {
+        /// The least.
+        min: &'static str,
+        /// The greatest.
+        max: &'static str,
+    },
+    /// One word of a list.
+    Word(&'static [&'static str]),
+    /// The text of the first reply.
+    Greeting,
+    /// A file or folder.
+    Path,
+    /// An account of the system.
+    Account,
+    /// A user of the users file.
+    User,
+    /// A domain name.
+    Domain,
+    /// One character or nothing.
+    Character,
+    /// A list of domain names.
+    Domains,
+    /// A list of local addresses.
+    Addresses,
+    /// A list of networks.
+    Networks,
+    /// A list of words.
+    Words(&'static [&'static str]),
+}
+
+/// What a key is when it is not written.
+#[derive(Debug, Clone, Copy)]
+pub enum Default {
+    /// This value, as an operator would write it.
+    Value(&'static str),
+    /// Taken from elsewhere; what is meant, and an example for the sample file.
+    Derived(&'static str, &'static str),
+    /// Nothing; an example for the sample file.
+    Nothing(&'static str),
+    /// It must be written; an example for the sample file.
+    Required(&'static str),
+}
+
+/// The section that stands for every `[port:NAME]` but `[port:tcp]` and `[port:tls]`.
+pub const FURTHER_PORT: &str = "port:NAME";
+
+impl Kind {
+    /// Whether it is a comma-separated list, which may go on over indented lines.
+    pub fn is_list(&self) -> bool {
+        matches!(
+            self,
+            Kind::Domains | Kind::Addresses | Kind::Networks | Kind::Words(_)
+        )
+    }
+
+    /// What may be written, for the sample file and the manual.
+    pub fn values(&self) -> String {
+        match self {
+            Kind::YesNo => "yes, no".to_owned(),
+            Kind::Number { min, max } => format!("a number from {min} to {max}"),
+            Kind::Size { min, max } => format!("a size from {min} to {max} (K, M, G: 1024 each)"),
+            Kind::Duration { min, max } => {
+                format!("a duration from {min} to {max} (s, m, h or d)")
+            }
+            Kind::Word(words) => words.join(", "),
+            Kind::Greeting => {
+                "printable ASCII that begins with {hostname}; {date} is the date".to_owned()
+            }
+            Kind::Path => "a path; a relative one begins at this file's folder".to_owned(),
+            Kind::Account => "an account of the system".to_owned(),
+            Kind::User => "a user of the users file".to_owned(),
+            Kind::Domain => "a domain name".to_owned(),
+            Kind::Character => "one character, or empty".to_owned(),
+            Kind::Domains => "a list of domain names".to_owned(),
+            Kind::Addresses => "a list of IP addresses".to_owned(),
+            Kind::Networks => "a list of networks (CIDR) or addresses, or empty".to_owned(),
+            Kind::Words(words) => format!("a list of {}", words.join(", ")),
+        }
+    }
+}
+
+impl Default {
+    /// The default in words, for the sample file and the manual.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Default::Value(value) | Default::Derived(value, _) => value,
+            Default::Nothing(_) => "none",
+            Default::Required(_) => "none; it must be written",
+        }
+    }
+
+    /// What stands behind the `=` in the sample file.
+    pub fn sample(&self) -> &'static str {
+        match self {
+            Default::Value(value)
+            | Default::Derived(_, value)
+            | Default::Nothing(value)
+            | Default::Required(value) => value,
+        }
+    }
+}
+
+/// The keys of a section as the operator names it; none where there is no such section.
+pub fn of_section(section: &str) -> Option<Vec<&'static Key>> {
+    let section = table_section(section);
+    let keys: Vec<_> = KEYS.iter().filter(|key| key.section == section).collect();
+    (!keys.is_empty()).then_some(keys)
+}
+
+/// The key of a section as the operator names it.
+pub fn find(section: &str, name: &str) -> Option<&'static Key> {
+    let section = table_section(section);
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+/// The sections an operator can write, in the order of the table, for suggestions.
+pub fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+    sections.dedup();
+    sections
+}
+
+/// All keys, in the order of the sample file.
+pub fn all() -> &'static [Key] {
+    KEYS
+}
+
+/// The section of the table that rules a section of the file.
+fn table_section(section: &str) -> &str {
+    let further = section
+        .strip_prefix("port:")
+        .is_some_and(|name| is_port_name(name) && name != "tcp" && name != "tls");
+    if further { FURTHER_PORT } else { section }
+}
+
+/// Whether a further port can be called this: it is printed in logs and tables as one word.
+fn is_port_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    !name.is_empty() && name.len() <= 32 && name.chars().all(letters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values;
+    use super::*;
+
+    #[test]
+    fn every_default_and_every_example_is_a_good_value() {
+        for key in KEYS {
+            let text = key.default.sample();
+            let parsed = values::parse(&key.kind, &[(1, text)]);
+            assert!(
+                parsed.is_ok(),
+                "[{}] {} = {text}: {parsed:?}",
+                key.section,
+                key.name
+            );
+        }
+    }
+
+    #[test]
+    fn no_key_stands_twice_and_each_is_explained() {
+        for (at, key) in KEYS.iter().enumerate() {
+            let same = |other: &&Key| other.section == key.section && other.name == key.name;
+            assert_eq!(KEYS.iter().position(|k| same(&k)), Some(at), "{}", key.name);
+            for text in [key.meaning, key.change] {
+                assert!(
+                    text.ends_with('.') && text.is_ascii(),
+                    "{}: {text}",
+                    key.name
+                );
+            }
+        }
+        let mut sections = sections();
+        let count = sections.len();
+        sections.sort_unstable();
+        sections.dedup();
+        assert_eq!(sections.len(), count, "a section's keys stand together");
+    }
+
+    #[test]
+    fn sections_of_further_ports_are_ruled_by_one() {
+        for (section, known) in [
+            ("port:tcp", true),
+            ("port:submission", true),
+            ("port:NAME", true),
+            ("port:", false),
+            ("port:a b", false),
+            ("port", false),
+            ("nope", false),
+        ] {
+            assert_eq!(of_section(section).is_some(), known, "{section}");
+        }
+        assert!(find("port:tcp", "kind").is_none());
+        assert!(find("port:submission", "kind").is_some());
+    }
+}

@@ -1,0 +1,279 @@
+//! From a file to the settings, with all problems at once.
+
+use std::path::Path;
+
+use log::LevelFilter;
+
+use crate::mail::Domain;
+use crate::sys::{machine, replace};
+
+use super::check::{self, Probe};
+use super::draft::Draft;
+use super::keys::Kind;
+use super::problem::Problem;
+use super::settings::{
+    Auth, Connections, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port, PortKind,
+    Recipients, Settings, StartTls, Tls, TlsVersion,
+};
+use super::values;
+
+/// Settings that passed every check.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What the operator should know, in file order.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Every problem of the file, warnings included, in file order; one without a line where the file
+/// cannot be read.
+pub fn load(file: &Path, probe: &dyn Probe) -> Result<Loaded, Vec<Problem>> {
+    let mut draft = open(file)?;
+    let settings = assemble(&mut draft);
+    check::check(&mut draft, &settings, probe);
+    let problems = in_file_order(draft);
+    if problems.iter().any(Problem::is_error) {
+        return Err(problems);
+    }
+    Ok(Loaded {
+        settings,
+        warnings: problems,
+    })
+}
+
+/// Reads a configuration file without asking whether its settings fit together or the files they
+/// name are there: what a command needs that mends those files.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(file: &Path) -> Result<Settings, Vec<Problem>> {
+    let mut draft = open(file)?;
+    let settings = assemble(&mut draft);
+    match draft.problems.is_empty() {
+        true => Ok(settings),
+        false => Err(in_file_order(draft)),
+    }
+}
+
+/// Parses a name for `[server] hostname`, for commands that take one.
+///
+/// # Errors
+/// Why it is none.
+pub fn parse_hostname(text: &str) -> Result<Domain, String> {
+    match values::parse(&Kind::Domain, &[(1, text)]) {
+        Ok(values::Value::Domain(domain)) => Ok(domain),
+        Ok(other) => unreachable!("a domain parsed as {other:?}"),
+        Err(refused) => Err(refused.reason),
+    }
+}
+
+fn open(file: &Path) -> Result<Draft, Vec<Problem>> {
+    match replace::read_limited(file, FILE_MAX_OCTETS) {
+        Ok(content) => Ok(Draft::read(file, &content)),
+        Err(error) => Err(vec![Problem {
+            file: file.to_owned(),
+            line: None,
+            section: None,
+            key: None,
+            reason: machine::reason(&error),
+            warning: None,
+        }]),
+    }
+}
+
+/// Lines of the configuration file first, those of other files after them.
+fn in_file_order(draft: Draft) -> Vec<Problem> {
+    let mut problems = draft.problems;
+    problems.sort_by_key(|problem| (problem.file != draft.file, problem.line));
+    problems
+}
+
+fn assemble(draft: &mut Draft) -> Settings {
+    let ports = ports(draft);
+    let draft = &*draft;
+    let hostname = draft
+        .domain("server", "hostname")
+        .unwrap_or_else(default_hostname);
+    Settings {
+        file: draft.file.clone(),
+        local_domains: draft
+            .domains("server", "local_domains")
+            .unwrap_or_else(|| vec![hostname.clone()]),
+        hostname,
+        spool: draft.path("server", "spool").unwrap_or_default(),
+        user: draft.text("server", "user").unwrap_or_default(),
+        ports,
+        tls: tls(draft),
+        extensions: extensions(draft),
+        auth: auth(draft),
+        recipients: Recipients {
+            verify: draft.yes("recipients", "verify"),
+            subaddress: draft.character("recipients", "subaddress"),
+            catch_all: draft.text("recipients", "catch_all"),
+        },
+        greeting: draft.text("messages", "greeting").unwrap_or_default(),
+        limits: limits(draft),
+        connections: connections(draft),
+        worker_threads: count(draft, "workers", "threads"),
+        mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
+        log: log(draft),
+    }
+}
+
+fn default_hostname() -> Domain {
+    machine::host_name()
+        .and_then(|name| parse_hostname(&name).ok())
+        .unwrap_or_else(|| Domain::parse("localhost").expect("localhost is a domain name"))
+}
+
+/// `[port:tcp]`, `[port:tls]`, then the further ones in file order. A further port without a kind or
+/// a number is a problem and no port.
+fn ports(draft: &mut Draft) -> Vec<Port> {
+    let mut ports = vec![
+        port(draft, "tcp", PortKind::Tcp),
+        port(draft, "tls", PortKind::Tls),
+    ];
+    for (section, line) in draft.sections.clone() {
+        let Some(name) = section.strip_prefix("port:") else {
+            continue;
+        };
+        if name == "tcp" || name == "tls" {
+            continue;
+        }
+        let missing = |key: &&str| !draft.is_written(&section, key);
+        let missing: Vec<&str> = ["kind", "number"].into_iter().filter(missing).collect();
+        for key in missing {
+            draft.problem(
+                line,
+                Some(&section),
+                Some(key),
+                "a further port needs this key",
+            );
+        }
+        let kind = match draft.word(&section, "kind") {
+            Some("tcp") => PortKind::Tcp,
+            Some(_) => PortKind::Tls,
+            None => continue,
+        };
+        if draft.number(&section, "number") != 0 {
+            ports.push(port(draft, name, kind));
+        }
+    }
+    ports
+}
+
+fn port(draft: &Draft, name: &str, kind: PortKind) -> Port {
+    let section = format!("port:{name}");
+    let (addresses, addresses_are_default) = draft.addresses(&section, "addresses");
+    Port {
+        name: name.to_owned(),
+        kind,
+        number: u16::try_from(draft.number(&section, "number")).unwrap_or_default(),
+        enabled: match draft.word(&section, "status") {
+            Some(status) => status == "enabled",
+            None => kind == PortKind::Tcp,
+        },
+        name_and_password: draft.yes(&section, "name_and_password"),
+        anonymous: draft.yes(&section, "anonymous"),
+        addresses,
+        addresses_are_default,
+    }
+}
+
+fn tls(draft: &Draft) -> Tls {
+    Tls {
+        certificate: draft.path("tls", "certificate"),
+        private_key: draft.path("tls", "private_key"),
+        min_version: match draft.word("tls", "min_version") {
+            Some("1.3") => TlsVersion::Tls13,
+            _ => TlsVersion::Tls12,
+        },
+    }
+}
+
+fn extensions(draft: &Draft) -> Extensions {
+    let enabled = |key| draft.enabled("extensions", key);
+    Extensions {
+        starttls: match draft.word("extensions", "starttls") {
+            Some("enabled") => StartTls::Enabled,
+            Some("required") => StartTls::Required,
+            _ => StartTls::Disabled,
+        },
+        size: enabled("size"),
+        pipelining: enabled("pipelining"),
+        eight_bit_mime: enabled("8bitmime"),
+        smtputf8: enabled("smtputf8"),
+        help: enabled("help"),
+        vrfy: enabled("vrfy"),
+    }
+}
+
+fn auth(draft: &Draft) -> Auth {
+    let mechanism = |word| match word {
+        "plain" => Mechanism::Plain,
+        "login" => Mechanism::Login,
+        other => unreachable!("the table lists the mechanism {other}, which is not built"),
+    };
+    Auth {
+        users: draft.path("auth", "users").unwrap_or_default(),
+        mechanisms: draft
+            .words("auth", "mechanisms")
+            .into_iter()
+            .map(mechanism)
+            .collect(),
+        plaintext_from: draft.networks("auth", "plaintext_from"),
+        attempts_max: u32::try_from(draft.number("auth", "attempts_max")).unwrap_or(u32::MAX),
+    }
+}
+
+fn limits(draft: &Draft) -> Limits {
+    Limits {
+        message_size: draft.number("limits", "message_size"),
+        recipients: count(draft, "limits", "recipients"),
+        command_timeout: draft.duration("limits", "command_timeout"),
+        data_timeout: draft.duration("limits", "data_timeout"),
+        session_timeout: draft.duration("limits", "session_timeout"),
+        free_space: draft.number("limits", "free_space"),
+        mail_memory: draft.number("limits", "mail_memory"),
+    }
+}
+
+fn connections(draft: &Draft) -> Connections {
+    let limit = draft.number("connections", "error_limit");
+    Connections {
+        sessions_max: count(draft, "connections", "sessions_max"),
+        sessions_max_per_address: count(draft, "connections", "sessions_max_per_address"),
+        error_limit: u32::try_from(limit).unwrap_or(u32::MAX),
+    }
+}
+
+fn log(draft: &Draft) -> Log {
+    Log {
+        level: match draft.word("log", "level") {
+            Some("error") => LevelFilter::Error,
+            Some("warn" | "warning") => LevelFilter::Warn,
+            Some("debug") => LevelFilter::Debug,
+            Some("trace") => LevelFilter::Trace,
+            _ => LevelFilter::Info,
+        },
+        target: match draft.word("log", "target") {
+            Some("syslog") => LogTarget::Syslog,
+            _ => LogTarget::Stderr,
+        },
+        format: match draft.word("log", "format") {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+    }
+}
+
+fn count(draft: &Draft, section: &str, key: &str) -> usize {
+    usize::try_from(draft.number(section, key)).unwrap_or(usize::MAX)
+}
+
+/// A configuration file larger than this is some other file.
+const FILE_MAX_OCTETS: u64 = 1024 * 1024;

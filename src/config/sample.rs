@@ -1,0 +1,91 @@
+//! The sample configuration: every key of the table, commented out at its default.
+
+use super::keys::{self, FURTHER_PORT, Key};
+
+/// The whole text of `conf/gatepost.ini`.
+pub fn render() -> String {
+    let mut text = HEAD.to_owned();
+    let mut section = "";
+    for key in keys::all() {
+        if key.section != section {
+            section = key.section;
+            text.push_str(&header(section));
+        }
+        text.push_str(&entry(key));
+    }
+    text
+}
+
+/// A further port is an example, so its header is commented out as well.
+fn header(section: &str) -> String {
+    let mark = if section == FURTHER_PORT { ";" } else { "" };
+    format!("\n\n{mark}[{section}]\n")
+}
+
+fn entry(key: &Key) -> String {
+    let mut text = "\n".to_owned();
+    paragraph(&mut text, key.meaning);
+    paragraph(&mut text, key.change);
+    paragraph(
+        &mut text,
+        &format!(
+            "Values: {}. Default: {}.",
+            key.kind.values(),
+            key.default.in_words()
+        ),
+    );
+    if let Some(field) = key.domino {
+        paragraph(&mut text, &format!("Domino: {field}."));
+    }
+    let value = key.default.sample();
+    text.push_str(&format!(";{} = {value}\n", key.name));
+    text
+}
+
+/// Adds a paragraph as comment lines of at most 78 columns.
+fn paragraph(text: &mut String, words: &str) {
+    let mut line = "#".to_owned();
+    for word in words.split(' ') {
+        if line.len() + 1 + word.len() > LINE_MAX_COLUMNS {
+            text.push_str(&line);
+            text.push('\n');
+            line = "#".to_owned();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text.push_str(&line);
+    text.push('\n');
+}
+
+const LINE_MAX_COLUMNS: usize = 78;
+const HEAD: &str = "\
+# The configuration of gatepost; see gatepost.ini(5).
+#
+# Every key stands here commented out at its default, or with an example where
+# it has none. To set one, take away the semicolon. After a change, run
+# `gatepost check`.
+#
+# A comment is a whole line that begins with # or ;. A list is separated by
+# commas and may go on over indented lines. Names of sections and keys, yes/no
+# and words know no upper and lower case.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_names_every_key_and_keeps_its_lines_short() {
+        let text = render();
+        for key in keys::all() {
+            assert!(
+                text.contains(&format!("\n;{} = ", key.name)),
+                "{}",
+                key.name
+            );
+        }
+        assert!(text.lines().all(|line| line.len() <= LINE_MAX_COLUMNS));
+        assert!(!text.lines().any(|line| line.ends_with(' ')));
+    }
+}

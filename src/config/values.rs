@@ -1,0 +1,553 @@
+//! Typed values: from what the operator wrote to what the program uses.
+//!
+//! Promises: what is accepted is in range and well formed; a reason names the value and says what
+//! would be right. Refuses to know: which key a value belongs to, and any file.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::mail::Domain;
+
+use super::keys::Kind;
+use super::settings::Network;
+
+/// A value by its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// yes or no.
+    YesNo(bool),
+    /// A number, or octets of a size.
+    Number(u64),
+    /// A duration.
+    Duration(Duration),
+    /// One word of the key's list, as the key table spells it.
+    Word(&'static str),
+    /// Text, a path, an account or a user.
+    Text(String),
+    /// A domain name.
+    Domain(Domain),
+    /// One character or none.
+    Character(Option<char>),
+    /// Domain names.
+    Domains(Vec<Domain>),
+    /// Local addresses.
+    Addresses(Vec<IpAddr>),
+    /// Networks.
+    Networks(Vec<Network>),
+    /// Words of the key's list.
+    Words(Vec<&'static str>),
+}
+
+/// Why a value is refused, and on which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The line the fault is on.
+    pub line: usize,
+    /// Why, in plain words.
+    pub reason: String,
+}
+
+/// Parses the value of a key of this kind. `lines` are the lines of the value with their numbers;
+/// only a list may have more than one.
+pub fn parse(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Refused> {
+    if kind.is_list() {
+        return parse_list(kind, lines);
+    }
+    let (line, text) = lines.first().copied().unwrap_or((1, ""));
+    parse_one(kind, text).map_err(|reason| Refused { line, reason })
+}
+
+fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
+    if text.is_empty() && !matches!(kind, Kind::Character) {
+        return Err("the value is missing".to_owned());
+    }
+    match kind {
+        Kind::YesNo => yes_no(text).map(Value::YesNo),
+        Kind::Number { min, max } => number(text)
+            .filter(|number| (min..=max).contains(&number))
+            .map(Value::Number)
+            .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}")),
+        Kind::Size { min, max } => size(text, min, max).map(Value::Number),
+        Kind::Duration { min, max } => duration(text, min, max).map(Value::Duration),
+        Kind::Word(words) => word(text, words).map(Value::Word),
+        Kind::Greeting => greeting(text).map(Value::Text),
+        Kind::Path => Ok(Value::Text(text.to_owned())),
+        Kind::Account => account(text).map(Value::Text),
+        Kind::User => user_name(text)
+            .map(Value::Text)
+            .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
+        Kind::Domain => host_name(text).map(Value::Domain),
+        Kind::Character => character(text).map(Value::Character),
+        Kind::Domains | Kind::Addresses | Kind::Networks | Kind::Words(_) => {
+            unreachable!("lists are parsed by parse_list")
+        }
+    }
+}
+
+fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Refused> {
+    let items = items(lines)?;
+    match kind {
+        Kind::Domains => each(&items, domain).map(Value::Domains),
+        Kind::Networks => each(&items, network).map(Value::Networks),
+        Kind::Addresses => each(&items, address)
+            .and_then(|list| some_of(list, lines, "at least one address is needed"))
+            .map(Value::Addresses),
+        Kind::Words(words) => each(&items, |text| word(text, words))
+            .and_then(|list| some_of(list, lines, "at least one is needed"))
+            .map(Value::Words),
+        _ => unreachable!("only lists come here"),
+    }
+}
+
+/// Cuts a list at its commas. The end of a line separates as a comma does.
+fn items<'a>(lines: &[(usize, &'a str)]) -> Result<Vec<(usize, &'a str)>, Refused> {
+    let mut items = Vec::new();
+    for &(line, text) in lines {
+        let text = text.strip_suffix(',').unwrap_or(text).trim();
+        if text.is_empty() {
+            continue;
+        }
+        for item in text.split(',').map(str::trim) {
+            if item.is_empty() {
+                let reason = "nothing between two commas".to_owned();
+                return Err(Refused { line, reason });
+            }
+            items.push((line, item));
+        }
+    }
+    Ok(items)
+}
+
+/// Parses every item; the same one twice is a slip of the pen, and refused.
+fn each<T: PartialEq>(
+    items: &[(usize, &str)],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Refused> {
+    let mut list = Vec::with_capacity(items.len());
+    for &(line, text) in items {
+        let item = parse(text).map_err(|reason| Refused { line, reason })?;
+        if list.contains(&item) {
+            let reason = format!("{text:?} is listed twice");
+            return Err(Refused { line, reason });
+        }
+        list.push(item);
+    }
+    Ok(list)
+}
+
+fn some_of<T>(list: Vec<T>, lines: &[(usize, &str)], reason: &str) -> Result<Vec<T>, Refused> {
+    if list.is_empty() {
+        let line = lines.first().map_or(1, |(line, _)| *line);
+        let reason = reason.to_owned();
+        return Err(Refused { line, reason });
+    }
+    Ok(list)
+}
+
+fn yes_no(text: &str) -> Result<bool, String> {
+    if text.eq_ignore_ascii_case("yes") {
+        return Ok(true);
+    }
+    if text.eq_ignore_ascii_case("no") {
+        return Ok(false);
+    }
+    Err(format!("{text:?} is not yes or no"))
+}
+
+/// Decimal digits only: no sign and no leading zero, which another program might read as octal.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    let plain = digits && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+fn size(text: &str, min: &str, max: &str) -> Result<u64, String> {
+    octets(text)
+        .filter(|size| octets(min) <= Some(*size) && Some(*size) <= octets(max))
+        .ok_or_else(|| {
+            format!("{text:?} is not a size from {min} to {max}, such as 512K, 10M or 2G")
+        })
+}
+
+fn octets(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return None,
+    };
+    number(digits)?.checked_mul(1 << shift)
+}
+
+fn duration(text: &str, min: &str, max: &str) -> Result<Duration, String> {
+    seconds(text)
+        .filter(|length| seconds(min) <= Some(*length) && Some(*length) <= seconds(max))
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            format!("{text:?} is not a duration from {min} to {max}, such as 30s, 5m, 2h or 5d")
+        })
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let (digits, unit) = split_unit(text);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return None,
+    };
+    number(digits)?.checked_mul(seconds)
+}
+
+fn split_unit(text: &str) -> (&str, &str) {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    text.split_at(digits.len())
+}
+
+fn word(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
+    words
+        .iter()
+        .find(|word| word.eq_ignore_ascii_case(text))
+        .copied()
+        .ok_or_else(|| match words {
+            [only] => format!("{text:?} is not {only}"),
+            _ => format!("{text:?} is not one of {}", words.join(", ")),
+        })
+}
+
+/// A name others can look up: no address, no address-literal, ASCII.
+fn host_name(text: &str) -> Result<Domain, String> {
+    let domain = domain(text)?;
+    if !text.is_ascii() {
+        return Err(format!("{text:?} is not ASCII: write its xn-- form"));
+    }
+    Ok(domain)
+}
+
+fn domain(text: &str) -> Result<Domain, String> {
+    Domain::parse(text)
+        .ok()
+        .filter(|domain| !domain.is_literal() && text.parse::<IpAddr>().is_err())
+        .ok_or_else(|| format!("{text:?} is not a domain name"))
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+        .map_err(|_| format!("{text:?} is not an IP address"))
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    parse_network(text).ok_or_else(|| {
+        format!("{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address")
+    })
+}
+
+/// Host bits may not be set: `192.0.2.1/24` is more often a slip than a wish.
+fn parse_network(text: &str) -> Option<Network> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(number(prefix)?)),
+        None => (text, None),
+    };
+    let given = address.parse::<IpAddr>().ok()?;
+    let address = given.to_canonical();
+    let was_mapped = given.is_ipv6() && address.is_ipv4();
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = match prefix {
+        None => bits,
+        Some(prefix) if was_mapped => prefix.checked_sub(96)?,
+        Some(prefix) => prefix,
+    };
+    let prefix = u8::try_from(prefix)
+        .ok()
+        .filter(|p| u64::from(*p) <= bits)?;
+    let network = Network { address, prefix };
+    has_no_host_bits(&network).then_some(network)
+}
+
+fn has_no_host_bits(network: &Network) -> bool {
+    let (bits, width) = match network.address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let host = width - u32::from(network.prefix);
+    bits & !u128::MAX.checked_shl(host).unwrap_or(0) == 0
+}
+
+fn character(text: &str) -> Result<Option<char>, String> {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (None, _) => Ok(None),
+        (Some(c), None) if c.is_ascii_graphic() && !"@\"\\<>".contains(c) => Ok(Some(c)),
+        _ => Err(format!(
+            "{text:?} is not one character of an address, or empty"
+        )),
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let good = text
+        .bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || b"._-".contains(&octet));
+    if good && !text.starts_with('-') {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not an account's name"))
+}
+
+/// A user's name in lower case. It becomes a folder below the mail root, so what could leave that
+/// folder or hide in it is refused.
+pub fn user_name(text: &str) -> Result<String, &'static str> {
+    let name = text.to_lowercase();
+    if name.is_empty() {
+        return Err("it is empty");
+    }
+    if name.len() > USER_NAME_MAX_OCTETS {
+        return Err("it is longer than 64 octets");
+    }
+    if name.starts_with('.') {
+        return Err("it begins with a dot");
+    }
+    if name.contains(['/', '@', ':']) {
+        return Err("it holds one of / @ :");
+    }
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("it holds a blank or a control character");
+    }
+    Ok(name)
+}
+
+/// The first reply line as the operator words it: a text of printable ASCII with placeholders.
+fn greeting(text: &str) -> Result<String, String> {
+    if !text.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
+        return Err("only printable ASCII can be sent".to_owned());
+    }
+    if !text.starts_with("{hostname}") {
+        return Err("it must begin with {hostname}".to_owned());
+    }
+    let mut rest = text;
+    while let Some((_, tail)) = rest.split_once('{') {
+        let (name, tail) = tail
+            .split_once('}')
+            .ok_or_else(|| "a \"{\" without its \"}\"".to_owned())?;
+        if !["hostname", "date"].contains(&name) {
+            return Err(format!("{{{name}}} is not {{hostname}} or {{date}}"));
+        }
+        rest = tail;
+    }
+    Ok(text.to_owned())
+}
+
+/// The longest user name; that of a local-part (RFC 5321 section 4.5.3.1.1).
+pub const USER_NAME_MAX_OCTETS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(kind: Kind, text: &str) -> Result<Value, String> {
+        parse(&kind, &[(1, text)]).map_err(|refused| refused.reason)
+    }
+
+    #[test]
+    fn numbers_are_plain_decimal_digits() {
+        let kind = || Kind::Number { min: 1, max: 256 };
+        for (text, want) in [("1", 1), ("256", 256), ("30", 30)] {
+            assert_eq!(one(kind(), text), Ok(Value::Number(want)));
+        }
+        for text in [
+            "0",
+            "257",
+            "-1",
+            "+1",
+            "01",
+            "1.0",
+            "0x1",
+            "1 ",
+            "a",
+            "99999999999999999999",
+        ] {
+            let want = format!("{text:?} is not a number from 1 to 256");
+            assert_eq!(one(kind(), text), Err(want));
+        }
+        assert_eq!(one(kind(), ""), Err("the value is missing".to_owned()));
+    }
+
+    #[test]
+    fn sizes_and_durations_carry_units() {
+        let size = || Kind::Size {
+            min: "1K",
+            max: "2G",
+        };
+        let rows = [
+            ("1K", 1024),
+            ("1024", 1024),
+            ("10M", 10 << 20),
+            ("2G", 2 << 30),
+        ];
+        for (text, want) in rows {
+            assert_eq!(one(size(), text), Ok(Value::Number(want)), "{text}");
+        }
+        for text in [
+            "1023",
+            "3G",
+            "10m",
+            "10MB",
+            "1.5M",
+            "M",
+            "-1K",
+            "010K",
+            "10 M",
+            "99999999999999G",
+        ] {
+            assert!(one(size(), text).is_err(), "{text}");
+        }
+        let length = || Kind::Duration {
+            min: "1s",
+            max: "1d",
+        };
+        let rows = [("1s", 1), ("5m", 300), ("2h", 7200), ("1d", 86_400)];
+        for (text, want) in rows {
+            let want = Duration::from_secs(want);
+            assert_eq!(one(length(), text), Ok(Value::Duration(want)), "{text}");
+        }
+        for text in ["0s", "2d", "5", "5M", "1h30m", "5 m", "ms", "1w"] {
+            assert!(one(length(), text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn yes_no_and_words_know_no_case_and_no_synonyms() {
+        assert_eq!(one(Kind::YesNo, "YES"), Ok(Value::YesNo(true)));
+        assert_eq!(one(Kind::YesNo, "no"), Ok(Value::YesNo(false)));
+        for text in ["true", "1", "on", "y", "yes;"] {
+            assert_eq!(
+                one(Kind::YesNo, text),
+                Err(format!("{text:?} is not yes or no"))
+            );
+        }
+        const WORDS: &[&str] = &["enabled", "disabled"];
+        assert_eq!(
+            one(Kind::Word(WORDS), "Enabled"),
+            Ok(Value::Word("enabled"))
+        );
+        let want = "\"on\" is not one of enabled, disabled".to_owned();
+        assert_eq!(one(Kind::Word(WORDS), "on"), Err(want));
+    }
+
+    #[test]
+    fn lists_go_on_over_lines_and_name_the_line_at_fault() {
+        let lines = [
+            (4, "192.0.2.1,"),
+            (5, "::1, ::ffff:192.0.2.2"),
+            (7, "192.0.2.3"),
+        ];
+        let want = ["192.0.2.1", "::1", "192.0.2.2", "192.0.2.3"].map(|a| a.parse().unwrap());
+        assert_eq!(
+            parse(&Kind::Addresses, &lines),
+            Ok(Value::Addresses(want.to_vec()))
+        );
+        type Row = (&'static [(usize, &'static str)], usize, &'static str);
+        let rows: [Row; 5] = [
+            (
+                &[(4, "::1"), (5, "nope")],
+                5,
+                "\"nope\" is not an IP address",
+            ),
+            (&[(4, "::1,,::2")], 4, "nothing between two commas"),
+            (&[(4, "::1"), (5, "::1")], 5, "\"::1\" is listed twice"),
+            (&[(4, "")], 4, "at least one address is needed"),
+            (&[(4, "[::1]")], 4, "\"[::1]\" is not an IP address"),
+        ];
+        for (lines, line, reason) in rows {
+            let reason = reason.to_owned();
+            assert_eq!(
+                parse(&Kind::Addresses, lines),
+                Err(Refused { line, reason })
+            );
+        }
+        assert_eq!(
+            parse(&Kind::Networks, &[(1, "")]),
+            Ok(Value::Networks(vec![]))
+        );
+    }
+
+    #[test]
+    fn networks_are_cidr_without_host_bits() {
+        let rows = [
+            ("192.0.2.0/24", Some("192.0.2.0/24")),
+            ("192.0.2.7", Some("192.0.2.7/32")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("::/0", Some("::/0")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
+            ("::ffff:192.0.2.1", Some("192.0.2.1/32")),
+            ("192.0.2.1/24", None),
+            ("192.0.2.0/33", None),
+            ("::/129", None),
+            ("192.0.2.0/024", None),
+            ("192.0.2.0/", None),
+            ("::ffff:0.0.0.0/95", None),
+            ("mx.example", None),
+        ];
+        for (text, want) in rows {
+            let got = parse_network(text).map(|n| format!("{}/{}", n.address, n.prefix));
+            assert_eq!(got.as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_and_texts_are_well_formed() {
+        for text in ["mx.example", "localhost", "xn--e1afmkfd.example"] {
+            assert!(one(Kind::Domain, text).is_ok(), "{text}");
+        }
+        for text in [
+            "192.0.2.1",
+            "[192.0.2.1]",
+            "a b",
+            "пример.example",
+            "a..b",
+            "-a.example",
+        ] {
+            assert!(one(Kind::Domain, text).is_err(), "{text}");
+        }
+        for text in ["{hostname}", "{hostname} at {date}", "{hostname} } ok"] {
+            assert!(one(Kind::Greeting, text).is_ok(), "{text}");
+        }
+        for text in [
+            "ESMTP",
+            "{hostname} {x}",
+            "{hostname} {",
+            "{hostname} é",
+            "{Hostname}",
+        ] {
+            assert!(one(Kind::Greeting, text).is_err(), "{text}");
+        }
+        assert_eq!(one(Kind::Character, ""), Ok(Value::Character(None)));
+        assert_eq!(one(Kind::Character, "-"), Ok(Value::Character(Some('-'))));
+        assert!(one(Kind::Character, "+-").is_err() && one(Kind::Character, "@").is_err());
+        assert!(one(Kind::Account, "www-data").is_ok() && one(Kind::Account, "a b").is_err());
+    }
+
+    #[test]
+    fn user_names_are_safe_as_folders() {
+        let longest = "a".repeat(USER_NAME_MAX_OCTETS);
+        for (text, want) in [
+            ("Alice", "alice"),
+            ("a.b+c", "a.b+c"),
+            ("ÉVA", "éva"),
+            (&longest, &longest),
+        ] {
+            assert_eq!(user_name(text).as_deref(), Ok(want));
+        }
+        let too_long = format!("{longest}a");
+        for text in [
+            "", ".", "..", ".a", "a/b", "a\0", "a\n", "a b", "a@b", "a:b", &too_long,
+        ] {
+            assert!(user_name(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The users file: Dovecot passwd-file lines, `name:{SCHEME}secret:…`.
+//!
+//! Promises: a file is taken whole or not at all; every broken line is named with a reason that shows
+//! no secret. Blank lines and lines that begin with `#` are comments; fields after the secret are
+//! Dovecot's and passed over. Refuses to know: where the file lies. Limits: 4 MiB.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::config::values::user_name;
+
+use super::secret::Secret;
+
+/// The users of one reading of the file.
+pub struct Users {
+    secrets: Vec<Secret>,
+    /// From the name in lower case to its place in `secrets`.
+    places: HashMap<String, usize>,
+}
+
+/// A broken line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The line, from 1.
+    pub line: usize,
+    /// Why, in plain words and without secrets.
+    pub reason: String,
+}
+
+/// Never prints secrets.
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.places.keys()).finish()
+    }
+}
+
+/// The largest users file, in octets.
+pub const FILE_MAX_OCTETS: u64 = 4 * 1024 * 1024;
+
+impl Users {
+    /// A file without a user.
+    pub fn nobody() -> Self {
+        Self {
+            secrets: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// Parses a whole file: the users of its good lines, and its broken lines.
+    pub fn parse(content: &[u8]) -> (Self, Vec<Fault>) {
+        let mut users = Self::nobody();
+        let mut faults = Vec::new();
+        let mut lines_of_names: HashMap<String, usize> = HashMap::new();
+        for (at, octets) in content.split(|&octet| octet == b'\n').enumerate() {
+            let line = at + 1;
+            let octets = octets.strip_suffix(b"\r").unwrap_or(octets);
+            if is_comment(octets) {
+                continue;
+            }
+            match parse_line(octets) {
+                Ok((name, secret)) => {
+                    if let Some(first) = lines_of_names.get(&name) {
+                        let reason = format!("the user {name:?} already stands on line {first}");
+                        faults.push(Fault { line, reason });
+                        continue;
+                    }
+                    lines_of_names.insert(name.clone(), line);
+                    users.places.insert(name, users.secrets.len());
+                    users.secrets.push(secret);
+                }
+                Err(reason) => faults.push(Fault { line, reason }),
+            }
+        }
+        (users, faults)
+    }
+
+    /// Whether `name`, in lower case, is a user.
+    pub fn contains(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// The names in lower case, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// The secret of `name`, in lower case.
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(*self.places.get(name)?)
+    }
+
+    /// One of the secrets, chosen by `number`: the same one for the same number.
+    pub(super) fn any_secret(&self, number: u64) -> Option<&Secret> {
+        let count = u64::try_from(self.secrets.len()).ok()?;
+        let place = number.checked_rem(count)?;
+        self.secrets.get(usize::try_from(place).ok()?)
+    }
+}
+
+/// Whether a line says nothing.
+pub fn is_comment(line: &[u8]) -> bool {
+    let text = line.trim_ascii();
+    text.is_empty() || text.starts_with(b"#")
+}
+
+/// The name's octets, where a line has one.
+pub fn name_of(line: &[u8]) -> Option<&[u8]> {
+    let end = line.iter().position(|&octet| octet == b':')?;
+    line.get(..end)
+}
+
+fn parse_line(octets: &[u8]) -> Result<(String, Secret), String> {
+    let text = std::str::from_utf8(octets).map_err(|_| "this line is not UTF-8".to_owned())?;
+    let (name, rest) = text
+        .split_once(':')
+        .ok_or_else(|| "no \":\" after the user's name".to_owned())?;
+    let name =
+        user_name(name).map_err(|reason| format!("{name:?} is not a user's name: {reason}"))?;
+    let secret = rest.split(':').next().unwrap_or_default();
+    let secret = Secret::parse(secret).map_err(|reason| format!("user {name:?}: {reason}"))?;
+    Ok((name, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "$5$saltstring$P8WxiZdsQgEV/WrUJLFhcY321KVz2YovpJcf0/DrUQ2";
+
+    #[test]
+    fn good_lines_are_users_and_broken_ones_are_named() {
+        let file = format!(
+            "# users\n\nAlice:{SECRET}\r\n  # more\nbob:{SECRET}:1000:1000::/home/bob\nnothing\n\
+             a/b:{SECRET}\nALICE:{SECRET}\ncarol:{{PLAIN}}hunter2\n:x\n"
+        );
+        let mut octets = file.into_bytes();
+        octets.extend(b"d\xff:x\n");
+        let (users, faults) = Users::parse(&octets);
+        let mut names: Vec<_> = users.names().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["alice", "bob"]);
+        let faults: Vec<_> = faults
+            .iter()
+            .map(|fault| format!("{}: {}", fault.line, fault.reason))
+            .collect();
+        assert_eq!(
+            faults,
+            [
+                "6: no \":\" after the user's name",
+                "7: \"a/b\" is not a user's name: it holds one of / @ :",
+                "8: the user \"alice\" already stands on line 3",
+                "9: user \"carol\": the scheme {PLAIN} is not supported; write it with gatepost passwd",
+                "10: \"\" is not a user's name: it is empty",
+                "11: this line is not UTF-8",
+            ]
+        );
+        assert!(
+            users
+                .secret("bob")
+                .is_some_and(|secret| secret.matches(b"wonderland"))
+        );
+        assert!(users.any_secret(7).is_some() && Users::nobody().any_secret(7).is_none());
+        assert_eq!(format!("{:?}", Users::parse(b"").0), "{}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What the configuration check asks of the world: the certificate and the users file as they are on
+//! disk now. Shared by `check` and by every start.
+
+use std::io;
+use std::path::Path;
+
+use crate::config::check::{CertificateFault, Currency, Probe, UsersFacts};
+use crate::config::{self, Loaded, Problem};
+use crate::directory::users::{FILE_MAX_OCTETS, Users};
+use crate::mail::date;
+use crate::sys::{clock, machine, replace};
+use crate::transport::certificate::{self, Culprit, Validity};
+
+/// Looks at the files themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Files;
+
+/// Reads and checks a configuration file together with the files it names.
+///
+/// # Errors
+/// Every problem, in file order.
+pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
+    config::load(file, &Files)
+}
+
+impl Probe for Files {
+    fn certificate(
+        &self,
+        certificate: &Path,
+        private_key: &Path,
+    ) -> Result<Currency, CertificateFault> {
+        match certificate::load(certificate, private_key) {
+            Ok(loaded) => Ok(currency(certificate, loaded.validity)),
+            Err(error) => Err(CertificateFault {
+                in_private_key: error.culprit == Culprit::PrivateKey,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn users(&self, path: &Path) -> UsersFacts {
+        match replace::read_limited(path, FILE_MAX_OCTETS).map(zeroize::Zeroizing::new) {
+            Ok(content) => {
+                let (users, faults) = Users::parse(&content);
+                let names = users.names().map(str::to_owned).collect();
+                let faults = faults.into_iter().map(|fault| (fault.line, fault.reason));
+                UsersFacts::Read(names, faults.collect())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => UsersFacts::Missing,
+            Err(error) => UsersFacts::Unreadable(machine::reason(&error)),
+        }
+    }
+}
+
+fn currency(file: &Path, validity: Validity) -> Currency {
+    let now = clock::now();
+    let file = file.display();
+    if now > validity.not_after {
+        let when = date::rfc5322(validity.not_after);
+        return Currency::NotNow(format!("{file}: the certificate expired on {when}"));
+    }
+    if now < validity.not_before {
+        let when = date::rfc5322(validity.not_before);
+        return Currency::NotNow(format!(
+            "{file}: the certificate is not valid before {when}"
+        ));
+    }
+    Currency::Valid
+}

@@ -1,0 +1,219 @@
+//! Every key of the table: good, bad and edge values, in the file as an operator writes it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+
+use gatepost::config::keys::{self, FURTHER_PORT, Key, Kind};
+use gatepost::config::{self, Problem, Settings};
+
+use support::TempFolder;
+
+/// Good and bad values of a kind, the edges of its range among them.
+fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
+    let own = |list: &[&str]| {
+        list.iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    match kind {
+        Kind::YesNo => (
+            own(&["yes", "no", "YES", "No"]),
+            own(&["true", "1", "on", "", "yes no", "yes ; c"]),
+        ),
+        Kind::Number { min, max } => {
+            let good = vec![min.to_string(), max.to_string()];
+            let mut bad = own(&[
+                "",
+                "-1",
+                "+1",
+                "0x19",
+                "25.0",
+                "2 5",
+                "abc",
+                "99999999999999999999999",
+                "25 # c",
+                "010",
+            ]);
+            bad.push((max + 1).to_string());
+            if let Some(below) = min.checked_sub(1) {
+                bad.push(below.to_string());
+            }
+            (good, bad)
+        }
+        Kind::Size { min, max } => (
+            own(&[min, max]),
+            own(&[
+                "",
+                "-1",
+                "10MB",
+                "1.5M",
+                "10 M",
+                "10m",
+                "M",
+                "999999999G",
+                "01M",
+            ]),
+        ),
+        Kind::Duration { min, max } => (
+            own(&[min, max]),
+            own(&["", "5", "0s", "-5s", "1h30m", "5 m", "5M", "99999d", "05s"]),
+        ),
+        Kind::Word(words) => {
+            let mut good = own(words);
+            good.extend(words.iter().map(|word| word.to_uppercase()));
+            (good, own(&["", "on", "nonsense"]))
+        }
+        Kind::Greeting => (
+            own(&["{hostname}", "{hostname} at {date}"]),
+            own(&["", "x", "{hostname} {x}", "{hostname} é"]),
+        ),
+        Kind::Path => (own(&["a", "/a b/c", "../x", "a;b#c"]), own(&[""])),
+        Kind::Account => (own(&["root", "www-data"]), own(&["", "a b", "-a", "a/b"])),
+        Kind::User => (
+            own(&["alice", "Postmaster", "a.b"]),
+            own(&["", "../x", ".a", "a@b.example", "a b"]),
+        ),
+        Kind::Domain => (
+            own(&["localhost", "mx.example.org"]),
+            own(&["", "a..b", "192.0.2.1", "[::1]", "a b", "é.example"]),
+        ),
+        Kind::Character => (own(&["", "+", "-", "#", ";"]), own(&["++", "@", "é"])),
+        Kind::Domains => (
+            own(&[
+                "",
+                "a.example",
+                "a.example, b.example,",
+                "a.example\n  b.example",
+            ]),
+            own(&["a..b", "a.example,,b.example", "a, A", "a b"]),
+        ),
+        Kind::Addresses => (
+            own(&[
+                "::1",
+                "127.0.0.1, ::1",
+                "127.0.0.1,\n\t::1",
+                "::ffff:192.0.2.1",
+            ]),
+            own(&[
+                "",
+                "localhost",
+                "[::1]",
+                "127.0.0.1:25",
+                "::1, ::1",
+                "10.0.0.0/8",
+            ]),
+        ),
+        Kind::Networks => (
+            own(&[
+                "",
+                "10.0.0.0/8",
+                "::/0, 192.0.2.1",
+                "10.0.0.0/8\n ; c\n 192.0.2.1",
+            ]),
+            own(&["10.0.0.1/8", "10/8", "::/129", "example.org", "*"]),
+        ),
+        Kind::Words(words) => {
+            let good = vec![words.join(","), words[0].to_uppercase(), words.join("\n  ")];
+            (good, own(&["", "nonsense", &format!("{0}, {0}", words[0])]))
+        }
+    }
+}
+
+fn parse(folder: &TempFolder, key: &Key, value: &str) -> Result<Settings, Vec<Problem>> {
+    let section = key.section.replace(FURTHER_PORT, "port:name");
+    let mut ini = format!("[{section}]\n{} = {value}\n", key.name);
+    if key.section == FURTHER_PORT {
+        for (name, value) in [("kind", "tcp"), ("number", "587")] {
+            if key.name != name {
+                ini.push_str(&format!("{name} = {value}\n"));
+            }
+        }
+    }
+    let file = folder.path().join("f.ini");
+    fs::write(&file, ini).unwrap();
+    config::parse(&file)
+}
+
+#[test]
+fn every_key_takes_good_values_and_names_bad_ones() {
+    let folder = TempFolder::new("keys");
+    for key in keys::all() {
+        let (good, bad) = values(&key.kind);
+        for value in good {
+            if let Err(problems) = parse(&folder, key, &value) {
+                panic!("[{}] {} = {value}: {problems:?}", key.section, key.name);
+            }
+        }
+        for value in bad {
+            let Err(problems) = parse(&folder, key, &value) else {
+                panic!("[{}] {} = {value} is taken", key.section, key.name);
+            };
+            let [problem] = &problems[..] else {
+                panic!("[{}] {} = {value}: {problems:?}", key.section, key.name);
+            };
+            assert_eq!(problem.line, Some(2), "{problem}");
+            assert_eq!(problem.key.as_deref(), Some(key.name), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn names_and_keys_know_no_case() {
+    let folder = TempFolder::new("case");
+    let file = folder.path().join("f.ini");
+    fs::write(
+        &file,
+        "[PORT:Tcp]\nNUMBER = 2525\n[Extensions]\n8BitMime = DISABLED\n",
+    )
+    .unwrap();
+    let settings = config::parse(&file).unwrap();
+    assert_eq!(settings.port("tcp").map(|port| port.number), Some(2525));
+    assert!(!settings.extensions.eight_bit_mime);
+}
+
+#[test]
+fn relative_paths_begin_at_the_files_folder() {
+    let folder = TempFolder::new("relative");
+    let file = folder.path().join("f.ini");
+    fs::write(
+        &file,
+        "[server]\nspool = spool\n[delivery]\nmail_root = /mail\n",
+    )
+    .unwrap();
+    let settings = config::parse(&file).unwrap();
+    assert_eq!(settings.spool, folder.path().join("spool"));
+    assert_eq!(settings.mail_root.to_str(), Some("/mail"));
+}
+
+#[test]
+fn further_ports_take_the_defaults_of_their_kind() {
+    let folder = TempFolder::new("further");
+    let file = folder.path().join("f.ini");
+    let ini = "[port:b]\nkind = tls\nnumber = 4465\n[port:a]\nkind = tcp\nnumber = 587\n";
+    fs::write(&file, ini).unwrap();
+    let settings = config::parse(&file).unwrap();
+    let ports: Vec<_> = settings
+        .ports
+        .iter()
+        .map(|port| {
+            (
+                port.name.as_str(),
+                port.number,
+                port.enabled,
+                port.addresses_are_default,
+            )
+        })
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            ("tcp", 25, true, true),
+            ("tls", 465, false, true),
+            ("b", 4465, false, true),
+            ("a", 587, true, true),
+        ]
+    );
+}
