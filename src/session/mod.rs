@@ -2,19 +2,59 @@
 //!
 //! The caller (the server's driver) performs each [`Effect`] and hands its outcome back by
 //! [`Answer`]; while one is due the session takes no input.
+//!
+//! | state | input is | leaves it |
+//! | --- | --- | --- |
+//! | command | command lines | DATA (354), AUTH (334), an effect |
+//! | auth | responses | 235, 535, 501, 421 |
+//! | data | mail data | CRLF.CRLF |
+//! | waiting | not taken | the answer to the effect |
+//! | closed | not taken | – |
+//!
+//! Promises: the same output and effects for any split of the input; every reply of class 5yz counts
+//! towards `error_limit`; at most [`WIRE_MAX_OCTETS`] and one reply wait to be sent before input is no longer taken.
+//! Refuses to know: sockets, files, clocks, threads. One file per command; every sentence is in `replies`.
 
-use zeroize::Zeroizing;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::config::settings::{Port, Settings};
 use crate::directory::{LoginOutcome, Lookup};
 use crate::mail::{Envelope, ForwardPath, MessageId, TlsFacts};
+use crate::policy::admission::{Admission, Stage, admission, first_stage};
+use crate::protocol::command::{Command, Verb};
+use crate::protocol::line::{LineError, LineKind, LineRead, LineReader};
+use crate::protocol::reply::Reply;
+use crate::protocol::sasl::Exchange;
 use crate::spool::{Committed, Refusal};
+
+mod auth;
+mod data;
+mod hello;
+mod mail;
+mod note;
+mod rcpt;
+pub mod replies;
+mod simple;
+mod starttls;
+#[cfg(test)]
+mod tests;
+
+pub use note::Note;
+
+/// Replies that wait to be sent before input is no longer taken, octets.
+pub const WIRE_MAX_OCTETS: usize = 16 * 1024;
 
 /// What the session wants next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
     /// More input.
     Receive,
-    /// The caller does this and calls `Session::answer`.
+    /// The caller does this and calls [`Session::answer`].
     Perform(Effect),
     /// Send what was said, then close.
     Close,
@@ -23,8 +63,8 @@ pub enum Step {
 /// Something only the world outside can do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send what was said in plain text, throw away input that is already here, do the handshake.
-    /// Answered by [`Answer::TlsStarted`].
+    /// Throw away input that is already here, send what was said, do the handshake. Answered by
+    /// [`Answer::TlsStarted`].
     StartTls,
     /// Ask whether the spool has room for this many octets. Answered by [`Answer::Space`].
     CheckSpace(u64),
@@ -74,3 +114,385 @@ pub enum Answer {
     /// The message is durable, or is not.
     Committed(Result<Committed, Refusal>),
 }
+
+/// Why a session ends that did not end itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The client was silent too long.
+    Timeout,
+    /// The service goes down.
+    ShuttingDown,
+}
+
+/// What a session puts out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Octets for the client.
+    pub wire: Vec<u8>,
+    /// Content for the open message.
+    pub content: Vec<u8>,
+    /// What the log should know.
+    pub notes: Vec<Note>,
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub struct SessionStart {
+    /// The settings it keeps.
+    pub settings: Arc<Settings>,
+    /// Index of its port in the settings.
+    pub port: usize,
+    /// The client.
+    pub client: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+}
+
+/// What is told of a session at its end.
+#[derive(Debug)]
+pub struct SessionFacts<'a> {
+    /// The name the client gave at EHLO or HELO.
+    pub helo: Option<&'a str>,
+    /// The user it has logged in as.
+    pub login: Option<&'a str>,
+    /// Replies of class 5yz.
+    pub errors: u32,
+}
+
+/// One SMTP session.
+pub struct Session {
+    settings: Arc<Settings>,
+    port: usize,
+    client: SocketAddr,
+    local: SocketAddr,
+    stage: Stage,
+    tls: Option<TlsFacts>,
+    state: State,
+    line: LineReader,
+    hello: Option<Hello>,
+    login: Option<String>,
+    transaction: Option<Box<Transaction>>,
+    errors: u32,
+    failed_logins: u32,
+    /// A login failed and none has succeeded since.
+    login_is_due: bool,
+    first_octet_seen: bool,
+    commands_completed: u64,
+    quit: bool,
+}
+
+/// The client's greeting.
+struct Hello {
+    name: String,
+    extended: bool,
+}
+
+/// A mail transaction (RFC 5321 section 3.3).
+struct Transaction {
+    envelope: Envelope,
+    /// What is known of the content while it comes.
+    body: data::Body,
+}
+
+enum State {
+    Command,
+    Auth(Exchange),
+    Data,
+    /// An effect is being performed; its answer says how to go on.
+    Waiting(Due),
+    Closed,
+}
+
+/// Which answer is due, and what is kept for it.
+enum Due {
+    Tls,
+    Space(Box<Envelope>),
+    Login(String),
+    Recipient(ForwardPath),
+    Verify,
+    Opened,
+    Committed,
+}
+
+impl Session {
+    /// A session on an accepted connection. On a tls port [`Answer::TlsStarted`] comes first, else
+    /// [`Session::greet`].
+    pub fn new(start: SessionStart) -> Self {
+        let SessionStart {
+            settings,
+            port,
+            client,
+            local,
+        } = start;
+        let stage = settings
+            .ports
+            .get(port)
+            .map_or(Stage::Plaintext, first_stage);
+        Self {
+            state: match stage {
+                Stage::Tls => State::Waiting(Due::Tls),
+                Stage::Plaintext | Stage::StartTls => State::Command,
+            },
+            settings,
+            port,
+            client,
+            local,
+            stage,
+            tls: None,
+            line: LineReader::default(),
+            hello: None,
+            login: None,
+            transaction: None,
+            errors: 0,
+            failed_logins: 0,
+            login_is_due: false,
+            first_octet_seen: false,
+            commands_completed: 0,
+            quit: false,
+        }
+    }
+
+    /// Says the greeting.
+    pub fn greet(&mut self, now: SystemTime, output: &mut Output) -> Step {
+        let greeting = replies::greeting(&self.settings, now);
+        self.say(greeting, output)
+    }
+
+    /// Takes input until it is used up, an effect is wanted, or too much waits to be sent. Gives how
+    /// much was used.
+    pub fn receive(
+        &mut self,
+        input: &[u8],
+        _now: SystemTime,
+        output: &mut Output,
+    ) -> (usize, Step) {
+        let mut used = 0;
+        if let Some(step) = self.look_at_first_octet(input, output) {
+            return (input.len(), step);
+        }
+        while let Some(rest) = input.get(used..).filter(|rest| !rest.is_empty()) {
+            if output.wire.len() >= WIRE_MAX_OCTETS {
+                break;
+            }
+            let (count, step) = match self.state {
+                State::Command | State::Auth(_) => self.receive_line(rest, output),
+                State::Data => self.receive_data(rest, output),
+                State::Waiting(_) => return (used, Step::Receive),
+                State::Closed => return (input.len(), Step::Close),
+            };
+            used += count;
+            if step != Step::Receive {
+                return (used, step);
+            }
+        }
+        (used, Step::Receive)
+    }
+
+    /// Takes the outcome of the effect that was wanted.
+    pub fn answer(&mut self, answer: Answer, now: SystemTime, output: &mut Output) -> Step {
+        let State::Waiting(due) = std::mem::replace(&mut self.state, State::Command) else {
+            unreachable!("an answer without an effect");
+        };
+        match (due, answer) {
+            (Due::Tls, Answer::TlsStarted(facts)) => self.tls_started(facts, now, output),
+            (Due::Space(envelope), Answer::Space(space)) => {
+                self.has_space(*envelope, space, output)
+            }
+            (Due::Login(login), Answer::Login(outcome)) => self.logged_in(login, outcome, output),
+            (Due::Recipient(path), Answer::Recipient(lookup)) => self.found(path, lookup, output),
+            (Due::Verify, Answer::Recipient(lookup)) => self.verified(lookup, output),
+            (Due::Opened, Answer::Opened(opened)) => self.opened(opened, now, output),
+            (Due::Committed, Answer::Committed(result)) => self.committed(result, output),
+            _ => unreachable!("an answer to another effect"),
+        }
+    }
+
+    /// The spool cannot take the content of the open message: the rest of the mail data is swallowed,
+    /// and answered with 4yz.
+    pub fn spool_failed(&mut self, refusal: Refusal) {
+        if let Some(transaction) = self.transaction.as_mut() {
+            transaction.body.spool_failed(refusal);
+        }
+    }
+
+    /// Says why the session ends.
+    pub fn interrupt(&mut self, reason: Interrupt, output: &mut Output) {
+        let reply = match reason {
+            Interrupt::Timeout => replies::timeout(),
+            Interrupt::ShuttingDown => replies::shutting_down(),
+        };
+        reply.write_to(&mut output.wire);
+        self.state = State::Closed;
+    }
+
+    /// Whether mail data is coming, or the answer to it is due.
+    pub fn is_in_mail_data(&self) -> bool {
+        matches!(
+            self.state,
+            State::Data | State::Waiting(Due::Opened | Due::Committed)
+        )
+    }
+
+    /// Grows with each whole command or response.
+    pub fn commands_completed(&self) -> u64 {
+        self.commands_completed
+    }
+
+    /// Whether the client said QUIT.
+    pub fn has_quit(&self) -> bool {
+        self.quit
+    }
+
+    /// What is told of it at its end.
+    pub fn facts(&self) -> SessionFacts<'_> {
+        SessionFacts {
+            helo: self.hello.as_ref().map(|hello| hello.name.as_str()),
+            login: self.login.as_deref(),
+            errors: self.errors,
+        }
+    }
+
+    fn admission(&self) -> Admission {
+        match self.port() {
+            Some(port) => admission(&self.settings, port, self.stage),
+            None => unreachable!("a session on a port of its settings"),
+        }
+    }
+
+    fn port(&self) -> Option<&Port> {
+        self.settings.ports.get(self.port)
+    }
+
+    /// A TLS hello on a plain port: the client wants implicit TLS, and no reply of ours helps it.
+    fn look_at_first_octet(&mut self, input: &[u8], output: &mut Output) -> Option<Step> {
+        let first = *input.first()?;
+        let is_first = !std::mem::replace(&mut self.first_octet_seen, true);
+        if is_first && self.tls.is_none() && first == TLS_HANDSHAKE {
+            output.notes.push(Note::TlsOnPlainPort);
+            self.state = State::Closed;
+            return Some(Step::Close);
+        }
+        None
+    }
+
+    fn receive_line(&mut self, input: &[u8], output: &mut Output) -> (usize, Step) {
+        let kind = match self.state {
+            State::Auth(_) => LineKind::SaslResponse,
+            State::Command | State::Data | State::Waiting(_) | State::Closed => LineKind::Command,
+        };
+        let (used, read) = self.line.read(input, kind);
+        let step = match read {
+            LineRead::NeedsMore => return (used, Step::Receive),
+            LineRead::Line(line) => {
+                let step = match kind {
+                    LineKind::SaslResponse => self.auth_response(&line, output),
+                    LineKind::Command => self.command_line(&line, output),
+                };
+                if let Cow::Owned(mut line) = line {
+                    // It may hold a password.
+                    line.zeroize();
+                }
+                step
+            }
+            LineRead::Refused(error) => self.bad_line(error, output),
+        };
+        self.commands_completed += 1;
+        (used, step)
+    }
+
+    fn bad_line(&mut self, error: LineError, output: &mut Output) -> Step {
+        if matches!(self.state, State::Auth(_)) {
+            self.state = State::Command;
+        }
+        output.notes.push(Note::BadLine(error));
+        self.say(replies::bad_line(error), output)
+    }
+
+    /// The order of refusals: unknown verb, STARTTLS required, and then what each command checks;
+    /// its arguments come last, so they are parsed there.
+    fn command_line(&mut self, line: &[u8], output: &mut Output) -> Step {
+        let Some(Command { verb, arguments }) = Command::parse(line) else {
+            return self.say(replies::unknown_command(), output);
+        };
+        if self.admission().starttls_required && !is_allowed_before_tls(verb) {
+            return self.say(replies::starttls_first(), output);
+        }
+        match verb {
+            Verb::Ehlo => self.hello(arguments, true, output),
+            Verb::Helo => self.hello(arguments, false, output),
+            Verb::Mail => self.mail(arguments, output),
+            Verb::Rcpt => self.rcpt(arguments, output),
+            Verb::Data => self.data(arguments, output),
+            Verb::Auth => self.auth(arguments, output),
+            Verb::StartTls => self.starttls(arguments, output),
+            Verb::Rset => self.rset(arguments, output),
+            Verb::Noop => self.say(replies::ok(), output),
+            Verb::Quit => self.quit(arguments, output),
+            Verb::Help => self.help(output),
+            Verb::Vrfy => self.vrfy(arguments, output),
+            Verb::Expn | Verb::Etrn | Verb::Bdat => self.say(replies::not_available(), output),
+            Verb::OtherProtocol => self.other_protocol(output),
+        }
+    }
+
+    /// Somebody makes an HTTP client talk to us: nothing behind it is worth reading.
+    fn other_protocol(&mut self, output: &mut Output) -> Step {
+        output.notes.push(Note::OtherProtocol);
+        if self.say(replies::unknown_command(), output) == Step::Receive {
+            replies::closing().write_to(&mut output.wire);
+            self.state = State::Closed;
+        }
+        Step::Close
+    }
+
+    /// Says a reply; the one 5yz too many becomes 421 and the end (CONFIG: counting).
+    fn say(&mut self, reply: Reply, output: &mut Output) -> Step {
+        if reply.is_permanent_refusal() {
+            self.errors += 1;
+            let limit = self.settings.connections.error_limit;
+            if limit > 0 && self.errors > limit {
+                output.notes.push(Note::TooManyErrors);
+                replies::too_many_errors().write_to(&mut output.wire);
+                self.state = State::Closed;
+                return Step::Close;
+            }
+        }
+        reply.write_to(&mut output.wire);
+        Step::Receive
+    }
+
+    fn perform(&mut self, due: Due, effect: Effect) -> Step {
+        self.state = State::Waiting(due);
+        Step::Perform(effect)
+    }
+
+    /// Whether MAIL, VRFY and the like are open to this session now.
+    fn is_admitted(&self) -> bool {
+        self.login.is_some() || (self.admission().anonymous && !self.login_is_due)
+    }
+}
+
+/// DOMINO.md S-55; unknown verbs and other protocols stay 500.
+fn is_allowed_before_tls(verb: Verb) -> bool {
+    match verb {
+        Verb::Ehlo
+        | Verb::Helo
+        | Verb::StartTls
+        | Verb::Noop
+        | Verb::Rset
+        | Verb::Help
+        | Verb::Quit
+        | Verb::OtherProtocol => true,
+        Verb::Mail
+        | Verb::Rcpt
+        | Verb::Data
+        | Verb::Vrfy
+        | Verb::Expn
+        | Verb::Etrn
+        | Verb::Bdat
+        | Verb::Auth => false,
+    }
+}
+
+/// The first octet of a TLS record that holds a handshake message; no SMTP command begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;

@@ -1,0 +1,223 @@
+//! The parameters of MAIL and RCPT (RFC 5321 section 4.1.1.11).
+//!
+//! Knows SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531) and AUTH (RFC 4954 section 5). Refuses
+//! to know: limits and what they are used for; which extensions are on is an argument.
+
+/// The parameters of a MAIL command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MailParameters {
+    /// `SIZE=`; a number past 64 bits counts as the largest.
+    pub size: Option<u64>,
+    /// `BODY=`; whether it was `8BITMIME`.
+    pub eight_bit: Option<bool>,
+    /// `SMTPUTF8`.
+    pub smtputf8: bool,
+    /// `AUTH=` was there. We trust nobody to name another's identity, so the value is forgotten, as
+    /// RFC 4954 section 5 lets us.
+    pub auth: bool,
+}
+
+/// Which extensions with parameters are on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// SIZE.
+    pub size: bool,
+    /// 8BITMIME.
+    pub eight_bit_mime: bool,
+    /// SMTPUTF8.
+    pub smtputf8: bool,
+    /// AUTH.
+    pub auth: bool,
+}
+
+/// Why a parameter is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterError {
+    /// Unknown, or of an extension that is off.
+    Unknown,
+    /// Malformed, a bad value, or given twice.
+    Bad,
+}
+
+impl MailParameters {
+    /// Parses what follows the reverse-path.
+    pub fn parse(text: &str, offered: Offered) -> Result<Self, ParameterError> {
+        let mut parameters = Self::default();
+        for word in text.split_ascii_whitespace() {
+            let (keyword, value) = split(word)?;
+            parameters.take(&keyword, value, offered)?;
+        }
+        Ok(parameters)
+    }
+
+    fn take(
+        &mut self,
+        keyword: &str,
+        value: Option<&str>,
+        offered: Offered,
+    ) -> Result<(), ParameterError> {
+        match keyword {
+            "SIZE" if offered.size => once(&mut self.size, size(value)?),
+            "BODY" if offered.eight_bit_mime => once(&mut self.eight_bit, eight_bit(value)?),
+            "SMTPUTF8" if offered.smtputf8 => flag(&mut self.smtputf8, value.is_none()),
+            "AUTH" if offered.auth => flag(&mut self.auth, value.is_some_and(is_auth_value)),
+            _ => Err(ParameterError::Unknown),
+        }
+    }
+}
+
+/// Checks what follows the forward-path: no extension we serve has a parameter there.
+pub fn rcpt_parameters(text: &str) -> Result<(), ParameterError> {
+    match text.split_ascii_whitespace().next() {
+        None => Ok(()),
+        Some(word) => split(word).and(Err(ParameterError::Unknown)),
+    }
+}
+
+/// Cuts `keyword=value` or `keyword`; the keyword in upper case.
+fn split(word: &str) -> Result<(String, Option<&str>), ParameterError> {
+    let (keyword, value) = match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    };
+    let starts_well = keyword.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let is_keyword = keyword
+        .bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let value_is_well = value.is_none_or(|value| {
+        !value.is_empty() && !value.contains(|c: char| c == '=' && !keyword_takes_equals(keyword))
+    });
+    if starts_well && is_keyword && value_is_well && !word.contains(char::is_control) {
+        Ok((keyword.to_ascii_uppercase(), value))
+    } else {
+        Err(ParameterError::Bad)
+    }
+}
+
+/// The grammar of values has no `=` (RFC 5321 section 4.1.2), but a mailbox in AUTH= may hold one, and
+/// some clients leave it as it is.
+fn keyword_takes_equals(keyword: &str) -> bool {
+    keyword.eq_ignore_ascii_case("AUTH")
+}
+
+fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), ParameterError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(ParameterError::Bad),
+    }
+}
+
+fn flag(slot: &mut bool, is_well: bool) -> Result<(), ParameterError> {
+    if *slot || !is_well {
+        return Err(ParameterError::Bad);
+    }
+    *slot = true;
+    Ok(())
+}
+
+/// Up to 20 digits (RFC 1870 section 4).
+fn size(value: Option<&str>) -> Result<u64, ParameterError> {
+    let digits = value.ok_or(ParameterError::Bad)?;
+    if digits.len() > 20 || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(ParameterError::Bad);
+    }
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+fn eight_bit(value: Option<&str>) -> Result<bool, ParameterError> {
+    match value {
+        Some(value) if value.eq_ignore_ascii_case("8BITMIME") => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case("7BIT") => Ok(false),
+        Some(_) | None => Err(ParameterError::Bad),
+    }
+}
+
+/// `<>` or xtext (RFC 3461 section 4), where `+` comes with two hexadecimal digits.
+fn is_auth_value(value: &str) -> bool {
+    value == "<>"
+        || value.split('+').skip(1).all(|behind| {
+            let hex = |octet: &u8| matches!(octet, b'0'..=b'9' | b'A'..=b'F');
+            behind.len() >= 2 && behind.as_bytes().iter().take(2).all(hex)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Offered = Offered {
+        size: true,
+        eight_bit_mime: true,
+        smtputf8: true,
+        auth: true,
+    };
+
+    fn sized(size: u64) -> Result<MailParameters, ParameterError> {
+        Ok(MailParameters {
+            size: Some(size),
+            ..MailParameters::default()
+        })
+    }
+
+    #[test]
+    fn each_parameter_is_taken_once_and_well_formed() {
+        let bad = Err(ParameterError::Bad);
+        let unknown = Err(ParameterError::Unknown);
+        let full = MailParameters {
+            size: Some(5),
+            eight_bit: Some(true),
+            smtputf8: true,
+            auth: true,
+        };
+        let seven = MailParameters {
+            eight_bit: Some(false),
+            ..MailParameters::default()
+        };
+        let rows = [
+            ("", Ok(MailParameters::default())),
+            ("SIZE=5  body=8bitmime SMTPUTF8 AUTH=<>", Ok(full)),
+            ("BODY=7BIT", Ok(seven)),
+            ("SIZE=0", sized(0)),
+            ("SIZE=18446744073709551616", sized(u64::MAX)),
+            ("SIZE=999999999999999999999", bad),
+            ("SIZE=", bad),
+            ("SIZE", bad),
+            ("SIZE=-1", bad),
+            ("SIZE=1 SIZE=1", bad),
+            ("BODY=BINARYMIME", bad),
+            ("BODY=7BIT BODY=7BIT", bad),
+            ("SMTPUTF8=yes", bad),
+            ("SMTPUTF8 SMTPUTF8", bad),
+            (
+                "AUTH=e+3Dmc2@example.com",
+                Ok(MailParameters {
+                    auth: true,
+                    ..MailParameters::default()
+                }),
+            ),
+            ("AUTH=e+3", bad),
+            ("AUTH=", bad),
+            ("=5", bad),
+            ("SIZE=1=2", bad),
+            ("RET=FULL", unknown),
+            ("X-ODD", unknown),
+        ];
+        for (text, want) in rows {
+            assert_eq!(MailParameters::parse(text, ALL), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_an_extension_that_is_off_is_unknown() {
+        for text in ["SIZE=5", "BODY=7BIT", "SMTPUTF8", "AUTH=<>"] {
+            let got = MailParameters::parse(text, Offered::default());
+            assert_eq!(got, Err(ParameterError::Unknown), "{text}");
+        }
+        assert_eq!(
+            rcpt_parameters("NOTIFY=NEVER"),
+            Err(ParameterError::Unknown)
+        );
+        assert_eq!(rcpt_parameters("=x"), Err(ParameterError::Bad));
+        assert_eq!(rcpt_parameters(""), Ok(()));
+    }
+}

@@ -1,0 +1,44 @@
+//! EHLO and HELO (RFC 5321 section 4.1.1.1).
+
+use super::{Hello, Output, Session, Step, replies};
+
+/// The longest name that is kept.
+const NAME_MAX_OCTETS: usize = 255;
+
+impl Session {
+    /// Any printable token is taken for a name: devices send odd ones.
+    pub(super) fn hello(&mut self, name: &[u8], extended: bool, output: &mut Output) -> Step {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return self.say(replies::bad_encoding(), output);
+        };
+        let printable = name
+            .chars()
+            .all(|c| !c.is_control() && c != ' ' && c != '(' && c != ')');
+        if name.is_empty() || name.len() > NAME_MAX_OCTETS || !printable {
+            return self.say(replies::bad_arguments(), output);
+        }
+        self.transaction = None;
+        self.hello = Some(Hello {
+            name: name.to_owned(),
+            extended,
+        });
+        let reply = if extended {
+            replies::extended_hello(&self.settings, self.admission(), self.offers_auth())
+        } else {
+            replies::hello(&self.settings)
+        };
+        self.say(reply, output)
+    }
+
+    /// AUTH is listed where it is served, and not where TLS has to come first.
+    pub(super) fn offers_auth(&self) -> bool {
+        self.admission().auth && !self.auth_needs_tls() && !self.settings.auth.mechanisms.is_empty()
+    }
+
+    /// Whether a login without TLS is refused to this client.
+    pub(super) fn auth_needs_tls(&self) -> bool {
+        let networks = &self.settings.auth.plaintext_from;
+        let address = self.client.ip();
+        self.tls.is_none() && !networks.iter().any(|network| network.contains(address))
+    }
+}

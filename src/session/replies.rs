@@ -1,0 +1,298 @@
+//! Every sentence the server says (CONFIG section 4).
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use crate::config::settings::{Mechanism, Settings};
+use crate::mail::date;
+use crate::policy::admission::Admission;
+use crate::protocol::line::LineError;
+use crate::protocol::reply::{EnhancedStatus, Reply};
+use crate::spool::{Committed, Refusal};
+
+pub(super) fn greeting(settings: &Settings, now: SystemTime) -> Reply {
+    let text = settings
+        .greeting
+        .replace("{hostname}", settings.hostname.as_str());
+    Reply::bare(220, text.replace("{date}", &date::rfc5322(now)))
+}
+
+pub(super) fn hello(settings: &Settings) -> Reply {
+    Reply::bare(250, settings.hostname.to_string())
+}
+
+/// EHLO's reply. AUTH where it is admitted; a login that TLS has to come before is not listed.
+pub(super) fn extended_hello(settings: &Settings, admission: Admission, auth: bool) -> Reply {
+    let extensions = &settings.extensions;
+    let mut lines: Vec<Cow<'static, str>> = vec![settings.hostname.to_string().into()];
+    if extensions.pipelining {
+        lines.push("PIPELINING".into());
+    }
+    if extensions.size {
+        lines.push(format!("SIZE {}", settings.limits.message_size).into());
+    }
+    if admission.starttls {
+        lines.push("STARTTLS".into());
+    }
+    if auth {
+        let mechanisms = &settings.auth.mechanisms;
+        let names: Vec<_> = mechanisms
+            .iter()
+            .map(|mechanism| mechanism_name(*mechanism))
+            .collect();
+        lines.push(format!("AUTH {}", names.join(" ")).into());
+        if mechanisms.contains(&Mechanism::Login) {
+            lines.push("AUTH=LOGIN".into());
+        }
+    }
+    lines.push("ENHANCEDSTATUSCODES".into());
+    if extensions.eight_bit_mime {
+        lines.push("8BITMIME".into());
+    }
+    if extensions.smtputf8 {
+        lines.push("SMTPUTF8".into());
+    }
+    if extensions.help {
+        lines.push("HELP".into());
+    }
+    Reply::lines(250, lines)
+}
+
+pub(super) fn mechanism_name(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Plain => "PLAIN",
+        Mechanism::Login => "LOGIN",
+    }
+}
+
+pub(super) fn ok() -> Reply {
+    Reply::new(250, EnhancedStatus(2, 0, 0), "OK")
+}
+
+pub(super) fn bye() -> Reply {
+    Reply::new(221, EnhancedStatus(2, 0, 0), "Bye")
+}
+
+pub(super) fn sender_ok() -> Reply {
+    Reply::new(250, EnhancedStatus(2, 1, 0), "Sender OK")
+}
+
+pub(super) fn recipient_ok() -> Reply {
+    Reply::new(250, EnhancedStatus(2, 1, 5), "Recipient OK")
+}
+
+pub(super) fn start_mail_data() -> Reply {
+    Reply::bare(354, "Start mail input; end with <CRLF>.<CRLF>")
+}
+
+pub(super) fn queued(message: &Committed) -> Reply {
+    Reply::new(
+        250,
+        EnhancedStatus(2, 0, 0),
+        format!("Queued as {}", message.id()),
+    )
+}
+
+pub(super) fn ready_for_tls() -> Reply {
+    Reply::new(220, EnhancedStatus(2, 0, 0), "Ready to start TLS")
+}
+
+pub(super) fn challenge(challenge: &'static str) -> Reply {
+    Reply::bare(334, challenge)
+}
+
+pub(super) fn authenticated() -> Reply {
+    Reply::new(235, EnhancedStatus(2, 7, 0), "Authentication succeeded")
+}
+
+pub(super) fn help() -> Reply {
+    let commands = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT HELP VRFY STARTTLS AUTH";
+    Reply::new(214, EnhancedStatus(2, 0, 0), commands)
+}
+
+pub(super) fn cannot_verify() -> Reply {
+    Reply::new(
+        252,
+        EnhancedStatus(2, 1, 5),
+        "Cannot VRFY user, but will accept message and attempt delivery",
+    )
+}
+
+pub(super) fn user_exists() -> Reply {
+    Reply::new(250, EnhancedStatus(2, 1, 5), "User exists")
+}
+
+pub(super) fn unknown_command() -> Reply {
+    Reply::new(500, EnhancedStatus(5, 5, 1), "Unknown command")
+}
+
+pub(super) fn bad_line(error: LineError) -> Reply {
+    let text = match error {
+        LineError::TooLong => "Line too long",
+        LineError::BareCrOrLf => "Bare CR or LF in command",
+        LineError::Nul => "NUL in command",
+    };
+    Reply::new(500, EnhancedStatus(5, 5, 2), text)
+}
+
+pub(super) fn bad_encoding() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 5, 2), "Command is not valid UTF-8")
+}
+
+pub(super) fn bad_arguments() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 5, 4), "Syntax error in arguments")
+}
+
+pub(super) fn bad_sender() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 1, 7), "Syntax: MAIL FROM:<address>")
+}
+
+pub(super) fn bad_recipient() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 1, 3), "Syntax: RCPT TO:<address>")
+}
+
+pub(super) fn bad_parameter() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 5, 4), "Syntax error in parameters")
+}
+
+pub(super) fn unknown_parameter() -> Reply {
+    Reply::new(
+        555,
+        EnhancedStatus(5, 5, 4),
+        "Parameter not recognized or not available",
+    )
+}
+
+pub(super) fn needs_smtputf8() -> Reply {
+    Reply::new(553, EnhancedStatus(5, 6, 7), "Address needs SMTPUTF8")
+}
+
+pub(super) fn bad_sequence() -> Reply {
+    Reply::new(503, EnhancedStatus(5, 5, 1), "Bad sequence of commands")
+}
+
+pub(super) fn not_available() -> Reply {
+    Reply::new(502, EnhancedStatus(5, 5, 1), "Command not available")
+}
+
+pub(super) fn auth_not_available() -> Reply {
+    Reply::new(
+        502,
+        EnhancedStatus(5, 5, 1),
+        "AUTH command is not available",
+    )
+}
+
+pub(super) fn unknown_mechanism() -> Reply {
+    Reply::new(
+        504,
+        EnhancedStatus(5, 5, 4),
+        "Authentication mechanism not available",
+    )
+}
+
+pub(super) fn bad_response() -> Reply {
+    Reply::new(
+        501,
+        EnhancedStatus(5, 5, 2),
+        "Authentication response not understood",
+    )
+}
+
+pub(super) fn exchange_cancelled() -> Reply {
+    Reply::new(501, EnhancedStatus(5, 0, 0), "Authentication cancelled")
+}
+
+pub(super) fn encryption_required() -> Reply {
+    Reply::new(538, EnhancedStatus(5, 7, 11), "Encryption required")
+}
+
+pub(super) fn authentication_failed() -> Reply {
+    Reply::new(535, EnhancedStatus(5, 7, 8), "Authentication failed")
+}
+
+pub(super) fn too_many_failed_logins() -> Reply {
+    Reply::new(421, EnhancedStatus(4, 7, 0), "Too many failed logins")
+}
+
+pub(super) fn authentication_required() -> Reply {
+    Reply::new(530, EnhancedStatus(5, 7, 0), "Authentication required")
+}
+
+pub(super) fn starttls_first() -> Reply {
+    Reply::new(
+        530,
+        EnhancedStatus(5, 7, 0),
+        "Must issue a STARTTLS command first",
+    )
+}
+
+pub(super) fn relay_denied() -> Reply {
+    Reply::new(
+        554,
+        EnhancedStatus(5, 7, 1),
+        "Relay rejected for policy reasons",
+    )
+}
+
+pub(super) fn unknown_user() -> Reply {
+    Reply::new(550, EnhancedStatus(5, 1, 1), "User unknown")
+}
+
+pub(super) fn try_later() -> Reply {
+    Reply::new(451, EnhancedStatus(4, 3, 0), "Try again later")
+}
+
+pub(super) fn too_many_recipients() -> Reply {
+    Reply::new(452, EnhancedStatus(4, 5, 3), "Too many recipients")
+}
+
+pub(super) fn too_large() -> Reply {
+    Reply::new(552, EnhancedStatus(5, 3, 4), "Message too large")
+}
+
+pub(super) fn bare_line_ends() -> Reply {
+    Reply::new(550, EnhancedStatus(5, 6, 0), "Bare CR or LF in message")
+}
+
+pub(super) fn too_many_hops() -> Reply {
+    Reply::new(554, EnhancedStatus(5, 4, 6), "Too many hops")
+}
+
+pub(super) fn refused(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::NoSpace => Reply::new(452, EnhancedStatus(4, 3, 1), "Insufficient system storage"),
+        Refusal::Failure => try_later(),
+    }
+}
+
+pub(super) fn too_many_errors() -> Reply {
+    let text = "SMTP service not available, closing transmission channel";
+    Reply::new(421, EnhancedStatus(4, 7, 0), text)
+}
+
+pub(super) fn closing() -> Reply {
+    too_many_errors()
+}
+
+pub(super) fn timeout() -> Reply {
+    Reply::new(421, EnhancedStatus(4, 4, 2), "Timeout")
+}
+
+pub(super) fn shutting_down() -> Reply {
+    Reply::new(421, EnhancedStatus(4, 3, 2), "Service shutting down")
+}
+
+/// Said instead of a greeting when `sessions_max` is reached.
+pub fn too_many_sessions() -> Reply {
+    Reply::new(421, EnhancedStatus(4, 3, 2), "Too many sessions")
+}
+
+/// Said instead of a greeting when `sessions_max_per_address` is reached.
+pub fn too_many_sessions_from_address() -> Reply {
+    Reply::new(
+        421,
+        EnhancedStatus(4, 7, 0),
+        "Too many sessions from your address",
+    )
+}

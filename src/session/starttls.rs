@@ -1,0 +1,45 @@
+//! STARTTLS (RFC 3207; DOMINO.md S-50 to S-56).
+
+use std::time::SystemTime;
+
+use super::{Due, Effect, Output, Session, Step, replies};
+use crate::config::settings::StartTls;
+use crate::mail::TlsFacts;
+use crate::policy::admission::Stage;
+
+impl Session {
+    pub(super) fn starttls(&mut self, arguments: &[u8], output: &mut Output) -> Step {
+        if self.settings.extensions.starttls == StartTls::Disabled && self.tls.is_none() {
+            return self.say(replies::not_available(), output);
+        }
+        if self.tls.is_some() {
+            return self.say(replies::bad_sequence(), output);
+        }
+        if !arguments.is_empty() {
+            return self.say(replies::bad_arguments(), output);
+        }
+        replies::ready_for_tls().write_to(&mut output.wire);
+        self.perform(Due::Tls, Effect::StartTls)
+    }
+
+    /// After STARTTLS everything the client said before is forgotten (RFC 3207 section 4.2); the
+    /// counts of errors and failed logins stay. On a tls port the greeting comes now.
+    pub(super) fn tls_started(
+        &mut self,
+        facts: TlsFacts,
+        now: SystemTime,
+        output: &mut Output,
+    ) -> Step {
+        self.tls = Some(facts);
+        match self.stage {
+            Stage::Tls => self.greet(now, output),
+            Stage::Plaintext | Stage::StartTls => {
+                self.stage = Stage::StartTls;
+                self.hello = None;
+                self.login = None;
+                self.transaction = None;
+                Step::Receive
+            }
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! Transcripts against the session in process, at every split.
+//!
+//! The world is a real directory on `tests/data/users`, and a disk of [`DISK_OCTETS`].
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::catch_unwind;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use super::{Answer, Effect, Output, Session, SessionStart, Step};
+use crate::config::Settings;
+use crate::config::settings::PortKind;
+use crate::directory::{Directory, LoginOutcome, Lookup};
+use crate::mail::{MessageId, TlsFacts};
+use crate::server::probe;
+use crate::spool::{Committed, Refusal};
+
+#[path = "../../tests/support/ini.rs"]
+mod ini;
+#[path = "../../tests/support/transcript.rs"]
+mod transcript;
+
+use transcript::{Action, Replies, Transcript, Way, all, compare};
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const DISK_OCTETS: u64 = 1 << 40;
+const RANDOM_CUTS: u64 = 40;
+const SEED: u64 = 0x6761_7465_706f_7374;
+
+#[test]
+fn transcripts_hold_and_no_split_of_the_octets_changes_them() {
+    println!("seed {SEED:#x}");
+    let transcripts = all();
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let play_on = || {
+        while let Some(transcript) = transcripts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if catch_unwind(|| play_at_every_split(transcript)).is_err() {
+                failed.lock().unwrap().push(transcript.name.as_str());
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(play_on);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+fn play_at_every_split(transcript: &Transcript) {
+    let world = World::new(&transcript.ini);
+    for way in &transcript.ways {
+        let stage = Stage {
+            transcript,
+            world: &world,
+            way: *way,
+        };
+        let whole = stage.play(Cut::Whole);
+        stage.compare(&whole, Cut::Octets);
+        for seed in 0..RANDOM_CUTS {
+            stage.compare(&whole, Cut::Random(SEED ^ seed));
+        }
+        for (chunk, length) in stage.chunks().into_iter().enumerate() {
+            for at in 1..length {
+                stage.compare(&whole, Cut::At(chunk, at));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_world_cannot_do_is_answered_with_4yz() {
+    let rows = [
+        (
+            Trouble::Directory,
+            "C: RCPT TO:<alice@here.example>\nS=: 451 4.3.0 Try again later\n",
+        ),
+        (
+            Trouble::Logins,
+            "C: AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=\nS=: 451 4.3.0 Try again later\n",
+        ),
+        (
+            Trouble::Open(Refusal::Failure),
+            "C: DATA\nS=: 451 4.3.0 Try again later\n",
+        ),
+        (
+            Trouble::Open(Refusal::NoSpace),
+            "C: DATA\nS=: 452 4.3.1 Insufficient system storage\n",
+        ),
+        (
+            Trouble::Commit(Refusal::Failure),
+            "S=: 451 4.3.0 Try again later\n",
+        ),
+        (
+            Trouble::Commit(Refusal::NoSpace),
+            "S=: 452 4.3.1 Insufficient system storage\n",
+        ),
+        (
+            Trouble::Write(Refusal::NoSpace),
+            "S=: 452 4.3.1 Insufficient system storage\n",
+        ),
+    ];
+    for (trouble, steps) in rows {
+        let before = match trouble {
+            Trouble::Logins => "",
+            Trouble::Directory => "C: MAIL FROM:<>\nS: 250\n",
+            Trouble::Open(_) => "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nS: 250\nS: 250\n",
+            Trouble::Commit(_) | Trouble::Write(_) => {
+                "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nC: DATA\nS: 250\nS: 250\nS: 354\n\
+                 C: content\nC: .\n"
+            }
+        };
+        let text = format!(
+            "I: [port:tcp]\nI: name_and_password = yes\nP: tcp\nC: EHLO c\nS*: 250\n{before}{steps}"
+        );
+        let transcript = Transcript::parse(&format!("{trouble:?}"), &text);
+        let mut world = World::new(&transcript.ini);
+        world.trouble = Some(trouble);
+        let stage = Stage {
+            transcript: &transcript,
+            world: &world,
+            way: Way::Tcp,
+        };
+        // When it shows depends on how the octets came; what is said does not.
+        assert_eq!(stage.play(Cut::Whole).wire, stage.play(Cut::Octets).wire);
+    }
+}
+
+/// How the octets of the client come.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// Each chunk at once.
+    Whole,
+    /// Octet by octet.
+    Octets,
+    /// One chunk in two parts.
+    At(usize, usize),
+    /// Every chunk in parts of random length.
+    Random(u64),
+}
+
+impl Cut {
+    fn lengths(self, chunk: usize, length: usize) -> Vec<usize> {
+        match self {
+            Self::Octets => vec![1; length],
+            Self::At(cut, at) if cut == chunk => vec![at, length - at],
+            Self::Whole | Self::At(..) => vec![length],
+            Self::Random(seed) => {
+                let mut state = seed ^ (chunk as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let (mut lengths, mut left) = (Vec::new(), length);
+                while left > 0 {
+                    // xorshift64
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    let part = 1 + (state % 24) as usize;
+                    lengths.push(part.min(left));
+                    left -= part.min(left);
+                }
+                lengths
+            }
+        }
+    }
+}
+
+/// What the world fails at.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    Directory,
+    Logins,
+    Open(Refusal),
+    /// Anything behind the trace field.
+    Write(Refusal),
+    Commit(Refusal),
+}
+
+/// What the effects of a session fall on.
+struct World {
+    settings: Arc<Settings>,
+    directory: Directory,
+    logins: std::cell::RefCell<HashMap<(String, Vec<u8>), LoginOutcome>>,
+    trouble: Option<Trouble>,
+    folder: PathBuf,
+}
+
+impl World {
+    fn new(extra: &str) -> Self {
+        let folder = folder();
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(ini::data("users"), folder.join("users")).unwrap();
+        let file = folder.join("gatepost.ini");
+        fs::write(&file, ini::base_ini(ADDRESS, &folder, extra)).unwrap();
+        let loaded = probe::load(&file).unwrap_or_else(|problems| panic!("{extra}: {problems:?}"));
+        let settings = Arc::new(loaded.settings);
+        let directory = Directory::new(&settings);
+        Self {
+            settings,
+            directory,
+            logins: Default::default(),
+            trouble: None,
+            folder,
+        }
+    }
+
+    fn port(&self, way: Way) -> usize {
+        let kind = match way {
+            Way::Tcp | Way::StartTls => PortKind::Tcp,
+            Way::Tls => PortKind::Tls,
+        };
+        self.settings
+            .ports
+            .iter()
+            .position(|port| port.kind == kind)
+            .unwrap()
+    }
+
+    /// What an effect comes to; each login is worked out once, it is slow on purpose.
+    fn answer(&self, effect: Effect, opened: u32) -> Option<Answer> {
+        Some(match (effect, self.trouble) {
+            (Effect::StartTls | Effect::DropMessage, _) => return None,
+            (Effect::CheckSpace(octets), _) => {
+                let is_room = self.settings.limits.free_space + octets <= DISK_OCTETS;
+                Answer::Space(if is_room {
+                    Ok(())
+                } else {
+                    Err(Refusal::NoSpace)
+                })
+            }
+            (Effect::CheckLogin(_), Some(Trouble::Logins)) => {
+                Answer::Login(LoginOutcome::Unavailable)
+            }
+            (Effect::CheckLogin(credentials), _) => {
+                let key = (credentials.login.clone(), credentials.password.to_vec());
+                let mut logins = self.logins.borrow_mut();
+                let outcome = logins.entry(key).or_insert_with(|| {
+                    self.directory
+                        .verify(&credentials.login, &credentials.password)
+                });
+                Answer::Login(outcome.clone())
+            }
+            (Effect::FindRecipient(_), Some(Trouble::Directory)) => {
+                Answer::Recipient(Lookup::Unavailable)
+            }
+            (Effect::FindRecipient(path), _) => Answer::Recipient(self.directory.find(&path)),
+            (Effect::OpenMessage(_), Some(Trouble::Open(refusal))) => Answer::Opened(Err(refusal)),
+            (Effect::OpenMessage(_), _) => Answer::Opened(Ok(MessageId::new(1, opened))),
+            (Effect::CommitMessage, Some(Trouble::Commit(refusal))) => {
+                Answer::Committed(Err(refusal))
+            }
+            // There is no message any more.
+            (Effect::CommitMessage, Some(Trouble::Write(_))) => {
+                Answer::Committed(Err(Refusal::Failure))
+            }
+            (Effect::CommitMessage, _) => {
+                Answer::Committed(Ok(Committed::for_tests(MessageId::new(1, opened))))
+            }
+        })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn folder() -> PathBuf {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!(
+        "gatepost-transcripts-{}-{number}",
+        std::process::id()
+    ))
+}
+
+/// A transcript, its world, and the way it is played.
+struct Stage<'a> {
+    transcript: &'a Transcript,
+    world: &'a World,
+    way: Way,
+}
+
+/// All that came of one play.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Record {
+    wire: Vec<u8>,
+    /// Effects with their outcomes, and notes, each in their order.
+    effects: Vec<String>,
+    notes: Vec<String>,
+    /// Content of the messages that were committed.
+    contents: Vec<Vec<u8>>,
+}
+
+impl Stage<'_> {
+    /// How long each chunk of the client is.
+    fn chunks(&self) -> Vec<usize> {
+        let script = self.transcript.script(self.way, ADDRESS).into_iter();
+        script
+            .filter_map(|(_, action)| match action {
+                Action::Send(octets) => Some(octets.len()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn compare(&self, whole: &Record, cut: Cut) {
+        let got = self.play(cut);
+        assert_eq!(
+            got, *whole,
+            "{} ({:?}) with {cut:?}",
+            self.transcript.name, self.way
+        );
+    }
+
+    fn play(&self, cut: Cut) -> Record {
+        let mut player = Player::new(self.world, self.way);
+        let mut chunk = 0;
+        for (place, action) in self.transcript.script(self.way, ADDRESS) {
+            match &action {
+                Action::Send(octets) => {
+                    let mut rest = octets.as_slice();
+                    for length in cut.lengths(chunk, octets.len()) {
+                        let (part, tail) = rest.split_at(length);
+                        player.feed(part);
+                        rest = tail;
+                    }
+                    chunk += 1;
+                }
+                Action::StartTls => player.start_tls(&place),
+                Action::Closed => {
+                    assert!(player.is_closed, "{place}: it has not closed");
+                    assert!(player.replies.is_empty(), "{place}: {:?}", player.replies);
+                }
+                Action::Begins(_) | Action::Is(_) | Action::Reply(_) => {
+                    let mut line = || player.replies.line();
+                    compare(&place, &action, || {
+                        line().unwrap_or_else(|| panic!("{place}: no reply with {cut:?}"))
+                    });
+                }
+            }
+        }
+        player.record
+    }
+}
+
+/// One session being played.
+struct Player<'a> {
+    world: &'a World,
+    session: Session,
+    output: Output,
+    record: Record,
+    replies: Replies,
+    /// Content of the open message.
+    content: Vec<u8>,
+    opened: u32,
+    is_closed: bool,
+    handshake_is_due: bool,
+}
+
+impl<'a> Player<'a> {
+    fn new(world: &'a World, way: Way) -> Self {
+        let session = Session::new(SessionStart {
+            settings: Arc::clone(&world.settings),
+            port: world.port(way),
+            client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
+            local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
+        });
+        let mut player = Self {
+            world,
+            session,
+            output: Output::default(),
+            record: Record::default(),
+            replies: Replies::default(),
+            content: Vec::new(),
+            opened: 0,
+            is_closed: false,
+            handshake_is_due: way == Way::Tls,
+        };
+        if way == Way::Tls {
+            player.start_tls("at connect");
+        } else {
+            let step = player.session.greet(now(), &mut player.output);
+            player.go_on(step);
+        }
+        player
+    }
+
+    /// Feeds octets; those that come behind STARTTLS or a close are nobody's.
+    fn feed(&mut self, octets: &[u8]) {
+        let mut rest = octets;
+        while !rest.is_empty() && !self.is_closed && !self.handshake_is_due {
+            let (used, step) = self.session.receive(rest, now(), &mut self.output);
+            let is_progress = used > 0 || step != Step::Receive || !self.output.wire.is_empty();
+            assert!(is_progress, "the session takes no input");
+            rest = &rest[used..];
+            self.go_on(step);
+        }
+    }
+
+    fn go_on(&mut self, mut step: Step) {
+        self.collect();
+        while let Step::Perform(effect) = step {
+            step = self.perform(effect);
+            self.collect();
+        }
+        self.is_closed = step == Step::Close;
+    }
+
+    fn perform(&mut self, effect: Effect) -> Step {
+        let described = format!("{effect:?}");
+        match &effect {
+            Effect::StartTls => self.handshake_is_due = true,
+            Effect::OpenMessage(_) => {
+                self.opened += 1;
+                self.content.clear();
+            }
+            Effect::DropMessage => self.content.clear(),
+            Effect::CommitMessage => self.record.contents.push(std::mem::take(&mut self.content)),
+            Effect::CheckSpace(_) | Effect::CheckLogin(_) | Effect::FindRecipient(_) => {}
+        }
+        let answer = self.world.answer(effect, self.opened);
+        self.record.effects.push(format!("{described}: {answer:?}"));
+        match answer {
+            Some(answer) => self.session.answer(answer, now(), &mut self.output),
+            None => Step::Receive,
+        }
+    }
+
+    fn start_tls(&mut self, place: &str) {
+        assert!(self.handshake_is_due, "{place}: no handshake is due");
+        self.handshake_is_due = false;
+        let facts = TlsFacts {
+            version: "TLSv1.3",
+            cipher: "TLS13_AES_256_GCM_SHA384",
+        };
+        let step = self
+            .session
+            .answer(Answer::TlsStarted(facts), now(), &mut self.output);
+        self.go_on(step);
+    }
+
+    /// Takes what the session has put out.
+    fn collect(&mut self) {
+        self.replies.add(&self.output.wire);
+        self.record.wire.append(&mut self.output.wire);
+        let notes = self.output.notes.drain(..).map(|note| format!("{note:?}"));
+        self.record.notes.extend(notes);
+        if !self.output.content.is_empty() {
+            let is_trace = self.content.is_empty();
+            self.content.append(&mut self.output.content);
+            if let Some(Trouble::Write(refusal)) = self.world.trouble.filter(|_| !is_trace) {
+                self.session.spool_failed(refusal);
+            }
+        }
+    }
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+}
