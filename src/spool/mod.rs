@@ -1,8 +1,77 @@
-//! The write-ahead log; the only maker of a [`Committed`].
+//! The spool: a write-ahead log with group commit; the only maker of a [`Committed`].
+//!
+//! **Point of acceptance.** A message is accepted when the record that holds it (or that names its
+//! file, which was synced with its folder before) has been written to the log and `fdatasync` of
+//! that segment has returned. Nothing else makes a [`Committed`], and without one there is no 250.
+//!
+//! **Where a message is.**
+//!
+//! | state | in the log | in `queue/` | in a Maildir | after a crash |
+//! | --- | --- | --- | --- | --- |
+//! | draft, small | – | – | – | gone; the client was told nothing |
+//! | draft, large | – | `ID.eml`, unsynced | – | the orphan is removed |
+//! | committed | record, synced | `ID.eml` if large, synced | – | delivered |
+//! | delivered | record, synced | as before | renamed to `new/`, unsynced | a whole copy is there: done; else delivered |
+//! | checkpointed | record and a done record | removed | synced | done |
+//! | deferred | record, until its segment is wanted | – | – | tried again |
+//! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
+//! | finished | segment reused by its next generation | – | synced | unknown, as it should be |
+//!
+//! **Why nothing is lost or invented.** A segment is reused only after everything in it was
+//! checkpointed or evicted, and first its header gets the next generation, synced; a record counts
+//! only if it carries its segment's generation, so an old one never replays. Segments are let go
+//! strictly oldest first, so a done record never goes before the message it speaks of. A torn record
+//! fails its checksum. Maildir names derive from the message id, so a replay finds its own copy; it
+//! counts only if it is whole, as a name may outlast a power cut without its octets. A start first
+//! syncs the file system: what a killed run left unsynced is visible, and must not be built upon before.
+//!
+//! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped,
+//! but a disk that lies may keep them: after a crash such a message may be delivered although the client was
+//! told 451 and sends it again. Done records are not synced by themselves but with the next commit into
+//! their segment, or by the kernel within half a minute or so: after a power cut in that time, a
+//! fresh message that its reader has deleted meanwhile comes a second time.
+//!
+//! **Limits.** Segments of `segment_octets`, at most `segments_max` of them; content up to
+//! [`INLINE_MAX_OCTETS`] stays in the record, and all of it in memory at once stays under
+//! `memory_octets`; what is past either goes to a file while it comes in. An undelivered message costs
+//! some 100 octets of memory.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `format` | records and segment headers, octet by octet |
+//! | `meta` | the envelope as text |
+//! | `draft` | a message coming in |
+//! | `log` | segments: append, rotate, release |
+//! | `commit` | one sync for all who wait |
+//! | `store` | the messages there are, and reading them |
+//! | `settle` | letting go of messages and of segments |
+//! | `recover` | start-up |
 
+use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::mail::MessageId;
+
+mod commit;
+mod draft;
+pub mod format;
+mod log;
+mod meta;
+mod recover;
+mod settle;
+mod store;
+
+pub use draft::Draft;
+pub use settle::Settled;
+pub use store::{Content, Spool, Stored};
+
+/// The largest content kept inside a record, octets.
+pub const INLINE_MAX_OCTETS: usize = 256 * 1024;
+/// How long commits wait for a segment before they are refused.
+const STARVATION_MAX: Duration = Duration::from_secs(30);
 
 /// Proof that a message is durable. Only the spool can make one, after the sync.
 #[derive(Debug)]
@@ -11,6 +80,12 @@ pub struct Committed {
 }
 
 impl Committed {
+    /// A proof of nothing, for tests of what is above the spool.
+    #[cfg(test)]
+    pub(crate) fn for_tests(id: MessageId) -> Self {
+        Self { id }
+    }
+
     /// The id of the message.
     pub fn id(&self) -> MessageId {
         self.id
@@ -26,11 +101,142 @@ pub enum Refusal {
     Failure,
 }
 
-impl fmt::Display for Refusal {
+impl From<&io::Error> for Refusal {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Failure,
+        }
+    }
+}
+
+/// How a spool is set up.
+#[derive(Debug, Clone)]
+pub struct SpoolOptions {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Octets to keep free in its file system.
+    pub free_space: u64,
+    /// Content of all drafts held in memory, octets.
+    pub memory_octets: u64,
+    /// Size of a segment, octets; a multiple of 4096.
+    pub segment_octets: u64,
+    /// Segments there may be.
+    pub segments_max: usize,
+    /// How long a commit waits for a free segment before it is refused.
+    pub patience: Duration,
+    /// The run of the ids given out, 48 bits that no other start has.
+    pub run: u64,
+    /// What the salts of the log are made from, known to nobody; 0 = drawn when the spool is opened.
+    pub secret: u64,
+}
+
+impl SpoolOptions {
+    /// The usual sizes for a folder and a run.
+    pub fn new(folder: PathBuf, run: u64) -> Self {
+        Self {
+            folder,
+            free_space: 64 << 20,
+            memory_octets: 8 << 20,
+            segment_octets: 4 << 20,
+            segments_max: 8,
+            patience: STARVATION_MAX,
+            run,
+            secret: 0,
+        }
+    }
+
+    /// The largest content kept inside a record: a segment holds some of them.
+    fn inline_max(&self) -> usize {
+        let quarter = usize::try_from(self.segment_octets / 4).unwrap_or(usize::MAX);
+        quarter.min(INLINE_MAX_OCTETS)
+    }
+
+    fn log_folder(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    fn queue_folder(&self) -> PathBuf {
+        self.folder.join("queue")
+    }
+
+    fn bad_folder(&self) -> PathBuf {
+        self.folder.join("bad")
+    }
+
+    fn queue_file(&self, id: MessageId, kind: &str) -> PathBuf {
+        self.folder.join("queue").join(format!("{id}.{kind}"))
+    }
+}
+
+/// The spool cannot do what was asked.
+#[derive(Debug)]
+pub enum SpoolError {
+    /// Another process has the spool.
+    InUse(PathBuf),
+    /// The disk failed at a step.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no such message.
+    NoSuchMessage(MessageId),
+    /// A message is there but does not check out.
+    Damaged(MessageId),
+}
+
+impl SpoolError {
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+
+    /// Whether it may be gone when tried again.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::InUse(_) | Self::Io { .. } => true,
+            Self::NoSuchMessage(_) | Self::Damaged(_) => false,
+        }
+    }
+
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::Io { source, .. } => Refusal::from(source),
+            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) => Refusal::Failure,
+        }
+    }
+}
+
+impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::NoSpace => "no space",
-            Refusal::Failure => "failure",
-        })
+        match self {
+            Self::InUse(path) => {
+                write!(f, "another gatepost uses the spool {}", path.display())
+            }
+            Self::Io {
+                doing,
+                path,
+                source,
+            } => write!(f, "{doing} {}: {source}", path.display()),
+            Self::NoSuchMessage(id) => write!(f, "there is no message {id}"),
+            Self::Damaged(id) => write!(f, "message {id} is damaged"),
+        }
+    }
+}
+
+impl Error for SpoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) => None,
+        }
     }
 }

@@ -1,0 +1,370 @@
+//! Takes what is due, delivers, checkpoints, retries.
+//!
+//! One thread. A delivery is a write and a rename; a *checkpoint* makes a batch of them durable and
+//! then lets go of their records. It comes [`CHECKPOINT_AFTER`] after the oldest unsynced delivery,
+//! sooner when a segment is full, at once when the committer waits for one, and at the end.
+//!
+//! A copy that cannot be written is deferred by [`RETRY`], for ever: a full disk is mended some day.
+//! Time is an argument of each step; only the thread around them looks at the clock.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
+use super::unsynced::Unsynced;
+use crate::events;
+use crate::mail::{MessageId, Target, date};
+use crate::spool::{Content, Refusal, Settled, Spool, SpoolError, Stored};
+use crate::sys::clock;
+use crate::sys::disk::Disk;
+
+/// The longest a delivery stays unsynced.
+pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
+/// Delays after the first, second … failed attempt; the last one repeats.
+pub const RETRY: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(60 * 60),
+    LONGEST_RETRY,
+];
+const LONGEST_RETRY: Duration = Duration::from_secs(4 * 60 * 60);
+/// Between checkpoints that only a full segment asks for.
+const CHECKPOINT_SPACING: Duration = Duration::from_millis(200);
+/// Unsynced messages that call for a checkpoint by themselves.
+const UNSYNCED_MAX: usize = 8192;
+/// Messages delivered before the clock is looked at again.
+const ROUND: usize = 64;
+/// How long deliveries go on once the spool closes; the rest is due at the next start.
+const CLOSING_MAX: Duration = Duration::from_secs(5);
+/// Between looks while the committer waits for a segment that cannot be had yet.
+const STARVED_LOOK: Duration = Duration::from_millis(50);
+
+/// A moment by both clocks: deadlines go by the steady one, what is kept over a start by the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The clock that never goes back.
+    pub steady: Instant,
+    /// The time of day.
+    pub wall: SystemTime,
+}
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self {
+            steady: clock::monotonic(),
+            wall: clock::now(),
+        }
+    }
+
+    fn seconds(self) -> u64 {
+        date::unix_seconds(self.wall)
+    }
+}
+
+/// How delivery is set up.
+#[derive(Debug, Clone)]
+pub struct DeliveryOptions {
+    /// `USER/Maildir` is below it.
+    pub mail_root: PathBuf,
+    /// Our name, for the names of files.
+    pub hostname: String,
+}
+
+/// Delivers what the spool has.
+pub struct Deliverer {
+    spool: Arc<Spool>,
+    disk: Arc<dyn Disk>,
+    maildirs: Maildirs,
+    deferred: BTreeSet<(Instant, MessageId)>,
+    unsynced: Unsynced,
+    last_checkpoint: Option<Instant>,
+    due: Vec<MessageId>,
+    buffer: Vec<u8>,
+    lines: Vec<u8>,
+}
+
+impl Deliverer {
+    /// A deliverer that has done nothing yet.
+    pub fn new(spool: Arc<Spool>, disk: Arc<dyn Disk>, options: DeliveryOptions) -> Self {
+        let DeliveryOptions {
+            mail_root,
+            hostname,
+        } = options;
+        Self {
+            maildirs: Maildirs::new(Arc::clone(&disk), mail_root, &hostname),
+            spool,
+            disk,
+            deferred: BTreeSet::new(),
+            unsynced: Unsynced::default(),
+            last_checkpoint: None,
+            due: Vec::new(),
+            buffer: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Runs it in a thread of its own; it ends after `Spool::close`, with a checkpoint.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(mut self) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new()
+            .name("deliverer".into())
+            .stack_size(256 * 1024)
+            .spawn(move || self.run())
+    }
+
+    fn run(&mut self) {
+        let mut closing_until = None;
+        loop {
+            let now = Moment::now();
+            if self.spool.is_closing() {
+                closing_until.get_or_insert(now.steady + CLOSING_MAX);
+            }
+            let go_on = closing_until.is_none_or(|until| now.steady < until);
+            if go_on && self.step(now) {
+                continue;
+            }
+            if closing_until.is_some() {
+                self.finish(now);
+                return;
+            }
+            self.maildirs.replay_is_over();
+            if self.spool.is_starved() {
+                self.spool.wait_for_fresh(now.steady + STARVED_LOOK);
+            } else {
+                self.spool.wait_for_work(self.next_look(now.steady));
+            }
+        }
+    }
+
+    /// The last checkpoint, with its done records in the log: the committer may have ended already.
+    pub fn finish(&mut self, now: Moment) {
+        self.checkpoint(now);
+        self.spool.commit_waiting();
+    }
+
+    /// One round: what is due is delivered, and a checkpoint made if it is time. Whether there may be
+    /// more to do at once.
+    pub fn step(&mut self, now: Moment) -> bool {
+        let mut due = std::mem::take(&mut self.due);
+        self.spool.take_fresh(ROUND, &mut due);
+        while let Some((_, id)) = self.deferred.first().filter(|(at, _)| *at <= now.steady) {
+            due.push(*id);
+            self.deferred.pop_first();
+        }
+        for id in &due {
+            self.deliver(*id, now);
+        }
+        if self.is_time_to_checkpoint(now.steady) {
+            self.checkpoint(now);
+        }
+        let worked = !due.is_empty();
+        due.clear();
+        self.due = due;
+        worked
+    }
+
+    /// Makes all deliveries so far durable and lets go of their records.
+    pub fn checkpoint(&mut self, now: Moment) {
+        self.last_checkpoint = Some(now.steady);
+        let mut unsynced = std::mem::take(&mut self.unsynced);
+        if let Err(error) = unsynced.sync(&*self.disk, self.maildirs.root()) {
+            events::checkpoint_failed(&error);
+            self.spool.report_stuck(Refusal::from(&error));
+            self.maildirs.forget_folders();
+            unsynced.settled = self.doubt(&unsynced, now);
+        }
+        for settled in unsynced
+            .settled
+            .iter()
+            .filter(|settled| !settled.is_finished())
+        {
+            let wait = settled.next_attempt.saturating_sub(now.seconds());
+            let at = now.steady + Duration::from_secs(wait);
+            self.deferred.insert((at, settled.id));
+        }
+        if let Err(error) = self.spool.settle(&mut unsynced.settled) {
+            events::checkpoint_failed(error);
+        }
+        if !unsynced.settled.is_empty() {
+            // They were delivered; only the spool does not know it durably yet.
+            self.unsynced.since = Some(now.steady);
+            self.unsynced.before = unsynced.settled.iter().map(|s| s.done.clone()).collect();
+            self.unsynced.settled = unsynced.settled;
+        }
+    }
+
+    /// After a failed sync the copies cannot be trusted: all of them count as failed attempts and are
+    /// written again, under the same names.
+    fn doubt(&self, unsynced: &Unsynced, now: Moment) -> Vec<Settled> {
+        let pairs = unsynced.settled.iter().zip(&unsynced.before);
+        let doubted = pairs.map(|(settled, before)| Settled {
+            id: settled.id,
+            done: before.clone(),
+            attempts: settled.attempts + 1,
+            next_attempt: now.seconds() + RETRY[0].as_secs(),
+            in_doubt: true,
+        });
+        doubted.collect()
+    }
+
+    fn next_look(&self, now: Instant) -> Instant {
+        let mut until = now + Duration::from_secs(3600);
+        if let Some((at, _)) = self.deferred.first() {
+            until = until.min(*at);
+        }
+        if let Some(since) = self.unsynced.since {
+            until = until.min(since + CHECKPOINT_AFTER);
+            if self.spool.has_full_segment() {
+                until = until.min(self.spaced(now));
+            }
+        }
+        until
+    }
+
+    fn is_time_to_checkpoint(&self, now: Instant) -> bool {
+        if self.spool.is_starved() {
+            return true;
+        }
+        let Some(since) = self.unsynced.since else {
+            return false;
+        };
+        self.unsynced.settled.len() >= UNSYNCED_MAX
+            || now >= since + CHECKPOINT_AFTER
+            || (now >= self.spaced(now) && self.spool.has_full_segment())
+    }
+
+    fn spaced(&self, now: Instant) -> Instant {
+        self.last_checkpoint
+            .map_or(now, |last| last + CHECKPOINT_SPACING)
+    }
+
+    fn deliver(&mut self, id: MessageId, now: Moment) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        match self.spool.read(id, &mut buffer) {
+            Ok(stored) => self.deliver_stored(stored, &buffer, now),
+            Err(SpoolError::NoSuchMessage(_)) => {}
+            Err(SpoolError::Damaged(_)) => {
+                if let Err(error) = self.spool.set_aside(id, "it does not check out") {
+                    self.retry_unread(id, &error, now);
+                }
+            }
+            Err(error) => self.retry_unread(id, &error, now),
+        }
+        buffer.clear();
+        buffer.shrink_to(KEEP_OCTETS);
+        self.buffer = buffer;
+    }
+
+    /// It stays in the spool, and is tried again for as long as it is there.
+    fn retry_unread(&mut self, id: MessageId, error: &SpoolError, now: Moment) {
+        events::spool_failed(error);
+        self.spool.note_attempt(id);
+        self.deferred.insert((now.steady + RETRY[0], id));
+    }
+
+    fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
+        if let Some(wait) = wait_of_replayed(&stored, now.seconds()) {
+            self.deferred.insert((now.steady + wait, stored.id));
+            return;
+        }
+        let name = self.maildirs.name(stored.id, stored.received);
+        let head = format!("Return-Path: <{}>\n", stored.envelope.reverse_path);
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        if let Content::Memory(range) = &stored.content {
+            unix_lines(buffer.get(range.clone()).unwrap_or_default(), &mut lines);
+        }
+        let body = match &stored.content {
+            Content::Memory(_) => Body::Memory(&lines),
+            Content::File(file, length, crc) => Body::File(&**file, *length, *crc),
+        };
+        let letter = Letter {
+            name: &name,
+            head: &head,
+            body,
+            replayed: stored.replayed,
+        };
+        let delay = retry_delay(stored.attempts);
+        let mut done = stored.done.clone();
+        let all = self.serve(&stored, &mut done, &letter, delay);
+        self.lines = lines;
+        self.lines.shrink_to(KEEP_OCTETS);
+        self.unsynced.since.get_or_insert(now.steady);
+        self.unsynced.before.push(stored.done);
+        self.unsynced.settled.push(Settled {
+            id: stored.id,
+            done,
+            attempts: stored.attempts + u32::from(!all),
+            next_attempt: now.seconds() + delay.as_secs(),
+            in_doubt: false,
+        });
+    }
+
+    /// Delivers to every recipient that is not done; whether all are now.
+    fn serve(
+        &mut self,
+        stored: &Stored,
+        done: &mut [bool],
+        letter: &Letter<'_>,
+        delay: Duration,
+    ) -> bool {
+        let mut served: Vec<&str> = Vec::new();
+        let mut all = true;
+        for (recipient, done) in stored.envelope.recipients.iter().zip(done) {
+            let Target::User(user) = &recipient.target;
+            if *done {
+                continue;
+            }
+            let forward_path = &recipient.forward_path;
+            if !served.contains(&user.as_str()) {
+                match self.maildirs.deliver(user, letter) {
+                    Ok(delivered) => self.note_copy(delivered),
+                    Err(error) => {
+                        events::deferred(stored.id, forward_path, error, delay.as_secs());
+                        all = false;
+                        continue;
+                    }
+                }
+                served.push(user);
+            }
+            *done = true;
+            events::delivered(stored.id, forward_path, user);
+        }
+        all
+    }
+
+    fn note_copy(&mut self, delivered: Delivered) {
+        match delivered {
+            Delivered::Written(path) => self.unsynced.add_file(path),
+            // The folders may be fresh too.
+            Delivered::WrittenFirst => self.unsynced.need_everything(),
+            Delivered::Taken => {}
+        }
+    }
+}
+
+fn retry_delay(attempts: u32) -> Duration {
+    let delay = RETRY.get(attempts as usize).copied();
+    delay.unwrap_or(LONGEST_RETRY)
+}
+
+/// How long a message of an earlier run has to wait yet. A clock that was put back must not keep mail
+/// waiting.
+fn wait_of_replayed(stored: &Stored, seconds: u64) -> Option<Duration> {
+    if !stored.replayed {
+        return None;
+    }
+    let wait = Duration::from_secs(stored.next_attempt.checked_sub(seconds)?);
+    (!wait.is_zero() && wait <= LONGEST_RETRY).then_some(wait)
+}
+
+/// What a buffer keeps between messages, octets.
+const KEEP_OCTETS: usize = 64 * 1024;

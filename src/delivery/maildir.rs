@@ -1,0 +1,270 @@
+//! One copy into one Maildir: written in `tmp`, renamed to `new`, no sync.
+//!
+//! The name is `SECONDS.QID.HOST`: seconds and id of the message, the host name escaped (`/` and `:`
+//! as octal). A message has one name for ever, so a replay finds its own copy, read or unread, and
+//! writes it anew in its place: after a power cut or a failed sync a name may be there whose content is
+//! not, and nothing but writing it again makes it so. Line ends are LF. Folders are made when they are
+//! wanted, mode 0700.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::mail::MessageId;
+use crate::sys::disk::{Disk, DiskFile, OpenMode};
+
+/// Maildirs known to be there, at most this many at a time.
+const KNOWN_MAX: usize = 1024;
+/// Octets of a large message moved at once.
+const CHUNK: usize = 64 * 1024;
+
+/// All Maildirs below one root.
+pub struct Maildirs {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    host: String,
+    known: HashSet<String>,
+    /// By mailbox: names without flags, and where they were when the first replayed message came by.
+    present: HashMap<String, HashMap<String, PathBuf>>,
+}
+
+/// A message as it goes into Maildirs.
+pub struct Letter<'a> {
+    /// Its name in every Maildir.
+    pub name: &'a str,
+    /// What goes on top.
+    pub head: &'a str,
+    /// What follows.
+    pub body: Body<'a>,
+    /// Whether a copy may be there already.
+    pub replayed: bool,
+}
+
+/// What is to be written.
+pub enum Body<'a> {
+    /// With LF line ends already.
+    Memory(&'a [u8]),
+    /// A file with CRLF line ends, its length and its CRC-32.
+    File(&'a dyn DiskFile, u64, u32),
+}
+
+/// What a delivery came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// A copy was written; its path.
+    Written(PathBuf),
+    /// A copy was written, the first of this run into this Maildir: its folders may be fresh.
+    WrittenFirst,
+    /// A reader took the copy of an earlier attempt away just now.
+    Taken,
+}
+
+/// Where the copy of an earlier attempt is.
+enum Found {
+    At(PathBuf),
+    Taken,
+    Nowhere,
+}
+
+impl Maildirs {
+    /// The Maildirs `ROOT/USER/Maildir`.
+    pub fn new(disk: Arc<dyn Disk>, root: PathBuf, host: &str) -> Self {
+        let host = host.replace('/', "\\057").replace(':', "\\072");
+        Self {
+            disk,
+            root,
+            host,
+            known: HashSet::new(),
+            present: HashMap::new(),
+        }
+    }
+
+    /// The root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The name of a message in every Maildir.
+    pub fn name(&self, id: MessageId, received: u64) -> String {
+        format!("{received}.Q{id}.{}", self.host)
+    }
+
+    /// Sees to it that there is one whole copy.
+    ///
+    /// # Errors
+    /// The disk's; nothing but a file in `tmp` may be left, which the next try replaces.
+    pub fn deliver(&mut self, user: &str, letter: &Letter<'_>) -> io::Result<Delivered> {
+        let maildir = self.maildir(user)?;
+        let mut path = maildir.join("new").join(letter.name);
+        if letter.replayed {
+            match self.find(user, &maildir, letter.name)? {
+                Found::At(found) => path = found,
+                Found::Taken => return Ok(Delivered::Taken),
+                Found::Nowhere => {}
+            }
+        }
+        let mut first = !self.known.contains(user);
+        if first {
+            self.make(&maildir)?;
+        }
+        let fresh = maildir.join("tmp").join(letter.name);
+        let file = match self.disk.open(&fresh, OpenMode::Replace) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody removed the folders since.
+                first = true;
+                self.make(&maildir)?;
+                self.disk.open(&fresh, OpenMode::Replace)?
+            }
+            opened => opened?,
+        };
+        write_copy(&*file, letter)?;
+        drop(file);
+        self.disk.rename(&fresh, &path)?;
+        if !first {
+            return Ok(Delivered::Written(path));
+        }
+        // Known only now: else a failure on the way would hide that the folders are fresh.
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(user.to_owned());
+        Ok(Delivered::WrittenFirst)
+    }
+
+    /// Forgets what mailboxes held: the replay is over.
+    pub fn replay_is_over(&mut self) {
+        self.present = HashMap::new();
+    }
+
+    /// No folder counts as durable any more.
+    pub fn forget_folders(&mut self) {
+        self.known.clear();
+    }
+
+    /// Where a message's copy is, read or unread. Each mailbox is listed once per replay, and again
+    /// when a reader has moved what was found.
+    fn find(&mut self, user: &str, maildir: &Path, name: &str) -> io::Result<Found> {
+        if !self.present.contains_key(user) {
+            let present = self.list(maildir)?;
+            self.present.insert(user.to_owned(), present);
+        }
+        let found = |present: &HashMap<String, PathBuf>| present.get(name).cloned();
+        let Some(path) = self.present.get(user).and_then(found) else {
+            return Ok(Found::Nowhere);
+        };
+        if self.disk.exists(&path) {
+            return Ok(Found::At(path));
+        }
+        let present = self.list(maildir)?;
+        let moved = found(&present);
+        self.present.insert(user.to_owned(), present);
+        Ok(moved.map_or(Found::Taken, Found::At))
+    }
+
+    fn list(&self, maildir: &Path) -> io::Result<HashMap<String, PathBuf>> {
+        let mut present = HashMap::new();
+        for folder in ["new", "cur"] {
+            let folder = maildir.join(folder);
+            let names = match self.disk.names(&folder) {
+                // A mailbox that is not there has no copy.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                names => names?,
+            };
+            for name in names {
+                let base = name.split(':').next().unwrap_or_default().to_owned();
+                present.insert(base, folder.join(name));
+            }
+        }
+        Ok(present)
+    }
+
+    /// The directory checks names of users; what was read back from a disk is checked here.
+    fn maildir(&self, user: &str) -> io::Result<PathBuf> {
+        if user.is_empty() || user.starts_with('.') || user.contains(['/', '\0']) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the name of the user is no folder name",
+            ));
+        }
+        Ok(self.root.join(user).join("Maildir"))
+    }
+
+    fn make(&self, maildir: &Path) -> io::Result<()> {
+        for folder in ["tmp", "new", "cur"] {
+            self.disk.create_folder(&maildir.join(folder))?;
+        }
+        Ok(())
+    }
+}
+
+/// CRLF to LF. Accepted content has no other CR.
+pub fn unix_lines(content: &[u8], into: &mut Vec<u8>) {
+    let mut rest = content;
+    while let Some(at) = rest.iter().position(|octet| *octet == b'\r') {
+        let (line, tail) = rest.split_at(at);
+        into.extend_from_slice(line);
+        rest = tail.get(1..).unwrap_or_default();
+    }
+    into.extend_from_slice(rest);
+}
+
+fn write_copy(file: &dyn DiskFile, letter: &Letter<'_>) -> io::Result<()> {
+    match &letter.body {
+        Body::Memory(octets) => file.write_all_at(&[letter.head.as_bytes(), octets], 0),
+        Body::File(content, length, crc) => {
+            file.write_at(letter.head.as_bytes(), 0)?;
+            copy_lines(file, letter.head.len() as u64, *content, *length, *crc)
+        }
+    }
+}
+
+fn copy_lines(
+    file: &dyn DiskFile,
+    mut to: u64,
+    content: &dyn DiskFile,
+    length: u64,
+    crc: u32,
+) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    let mut lines = Vec::with_capacity(CHUNK);
+    let mut hasher = crc32fast::Hasher::new();
+    let mut from = 0;
+    while from < length {
+        let count = content.read_at(&mut chunk, from)?;
+        let octets = chunk.get(..count).unwrap_or_default();
+        if octets.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        hasher.update(octets);
+        lines.clear();
+        unix_lines(octets, &mut lines);
+        file.write_at(&lines, to)?;
+        from += count as u64;
+        to += lines.len() as u64;
+    }
+    if hasher.finalize() != crc {
+        let text = "the content in the spool is damaged";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_become_unix_ones() {
+        for (content, want) in [
+            ("", ""),
+            ("a\r\nb\r\n", "a\nb\n"),
+            ("\r\n\r\n", "\n\n"),
+            ("no end", "no end"),
+        ] {
+            let mut lines = Vec::new();
+            unix_lines(content.as_bytes(), &mut lines);
+            assert_eq!(lines, want.as_bytes());
+        }
+    }
+}

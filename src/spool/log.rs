@@ -1,0 +1,157 @@
+//! The log's segments: append, rotate, release. Records are placed by the committer alone,
+//! segments are released by the deliverer alone; what both look at is behind the spool's lock.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{self, Age, BLOCK};
+use super::{SpoolError, SpoolOptions};
+use crate::sys::disk::{Disk, DiskFile, OpenMode};
+
+/// One segment file.
+pub(super) struct Segment {
+    pub(super) number: u32,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) age: Age,
+    /// Where the next record goes.
+    pub(super) end: u64,
+    /// Messages in it that are not finished.
+    pub(super) live: usize,
+    /// The sequence of its first record: orders segments by age.
+    pub(super) first_sequence: u64,
+    pub(super) use_: Use,
+    /// Whether it may be written to at its present age, as it was found at start.
+    pub(super) fit: bool,
+}
+
+/// What a segment is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Nothing in it counts.
+    Free,
+    /// Records are appended.
+    Active,
+    /// Full, or from before this start, or its disk failed: no more records.
+    Full,
+}
+
+/// All segments.
+pub(super) struct Log {
+    pub(super) segments: Vec<Segment>,
+    pub(super) next_sequence: u64,
+}
+
+impl Log {
+    /// The active segment.
+    pub(super) fn active(&mut self) -> Option<&mut Segment> {
+        self.segments
+            .iter_mut()
+            .find(|segment| segment.use_ == Use::Active)
+    }
+
+    pub(super) fn segment(&mut self, number: u32) -> Option<&mut Segment> {
+        self.segments
+            .iter_mut()
+            .find(|segment| segment.number == number)
+    }
+
+    /// Ends the use of the active segment.
+    pub(super) fn retire_active(&mut self) {
+        if let Some(active) = self.active() {
+            active.use_ = Use::Full;
+        }
+    }
+
+    /// Makes a free segment the active one; whether there was one.
+    pub(super) fn activate_free(&mut self) -> bool {
+        let sequence = self.next_sequence;
+        let free = self
+            .segments
+            .iter_mut()
+            .find(|segment| segment.use_ == Use::Free);
+        let Some(free) = free else { return false };
+        free.use_ = Use::Active;
+        free.end = BLOCK;
+        free.first_sequence = sequence;
+        true
+    }
+
+    /// The number of the segment that would be made next.
+    pub(super) fn next_number(&self) -> u32 {
+        let numbers = self.segments.iter().map(|segment| segment.number + 1);
+        numbers.max().unwrap_or(0)
+    }
+
+    /// The oldest segment that records still count in and that is not being written.
+    pub(super) fn oldest_full(&mut self) -> Option<&mut Segment> {
+        let oldest = self
+            .segments
+            .iter_mut()
+            .filter(|segment| segment.use_ != Use::Free);
+        let oldest = oldest.min_by_key(|segment| segment.first_sequence)?;
+        (oldest.use_ == Use::Full).then_some(oldest)
+    }
+
+    /// How many segments are full.
+    pub(super) fn full_count(&self) -> usize {
+        self.segments
+            .iter()
+            .filter(|segment| segment.use_ == Use::Full)
+            .count()
+    }
+}
+
+/// The path of a segment.
+pub(super) fn segment_path(options: &SpoolOptions, number: u32) -> PathBuf {
+    options.log_folder().join(format!("{number:03}.seg"))
+}
+
+/// Makes a new segment: zeros written and synced once, so that every later sync finds its blocks in
+/// place and is a data flush only.
+pub(super) fn create_segment(
+    disk: &dyn Disk,
+    options: &SpoolOptions,
+    number: u32,
+) -> Result<Segment, SpoolError> {
+    let path = segment_path(options, number);
+    let file = disk
+        .open(&path, OpenMode::Replace)
+        .map_err(SpoolError::io("cannot make", &path))?;
+    let zeros = vec![0; 256 * 1024];
+    let mut at = BLOCK;
+    while at < options.segment_octets {
+        let step = (options.segment_octets - at).min(zeros.len() as u64);
+        file.write_at(zeros.get(..step as usize).unwrap_or_default(), at)
+            .map_err(SpoolError::io("cannot write", &path))?;
+        at += step;
+    }
+    let age = Age {
+        generation: 0,
+        salt: 0,
+    };
+    let age = age.next(options.secret, number);
+    write_header(&*file, age, &path)?;
+    let folder = options.log_folder();
+    disk.sync_folder(&folder)
+        .map_err(SpoolError::io("cannot sync", &folder))?;
+    Ok(Segment {
+        number,
+        path,
+        file: Arc::from(file),
+        age,
+        end: BLOCK,
+        live: 0,
+        first_sequence: 0,
+        use_: Use::Free,
+        fit: true,
+    })
+}
+
+/// Writes and syncs a segment's header: from here on only records of this age count in it.
+pub(super) fn write_header(file: &dyn DiskFile, age: Age, path: &Path) -> Result<(), SpoolError> {
+    file.write_at(&format::segment_header(age), 0)
+        .map_err(SpoolError::io("cannot write", path))?;
+    file.sync_data()
+        .map_err(SpoolError::io("cannot sync", path))
+}

@@ -1,0 +1,179 @@
+//! The envelope as text: what a record begins with, and what an `ID.env` file is. An operator can read
+//! it; one line a fact, unknown lines are an error, so that nothing is half understood.
+
+use crate::mail::{Envelope, ForwardPath, MessageId, Recipient, ReversePath, Target};
+
+const TITLE: &str = "gatepost message 1";
+
+/// All that is known of a message but its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) id: MessageId,
+    pub(super) received: u64,
+    pub(super) envelope: Envelope,
+    /// Which recipients are done, in the envelope's order.
+    pub(super) done: Vec<bool>,
+    /// Failed attempts so far.
+    pub(super) attempts: u32,
+    /// When to try again, seconds since 1970.
+    pub(super) next_attempt: u64,
+    /// Length and CRC-32 of the content, where it is in a file.
+    pub(super) file: Option<(u64, u32)>,
+}
+
+impl Meta {
+    pub(super) fn new(id: MessageId, received: u64, envelope: Envelope) -> Self {
+        let done = vec![false; envelope.recipients.len()];
+        Self {
+            id,
+            received,
+            envelope,
+            done,
+            attempts: 0,
+            next_attempt: 0,
+            file: None,
+        }
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let envelope = &self.envelope;
+        let mut text = format!(
+            "{TITLE}\nid {}\nreceived {}\nclient {}\n",
+            self.id, self.received, envelope.client
+        );
+        if let Some(login) = &envelope.login {
+            text.push_str(&format!("login {login}\n"));
+        }
+        if envelope.eight_bit {
+            text.push_str("body 8bitmime\n");
+        }
+        if envelope.smtputf8 {
+            text.push_str("smtputf8 yes\n");
+        }
+        if let Some((length, crc)) = self.file {
+            text.push_str(&format!("file {length} {crc}\n"));
+        }
+        if self.attempts > 0 {
+            text.push_str(&format!(
+                "attempts {} {}\n",
+                self.attempts, self.next_attempt
+            ));
+        }
+        text.push_str(&format!("from <{}>\n", envelope.reverse_path));
+        for (recipient, done) in envelope.recipients.iter().zip(&self.done) {
+            let Target::User(user) = &recipient.target;
+            let state = if *done { "done" } else { "due" };
+            text.push_str(&format!(
+                "to {state} <{}> user {user}\n",
+                recipient.forward_path
+            ));
+        }
+        text
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        if lines.next() != Some(TITLE) {
+            return None;
+        }
+        let mut id = None;
+        let mut client = None;
+        let mut meta = Self::new(
+            MessageId::new(0, 0),
+            0,
+            Envelope {
+                reverse_path: ReversePath::Null,
+                recipients: Vec::new(),
+                eight_bit: false,
+                smtputf8: false,
+                client: std::net::IpAddr::from([0, 0, 0, 0]),
+                login: None,
+            },
+        );
+        let mut from = None;
+        for line in lines {
+            let (key, value) = line.split_once(' ')?;
+            match key {
+                "id" => id = Some(value.parse().ok()?),
+                "received" => meta.received = value.parse().ok()?,
+                "client" => client = Some(value.parse().ok()?),
+                "login" => meta.envelope.login = Some(value.to_owned()),
+                "body" => meta.envelope.eight_bit = value == "8bitmime",
+                "smtputf8" => meta.envelope.smtputf8 = value == "yes",
+                "file" => meta.file = Some(two_numbers(value)?),
+                "attempts" => (meta.attempts, meta.next_attempt) = two_numbers(value)?,
+                "from" => from = Some(ReversePath::parse_prefix(value).ok()?.0),
+                "to" => meta.parse_recipient(value)?,
+                _ => return None,
+            }
+        }
+        meta.id = id?;
+        meta.envelope.client = client?;
+        meta.envelope.reverse_path = from?;
+        (!meta.done.is_empty()).then_some(meta)
+    }
+
+    fn parse_recipient(&mut self, value: &str) -> Option<()> {
+        let (state, rest) = value.split_once(' ')?;
+        let done = match state {
+            "done" => true,
+            "due" => false,
+            _ => return None,
+        };
+        let (forward_path, rest) = ForwardPath::parse_prefix(rest).ok()?;
+        let target = Target::User(rest.strip_prefix(" user ")?.to_owned());
+        self.envelope.recipients.push(Recipient {
+            forward_path,
+            target,
+        });
+        self.done.push(done);
+        Some(())
+    }
+}
+
+fn two_numbers<A: std::str::FromStr, B: std::str::FromStr>(text: &str) -> Option<(A, B)> {
+    let (first, second) = text.split_once(' ')?;
+    Some((first.parse().ok()?, second.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_round_trips() {
+        let recipient = |path: &str, user: &str| Recipient {
+            forward_path: ForwardPath::parse_prefix(path).unwrap().0,
+            target: Target::User(user.to_owned()),
+        };
+        let mut meta = Meta::new(
+            MessageId::new(5, 6),
+            1_795_495_950,
+            Envelope {
+                reverse_path: ReversePath::parse_prefix("<\"odd > one\"@there.example>")
+                    .unwrap()
+                    .0,
+                recipients: vec![
+                    recipient("<alice+x@here.example>", "alice"),
+                    recipient("<postmaster>", "postmaster"),
+                    recipient("<\"a b\"@here.example>", "a b"),
+                ],
+                eight_bit: true,
+                smtputf8: true,
+                client: "2001:db8::1".parse().unwrap(),
+                login: Some("alice".to_owned()),
+            },
+        );
+        assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
+        meta.done = vec![true, false, true];
+        (meta.attempts, meta.next_attempt, meta.file) = (3, 99, Some((1 << 40, u32::MAX)));
+        meta.envelope.reverse_path = ReversePath::Null;
+        assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
+        assert_eq!(Meta::parse(""), None);
+        assert_eq!(Meta::parse(&meta.to_text().replace("due", "duo")), None);
+        assert_eq!(
+            Meta::parse(&format!("{}extra line\n", meta.to_text())),
+            None
+        );
+    }
+}

@@ -1,0 +1,376 @@
+//! Start-up: what is in the folder becomes the state. Starting is recovering; there is no other way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::format::{self, Age, Found, HEADER, Header, Kind};
+use super::log::{Log, Segment, Use, create_segment, segment_path, write_header};
+use super::meta::Meta;
+use super::store::{Changed, Entry, Place, parse_payload, read_whole};
+use super::{Spool, SpoolError, SpoolOptions};
+use crate::events;
+use crate::mail::MessageId;
+use crate::sys::disk::{Disk, OpenMode};
+use crate::sys::random;
+
+/// A good record of any segment.
+struct Good {
+    segment: u32,
+    offset: u64,
+    header: Header,
+    payload: Payload,
+}
+
+enum Payload {
+    Message(MessageId),
+    Done(Vec<(MessageId, Vec<bool>)>),
+}
+
+impl Spool {
+    /// Opens the spool and recovers what an earlier run left undelivered.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or another process uses it. Damage inside is no error: it is set
+    /// aside in `bad/` and logged.
+    pub fn open(disk: Arc<dyn Disk>, mut options: SpoolOptions) -> Result<Self, SpoolError> {
+        let folders = [
+            options.log_folder(),
+            options.queue_folder(),
+            options.bad_folder(),
+        ];
+        for folder in &folders {
+            let created = disk.create_folder(folder);
+            created.map_err(SpoolError::io("cannot make", folder))?;
+        }
+        let path = options.folder.join("lock");
+        let lock = disk.lock(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => SpoolError::InUse(options.folder.clone()),
+            _ => SpoolError::io("cannot lock", &path)(error),
+        })?;
+        // An earlier run may have been killed between a write and its sync. What is read from here on
+        // is built upon, so it has to be durable: records, names in all folders, the folders themselves.
+        let synced = disk.sync_file_system(&options.folder);
+        synced.map_err(SpoolError::io("cannot sync", &options.folder))?;
+        while options.secret == 0 {
+            options.secret = draw().map_err(SpoolError::io("no random numbers for", &path))?;
+        }
+        let recovery = Recovery {
+            disk: &*disk,
+            options: &options,
+        };
+        let (log, entries) = recovery.run()?;
+        Ok(Self::assemble(disk, options, lock, log, entries))
+    }
+}
+
+fn draw() -> io::Result<u64> {
+    let mut octets = [0; 8];
+    random::fill(&mut octets)?;
+    Ok(u64::from_le_bytes(octets))
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    options: &'a SpoolOptions,
+}
+
+impl Recovery<'_> {
+    fn run(&self) -> Result<(Log, BTreeMap<MessageId, Entry>), SpoolError> {
+        let mut entries = self.read_queue()?;
+        let (mut segments, mut records) = self.read_segments()?;
+        records.sort_by_key(|good| good.header.sequence);
+        for good in &records {
+            self.replay(good, &mut entries);
+        }
+        entries.retain(|id, entry| !entry.is_finished() && self.has_content(*id, entry));
+        for entry in entries.values() {
+            let Place::Log { segment, .. } = entry.place else {
+                continue;
+            };
+            let segment = segments.iter_mut().find(|other| other.number == segment);
+            if let Some(segment) = segment {
+                segment.live += 1;
+            }
+        }
+        let next_sequence = records.last().map_or(1, |good| good.header.sequence + 1);
+        let mut log = Log {
+            segments,
+            next_sequence,
+        };
+        self.release_empty(&mut log)?;
+        self.remove_orphans(&entries)?;
+        Ok((log, entries))
+    }
+
+    /// Messages in files of their own.
+    fn read_queue(&self) -> Result<BTreeMap<MessageId, Entry>, SpoolError> {
+        let folder = self.options.queue_folder();
+        let mut entries = BTreeMap::new();
+        for name in self
+            .disk
+            .names(&folder)
+            .map_err(SpoolError::io("cannot list", &folder))?
+        {
+            let Some(id) = name.strip_suffix(".env") else {
+                continue;
+            };
+            let path = folder.join(&name);
+            let meta = read_whole(self.disk, &path)
+                .ok()
+                .and_then(|text| Meta::parse(std::str::from_utf8(&text).ok()?))
+                .filter(|meta| meta.id.to_string() == id);
+            let Some(meta) = meta else {
+                self.set_aside_file(&path, "its envelope cannot be read");
+                self.set_aside_file(&folder.join(format!("{id}.eml")), "its envelope is lost");
+                continue;
+            };
+            if !self.content_is_there(&meta) {
+                self.set_aside_file(&path, "its content is missing or has another length");
+                continue;
+            }
+            let entry = Entry {
+                place: Place::Queue,
+                replayed: true,
+                changed: None,
+            };
+            entries.insert(meta.id, entry);
+        }
+        Ok(entries)
+    }
+
+    /// A file goes only after its message is durably finished; the record outlives it when the message
+    /// was evicted and its segment could not be let go. It could never be read again.
+    fn has_content(&self, id: MessageId, entry: &Entry) -> bool {
+        let in_file = matches!(
+            entry.place,
+            Place::Log {
+                kind: Kind::MessageFile,
+                ..
+            }
+        );
+        let path = self.options.queue_file(id, "eml");
+        if in_file && !self.disk.exists(&path) {
+            events::spool_message_set_aside(path.display(), "its content is missing", None);
+            return false;
+        }
+        true
+    }
+
+    fn content_is_there(&self, meta: &Meta) -> bool {
+        let path = self.options.queue_file(meta.id, "eml");
+        let length = self
+            .disk
+            .open(&path, OpenMode::Existing)
+            .and_then(|file| file.length());
+        match (length, meta.file) {
+            (Ok(length), Some((wanted, _))) => length == wanted,
+            (Ok(_), None) => true,
+            (Err(_), _) => false,
+        }
+    }
+
+    /// All segments and their good records.
+    fn read_segments(&self) -> Result<(Vec<Segment>, Vec<Good>), SpoolError> {
+        let folder = self.options.log_folder();
+        let names = self.disk.names(&folder);
+        let names = names.map_err(SpoolError::io("cannot list", &folder))?;
+        let numbers = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(".seg")?.parse().ok());
+        let numbers: BTreeSet<u32> = numbers.collect();
+        let mut segments = Vec::new();
+        let mut records = Vec::new();
+        for number in numbers {
+            segments.push(self.read_segment(number, &mut records)?);
+        }
+        if segments.is_empty() {
+            segments.push(create_segment(self.disk, self.options, 0)?);
+        }
+        Ok((segments, records))
+    }
+
+    fn read_segment(&self, number: u32, records: &mut Vec<Good>) -> Result<Segment, SpoolError> {
+        let path = segment_path(self.options, number);
+        let octets = read_whole(self.disk, &path)?;
+        let file = self.disk.open(&path, OpenMode::Existing);
+        let file = file.map_err(SpoolError::io("cannot open", &path))?;
+        let age = format::parse_segment_header(&octets);
+        let mut fit = age.is_some() && octets.len() as u64 >= self.options.segment_octets;
+        let age = age.unwrap_or_else(|| self.adopt_headless(&octets, &path));
+        let mut first_sequence = u64::MAX;
+        for found in format::scan(&octets, age) {
+            match found {
+                Found::Record(offset, header) => {
+                    first_sequence = first_sequence.min(header.sequence);
+                    match good_record(number, offset, header, &octets) {
+                        Some(good) => records.push(good),
+                        None => self.set_aside(&octets, offset, header.span() as u64, &path),
+                    }
+                }
+                Found::Bad {
+                    offset,
+                    octets: count,
+                } => {
+                    fit = false;
+                    self.set_aside(&octets, offset, count, &path);
+                }
+            }
+        }
+        let empty = first_sequence == u64::MAX;
+        Ok(Segment {
+            number,
+            path,
+            file: Arc::from(file),
+            age,
+            end: octets.len() as u64,
+            live: 0,
+            first_sequence: if empty { 0 } else { first_sequence },
+            use_: if empty { Use::Free } else { Use::Full },
+            fit,
+        })
+    }
+
+    /// A segment without a header that checks out: new and never used, or damaged.
+    fn adopt_headless(&self, octets: &[u8], path: &Path) -> Age {
+        if let Some(age) = format::age_of_first_record(octets) {
+            self.set_aside(octets, 0, format::BLOCK, path);
+            return age;
+        }
+        if octets.iter().any(|octet| *octet != 0) {
+            self.set_aside(octets, 0, octets.len() as u64, path);
+        }
+        Age {
+            generation: 0,
+            salt: 0,
+        }
+    }
+
+    fn replay(&self, good: &Good, entries: &mut BTreeMap<MessageId, Entry>) {
+        match &good.payload {
+            Payload::Message(id) => {
+                let place = Place::Log {
+                    segment: good.segment,
+                    offset: good.offset,
+                    length: good.header.length,
+                    kind: good.header.kind,
+                };
+                // An `.env` has the later state and wins.
+                entries.entry(*id).or_insert(Entry {
+                    place,
+                    replayed: true,
+                    changed: None,
+                });
+            }
+            Payload::Done(done) => {
+                for (id, flags) in done {
+                    let Some(entry) = entries.get_mut(id) else {
+                        continue;
+                    };
+                    if matches!(entry.place, Place::Log { .. }) {
+                        // The flags of a message are few; a list of another length is ignored later.
+                        let done = flags.clone();
+                        entry.changed = Some(Box::new(Changed {
+                            done,
+                            attempts: 0,
+                            next_attempt: 0,
+                        }));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frees the oldest segments as long as nothing in them is undelivered, and renews those that are
+    /// free but not fit to be written: without a whole header, too short, or with torn records in them.
+    fn release_empty(&self, log: &mut Log) -> Result<(), SpoolError> {
+        let secret = self.options.secret;
+        for segment in log.segments.iter_mut() {
+            if segment.use_ == Use::Free && !segment.fit {
+                if segment.end < self.options.segment_octets {
+                    let last = self.options.segment_octets - 1;
+                    let grown = segment.file.write_at(&[0], last);
+                    grown.map_err(SpoolError::io("cannot write", &segment.path))?;
+                }
+                segment.age = segment.age.next(secret, segment.number);
+                write_header(&*segment.file, segment.age, &segment.path)?;
+            }
+        }
+        while let Some(oldest) = log.oldest_full() {
+            if oldest.live > 0 {
+                break;
+            }
+            let age = oldest.age.next(secret, oldest.number);
+            write_header(&*oldest.file, age, &oldest.path)?;
+            oldest.age = age;
+            oldest.use_ = Use::Free;
+        }
+        Ok(())
+    }
+
+    /// Drafts that were never committed, and halves of a replacement.
+    fn remove_orphans(&self, entries: &BTreeMap<MessageId, Entry>) -> Result<(), SpoolError> {
+        let folder = self.options.queue_folder();
+        for name in self
+            .disk
+            .names(&folder)
+            .map_err(SpoolError::io("cannot list", &folder))?
+        {
+            let id = name
+                .strip_suffix(".eml")
+                .and_then(|id| id.parse::<MessageId>().ok());
+            let orphan = match id {
+                Some(id) => !entries.contains_key(&id),
+                None => name.ends_with(".new"),
+            };
+            if orphan {
+                let path = folder.join(&name);
+                self.disk
+                    .remove(&path)
+                    .map_err(SpoolError::io("cannot remove", &path))?;
+                events::spool_orphan_removed(&name);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, octets: &[u8], offset: u64, count: u64, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let target = self.options.bad_folder().join(format!("{name}-{offset}"));
+        let from = offset as usize;
+        let bad = octets.get(from..from + count as usize).unwrap_or_default();
+        let kept = self.disk.open(&target, OpenMode::Replace).and_then(|file| {
+            file.write_at(bad, 0)?;
+            file.sync_data()
+        });
+        events::spool_damage_set_aside(path.display(), offset, count, kept.err());
+    }
+
+    fn set_aside_file(&self, path: &Path, reason: &str) {
+        if !self.disk.exists(path) {
+            return;
+        }
+        let name = path.file_name().unwrap_or_default();
+        let moved = self
+            .disk
+            .rename(path, &self.options.bad_folder().join(name));
+        events::spool_message_set_aside(path.display(), reason, moved.err());
+    }
+}
+
+/// The record as what it means; `None` where it checks out but makes no sense.
+fn good_record(segment: u32, offset: u64, header: Header, octets: &[u8]) -> Option<Good> {
+    let from = offset as usize + HEADER;
+    let payload = octets.get(from..from + header.length as usize)?;
+    let payload = match header.kind {
+        Kind::Message | Kind::MessageFile => Payload::Message(parse_payload(payload)?.0.id),
+        Kind::Done => Payload::Done(format::parse_done(payload)),
+    };
+    Some(Good {
+        segment,
+        offset,
+        header,
+        payload,
+    })
+}

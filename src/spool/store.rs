@@ -1,0 +1,403 @@
+//! The messages there are, and reading them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::commit::Waiting;
+use super::draft::{Budget, refuse};
+use super::format::{self, HEADER, Kind};
+use super::log::{Log, segment_path};
+use super::meta::Meta;
+use super::{Draft, Refusal, SpoolError, SpoolOptions};
+use crate::mail::{Envelope, MessageId, date};
+use crate::sys::clock;
+use crate::sys::disk::{Disk, DiskFile, OpenMode};
+
+/// The spool.
+pub struct Spool {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) options: SpoolOptions,
+    pub(super) budget: Arc<Budget>,
+    sequence: AtomicU32,
+    pub(super) state: Mutex<State>,
+    /// Held by whoever commits.
+    pub(super) committing: Mutex<()>,
+    /// The committer waits here for records and for a free segment.
+    pub(super) commit_work: Condvar,
+    /// The deliverer waits here for fresh messages and for a call to let go of segments.
+    pub(super) delivery_work: Condvar,
+    space: Mutex<Option<(Instant, u64)>>,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// Everything that changes.
+pub(super) struct State {
+    pub(super) log: Log,
+    pub(super) entries: BTreeMap<MessageId, Entry>,
+    pub(super) fresh: VecDeque<MessageId>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) closing: bool,
+    /// The committer has no segment to write to.
+    pub(super) starved: bool,
+    /// Why no segment could be let go, since the committer asked.
+    pub(super) stuck: Option<Refusal>,
+    /// The last reason that segments are missing, until one is let go.
+    pub(super) last_stuck: Option<Refusal>,
+}
+
+impl State {
+    /// A message that was in the log no longer holds its segment.
+    pub(super) fn leave_segment(&mut self, place: Place) {
+        let Place::Log { segment, .. } = place else {
+            return;
+        };
+        if let Some(segment) = self.log.segment(segment) {
+            segment.live = segment.live.saturating_sub(1);
+        }
+    }
+}
+
+/// One undelivered message.
+pub(super) struct Entry {
+    pub(super) place: Place,
+    /// Whether it was there before this start: a copy may be in a Maildir already.
+    pub(super) replayed: bool,
+    /// What is known beyond its record; the record has the rest.
+    pub(super) changed: Option<Box<Changed>>,
+}
+
+impl Entry {
+    /// Whether every copy is durable; then it is here only until its file is removed.
+    pub(super) fn is_finished(&self) -> bool {
+        let changed = self.changed.as_ref();
+        changed.is_some_and(|changed| all_done(&changed.done))
+    }
+}
+
+/// Whether no recipient is left. An empty list says nothing.
+pub(super) fn all_done(done: &[bool]) -> bool {
+    !done.is_empty() && !done.contains(&false)
+}
+
+/// What has changed since a message's record was written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Changed {
+    pub(super) done: Vec<bool>,
+    pub(super) attempts: u32,
+    pub(super) next_attempt: u64,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A record in the log; its content too, or in `queue/ID.eml`.
+    Log {
+        segment: u32,
+        offset: u64,
+        length: u32,
+        kind: Kind,
+    },
+    /// `queue/ID.env` and `queue/ID.eml`.
+    Queue,
+}
+
+/// A message read back.
+pub struct Stored {
+    /// Its id.
+    pub id: MessageId,
+    /// When it was accepted, seconds since 1970.
+    pub received: u64,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Which recipients are done.
+    pub done: Vec<bool>,
+    /// Failed attempts so far.
+    pub attempts: u32,
+    /// When to try again, seconds since 1970; 0 = now.
+    pub next_attempt: u64,
+    /// Whether it was there before this start.
+    pub replayed: bool,
+    /// Its content.
+    pub content: Content,
+}
+
+/// The content of a message read back.
+pub enum Content {
+    /// In memory: this part of the buffer.
+    Memory(std::ops::Range<usize>),
+    /// In a file of this length, with this CRC-32.
+    File(Box<dyn DiskFile>, u64, u32),
+}
+
+/// Free space is asked for anew after this.
+const SPACE_FRESH: Duration = Duration::from_millis(500);
+
+impl Spool {
+    pub(super) fn assemble(
+        disk: Arc<dyn Disk>,
+        options: SpoolOptions,
+        lock: Box<dyn Send + Sync>,
+        log: Log,
+        entries: BTreeMap<MessageId, Entry>,
+    ) -> Self {
+        let fresh = entries.keys().copied().collect();
+        Self {
+            disk,
+            budget: Arc::new(Budget::new(options.memory_octets)),
+            options,
+            sequence: AtomicU32::new(0),
+            state: Mutex::new(State {
+                log,
+                entries,
+                fresh,
+                waiting: Vec::new(),
+                closing: false,
+                starved: false,
+                stuck: None,
+                last_stuck: None,
+            }),
+            committing: Mutex::new(()),
+            commit_work: Condvar::new(),
+            delivery_work: Condvar::new(),
+            space: Mutex::new(None),
+            _lock: lock,
+        }
+    }
+
+    /// Opens a message.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is no room for it.
+    pub fn draft(&self, envelope: Envelope, received: SystemTime) -> Result<Draft, Refusal> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let id = MessageId::new(self.options.run, sequence);
+        let meta = Meta::new(id, date::unix_seconds(received), envelope);
+        let path = self.options.queue_file(id, "eml");
+        let inline_max = self.options.inline_max();
+        let disk = Arc::clone(&self.disk);
+        Ok(Draft::new(meta, disk, path, inline_max, &self.budget))
+    }
+
+    /// Whether `octets` more leave `free_space` in the file system.
+    ///
+    /// # Errors
+    /// They do not, or the system cannot tell.
+    pub fn check_space(&self, octets: u64) -> Result<(), Refusal> {
+        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::monotonic();
+        let fresh = space.filter(|(at, _)| now.saturating_duration_since(*at) < SPACE_FRESH);
+        let free = match fresh {
+            Some((_, free)) => free,
+            None => {
+                let folder = &self.options.folder;
+                let asked = self.disk.free_octets(folder);
+                let asked =
+                    asked.map_err(SpoolError::io("cannot ask for the free space of", folder));
+                let free = asked.map_err(|error| refuse(&error))?;
+                *space = Some((now, free));
+                free
+            }
+        };
+        if free < self.options.free_space.saturating_add(octets) {
+            return Err(Refusal::NoSpace);
+        }
+        Ok(())
+    }
+
+    /// How many messages are undelivered.
+    pub fn undelivered(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Takes up to `most` messages that were not given out yet, oldest first.
+    pub fn take_fresh(&self, most: usize, into: &mut Vec<MessageId>) {
+        let mut state = self.lock();
+        let count = most.min(state.fresh.len());
+        into.extend(state.fresh.drain(..count));
+    }
+
+    /// Waits until there are fresh messages, segments are wanted, the spool closes, or `until`.
+    pub fn wait_for_work(&self, until: Instant) {
+        let mut state = self.lock();
+        while state.fresh.is_empty() && !state.starved && !state.closing {
+            let left = until.saturating_duration_since(clock::monotonic());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.delivery_work.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until there are fresh messages, the spool closes, or `until`.
+    pub fn wait_for_fresh(&self, until: Instant) {
+        let mut state = self.lock();
+        while state.fresh.is_empty() && !state.closing {
+            let left = until.saturating_duration_since(clock::monotonic());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.delivery_work.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether a segment is full and should be let go.
+    pub fn has_full_segment(&self) -> bool {
+        self.lock().log.full_count() > 0
+    }
+
+    /// Whether the committer waits for a segment.
+    pub fn is_starved(&self) -> bool {
+        self.lock().starved
+    }
+
+    /// Whether [`Spool::close`] was called.
+    pub fn is_closing(&self) -> bool {
+        self.lock().closing
+    }
+
+    /// Reads a message; small content goes into `buffer`.
+    ///
+    /// # Errors
+    /// [`SpoolError::NoSuchMessage`], [`SpoolError::Damaged`], or the disk's.
+    pub fn read(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<Stored, SpoolError> {
+        let (place, replayed, changed) = {
+            let state = self.lock();
+            let entry = state.entries.get(&id);
+            let entry = entry.ok_or(SpoolError::NoSuchMessage(id))?;
+            (entry.place, entry.replayed, entry.changed.clone())
+        };
+        let (mut meta, content) = match place {
+            Place::Log { kind, .. } => {
+                self.read_raw(id, place, buffer)?;
+                let (meta, content) = check_record(id, buffer)?;
+                let content = match kind {
+                    Kind::Message => Content::Memory(content),
+                    Kind::MessageFile | Kind::Done => self.open_content(&meta)?,
+                };
+                (meta, content)
+            }
+            Place::Queue => {
+                let meta = self.read_env(id)?;
+                let content = self.open_content(&meta)?;
+                (meta, content)
+            }
+        };
+        if let Some(changed) = changed.filter(|changed| changed.done.len() == meta.done.len()) {
+            (meta.done, meta.attempts) = (changed.done, changed.attempts);
+            meta.next_attempt = changed.next_attempt;
+        }
+        Ok(Stored {
+            id,
+            received: meta.received,
+            envelope: meta.envelope,
+            done: meta.done,
+            attempts: meta.attempts,
+            next_attempt: meta.next_attempt,
+            replayed,
+            content,
+        })
+    }
+
+    /// Reads a message's record as it lies in the log, unchecked.
+    pub(super) fn read_raw(
+        &self,
+        id: MessageId,
+        place: Place,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), SpoolError> {
+        let Place::Log {
+            segment,
+            offset,
+            length,
+            ..
+        } = place
+        else {
+            return Err(SpoolError::NoSuchMessage(id));
+        };
+        let file = {
+            let mut state = self.lock();
+            let segment = state.log.segment(segment);
+            let segment = segment.ok_or(SpoolError::NoSuchMessage(id))?;
+            Arc::clone(&segment.file)
+        };
+        buffer.resize(HEADER + length as usize, 0);
+        let read = file.read_at(buffer, offset);
+        read.map_err(|source| {
+            let path = segment_path(&self.options, segment);
+            SpoolError::io("cannot read", &path)(source)
+        })?;
+        Ok(())
+    }
+
+    pub(super) fn read_env(&self, id: MessageId) -> Result<Meta, SpoolError> {
+        let path = self.options.queue_file(id, "env");
+        let text = read_whole(&*self.disk, &path)?;
+        let meta = std::str::from_utf8(&text).ok().and_then(Meta::parse);
+        meta.filter(|meta| meta.id == id)
+            .ok_or(SpoolError::Damaged(id))
+    }
+
+    fn open_content(&self, meta: &Meta) -> Result<Content, SpoolError> {
+        let path = self.options.queue_file(meta.id, "eml");
+        let file = self.disk.open(&path, OpenMode::Existing);
+        let file = file.map_err(SpoolError::io("cannot open", &path))?;
+        let length = file
+            .length()
+            .map_err(SpoolError::io("cannot read", &path))?;
+        let wanted = meta.file.map_or(length, |(length, _)| length);
+        if length != wanted {
+            return Err(SpoolError::Damaged(meta.id));
+        }
+        let crc = meta.file.map_or(0, |(_, crc)| crc);
+        Ok(Content::File(file, length, crc))
+    }
+
+    /// The lock. Nobody panics while holding it; if somebody did, mail goes on.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a whole small file.
+pub(super) fn read_whole(disk: &dyn Disk, path: &std::path::Path) -> Result<Vec<u8>, SpoolError> {
+    let file = disk
+        .open(path, OpenMode::Existing)
+        .map_err(SpoolError::io("cannot open", path))?;
+    let length = file.length().map_err(SpoolError::io("cannot read", path))?;
+    let mut octets = vec![0; usize::try_from(length).unwrap_or(0)];
+    let count = file
+        .read_at(&mut octets, 0)
+        .map_err(SpoolError::io("cannot read", path))?;
+    octets.truncate(count);
+    Ok(octets)
+}
+
+/// Checks a message's record; its content is this part of the buffer. The header's own checksum needs
+/// no second look: the place it was found at is ours.
+fn check_record(
+    id: MessageId,
+    buffer: &[u8],
+) -> Result<(Meta, std::ops::Range<usize>), SpoolError> {
+    let damaged = || SpoolError::Damaged(id);
+    let payload = buffer.get(HEADER..).unwrap_or_default();
+    if format::payload_crc(buffer) != Some(crc32fast::hash(payload)) {
+        return Err(damaged());
+    }
+    let (meta, at) = parse_payload(payload).ok_or_else(damaged)?;
+    if meta.id != id {
+        return Err(damaged());
+    }
+    Ok((meta, HEADER + at..buffer.len()))
+}
+
+/// A message record's meta text, and where in the payload its content begins.
+pub(super) fn parse_payload(payload: &[u8]) -> Option<(Meta, usize)> {
+    let length = format::u32_at(payload, 0)? as usize;
+    let end = length.checked_add(4)?;
+    let text = std::str::from_utf8(payload.get(4..end)?).ok()?;
+    Some((Meta::parse(text)?, end))
+}
