@@ -1,1 +1,17 @@
 //! A stream, plain or TLS, that never blocks longer than told.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `stream` | the server's side of a connection, non-blocking |
+//! | `tls` | the server's TLS configuration, and TLS errors in plain words |
+//! | `client` | the client's side, blocking with a time limit |
+//! | `certificate` | PEM files as a chain and its key |
+//! | `self_signed` | makes a certificate that is good enough to begin with |
+//!
+//! Every use of rustls is in this room.
+
+pub mod certificate;
+pub mod client;
+pub mod self_signed;
+pub mod stream;
+pub mod tls;

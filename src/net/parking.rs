@@ -1,0 +1,401 @@
+//! The parking lot: every session's place, the queue of those with work, their deadlines.
+//!
+//! A place is in one of these states; all change under one lock, which is held for a few hundred
+//! instructions and never over a system call but a wake-up.
+//!
+//! | state | holds the job | readiness | message | deadline |
+//! | --- | --- | --- | --- | --- |
+//! | free | nobody | ignored | ignored | ignored |
+//! | parked | the place | to the queue | kept | to the queue |
+//! | held | the place | noted | to the queue | to the queue |
+//! | busy (queued or running) | queue or worker | noted | kept | looked at when it parks |
+//!
+//! A socket is registered once, edge-triggered. What is *noted* while a job is busy sends it round
+//! again instead of parking, so no edge is lost, and parking costs no system call. Each place has at
+//! most one live timer; it outlives the job and serves the next one in that place, so that short
+//! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 100 octets.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{Interest, Job, Outcome, Signals, Wake};
+
+/// Names a job's place; goes stale when the job ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    index: usize,
+    generation: u32,
+}
+
+impl Ticket {
+    /// The index of the place, for the reactor's tokens.
+    pub(super) fn index(self) -> usize {
+        self.index
+    }
+}
+
+/// The parking lot.
+pub struct Lot<J: Job> {
+    state: Mutex<State<J>>,
+    work: Condvar,
+}
+
+/// A job that is due, for a worker.
+pub(super) struct Due<J: Job> {
+    pub(super) ticket: Ticket,
+    pub(super) job: Box<J>,
+    pub(super) wake: Wake<J::Message>,
+    /// What the poll found since the job last ran.
+    pub(super) signals: Signals,
+}
+
+impl<J: Job> Due<J> {
+    /// A due job; its signals are filled in when a worker takes it.
+    pub(super) fn new(ticket: Ticket, job: Box<J>, wake: Wake<J::Message>) -> Self {
+        Self {
+            ticket,
+            job,
+            wake,
+            signals: Signals::default(),
+        }
+    }
+}
+
+/// A timer the reactor should have: at this moment, look at this place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Timer {
+    pub(super) at: Instant,
+    pub(super) index: usize,
+}
+
+struct State<J: Job> {
+    places: Vec<Place<J>>,
+    free: Vec<usize>,
+    queue: VecDeque<Due<J>>,
+    idle_workers: usize,
+    new_timers: Vec<Timer>,
+    closed: bool,
+}
+
+struct Place<J: Job> {
+    generation: u32,
+    standing: Standing<J>,
+    noted: Signals,
+    message: Option<J::Message>,
+    deadline: Instant,
+    timer: Option<Instant>,
+}
+
+enum Standing<J> {
+    Free,
+    Parked(Box<J>, Interest),
+    Held(Box<J>),
+    Busy,
+}
+
+impl<J: Job> Default for Lot<J> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<J: Job> Lot<J> {
+    /// An empty lot.
+    pub fn new() -> Self {
+        let state = State {
+            places: Vec::new(),
+            free: Vec::new(),
+            queue: VecDeque::new(),
+            idle_workers: 0,
+            new_timers: Vec::new(),
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+        }
+    }
+
+    /// How many jobs there are, in whatever state.
+    pub fn occupied(&self) -> usize {
+        let state = self.lock();
+        state.places.len() - state.free.len()
+    }
+
+    /// Hands `message` to a held job; one that is not yet held gets it when it asks to be. A stale
+    /// ticket is ignored.
+    pub fn send(&self, ticket: Ticket, message: J::Message) {
+        let mut state = self.lock();
+        let Some(place) = state.place(ticket) else {
+            return;
+        };
+        match std::mem::replace(&mut place.standing, Standing::Busy) {
+            Standing::Held(job) => {
+                state
+                    .queue
+                    .push_back(Due::new(ticket, job, Wake::Message(message)));
+                self.call_worker(&state);
+            }
+            other => {
+                place.standing = other;
+                place.message = Some(message);
+            }
+        }
+    }
+
+    /// Takes a place for a job that is about to be registered. It is busy until `seat` or `queue`.
+    pub(super) fn reserve(&self, deadline: Instant) -> Ticket {
+        let mut state = self.lock();
+        let index = state.free.pop().unwrap_or(state.places.len());
+        if index == state.places.len() {
+            state.places.push(Place {
+                generation: 0,
+                standing: Standing::Free,
+                noted: Signals::default(),
+                message: None,
+                deadline,
+                timer: None,
+            });
+        }
+        let place = place_at(&mut state.places, index);
+        place.standing = Standing::Busy;
+        place.deadline = deadline;
+        Ticket {
+            index,
+            generation: place.generation,
+        }
+    }
+
+    /// Gives a reserved place back unused.
+    pub(super) fn cancel(&self, ticket: Ticket) {
+        self.lock().vacate(ticket);
+    }
+
+    /// Puts the job of a reserved place into the queue.
+    pub(super) fn enqueue(&self, due: Due<J>) {
+        let mut state = self.lock();
+        state.queue.push_back(due);
+        self.call_worker(&state);
+    }
+
+    /// Tells the lot what the poll found, in one go.
+    pub(super) fn ready(&self, events: &[(usize, Signals)]) {
+        let mut state = self.lock();
+        let mut due = 0;
+        for &(index, signals) in events {
+            due += usize::from(state.note(index, signals));
+        }
+        let wake = due.min(state.idle_workers);
+        drop(state);
+        for _ in 0..wake {
+            self.work.notify_one();
+        }
+    }
+
+    /// The timer of a place has fired: wakes its job if its deadline has passed, else says when to
+    /// look again.
+    pub(super) fn timer_fired(&self, timer: Timer, now: Instant) -> Option<Timer> {
+        let mut state = self.lock();
+        let place = state.places.get_mut(timer.index)?;
+        if place.timer != Some(timer.at) {
+            return None;
+        }
+        place.timer = None;
+        let ticket = Ticket {
+            index: timer.index,
+            generation: place.generation,
+        };
+        match std::mem::replace(&mut place.standing, Standing::Busy) {
+            Standing::Parked(job, _) | Standing::Held(job) if place.deadline <= now => {
+                state.queue.push_back(Due::new(ticket, job, Wake::Deadline));
+                self.call_worker(&state);
+                None
+            }
+            // A busy job looks at its deadline when it parks, which asks for a timer again.
+            Standing::Busy => None,
+            Standing::Free => {
+                place.standing = Standing::Free;
+                None
+            }
+            waiting => {
+                place.standing = waiting;
+                place.timer = Some(place.deadline);
+                Some(Timer {
+                    at: place.deadline,
+                    index: timer.index,
+                })
+            }
+        }
+    }
+
+    /// The timers that parking asked for since the last call.
+    pub(super) fn take_new_timers(&self, into: &mut Vec<Timer>) {
+        into.append(&mut self.lock().new_timers);
+    }
+
+    /// Wakes every parked job with [`Wake::Stop`]. One that is busy or held has to find out from its
+    /// service, which knows before this is called.
+    pub(super) fn stop_all(&self) {
+        let mut state = self.lock();
+        for index in 0..state.places.len() {
+            let place = place_at(&mut state.places, index);
+            let ticket = Ticket {
+                index,
+                generation: place.generation,
+            };
+            match std::mem::replace(&mut place.standing, Standing::Busy) {
+                Standing::Parked(job, _) => {
+                    state.queue.push_back(Due::new(ticket, job, Wake::Stop));
+                }
+                other => place.standing = other,
+            }
+        }
+        self.work.notify_all();
+    }
+
+    /// Lets the workers end. Jobs that are left are dropped.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.queue.clear();
+        state.places.clear();
+        state.free.clear();
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Settles the job a worker has run and gives it the next one; waits for one. `None`: the lot is
+    /// closed. The flag says that the reactor has a new timer to look at.
+    pub(super) fn settle_and_next(
+        &self,
+        settled: Option<(Ticket, Box<J>, Outcome)>,
+        wake_reactor: &dyn Fn(),
+    ) -> Option<Due<J>> {
+        let mut state = self.lock();
+        if let Some((ticket, job, outcome)) = settled {
+            let new_timer = state.settle(ticket, job, outcome);
+            if new_timer {
+                wake_reactor();
+            }
+        }
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(mut due) = state.queue.pop_front() {
+                if let Some(place) = state.place(due.ticket) {
+                    due.signals = place.noted.take();
+                }
+                return Some(due);
+            }
+            state.idle_workers += 1;
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            state.idle_workers -= 1;
+        }
+    }
+
+    /// Frees the place of a job that has been dropped.
+    pub(super) fn finished(&self, ticket: Ticket) {
+        self.lock().vacate(ticket);
+    }
+
+    fn call_worker(&self, state: &MutexGuard<'_, State<J>>) {
+        if state.idle_workers > 0 {
+            self.work.notify_one();
+        }
+    }
+
+    /// The lock. A panic while it is held cannot leave the state half changed in a way that matters
+    /// more than losing the server, so a poisoned lock is used on.
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<J: Job> State<J> {
+    fn place(&mut self, ticket: Ticket) -> Option<&mut Place<J>> {
+        self.places
+            .get_mut(ticket.index)
+            .filter(|place| place.generation == ticket.generation)
+    }
+
+    fn vacate(&mut self, ticket: Ticket) {
+        let Some(place) = self.place(ticket) else {
+            return;
+        };
+        place.generation = place.generation.wrapping_add(1);
+        place.standing = Standing::Free;
+        place.noted = Signals::default();
+        place.message = None;
+        self.free.push(ticket.index);
+    }
+
+    /// Notes readiness; whether a parked job went to the queue for it.
+    fn note(&mut self, index: usize, signals: Signals) -> bool {
+        let Some(place) = self.places.get_mut(index) else {
+            return false;
+        };
+        place.noted.add(signals);
+        match std::mem::replace(&mut place.standing, Standing::Busy) {
+            Standing::Parked(job, interest) if place.noted.serve(interest) => {
+                let ticket = Ticket {
+                    index,
+                    generation: place.generation,
+                };
+                self.queue.push_back(Due::new(ticket, job, Wake::Ready));
+                true
+            }
+            other => {
+                place.standing = other;
+                false
+            }
+        }
+    }
+
+    /// Puts a job that has run where its outcome says. Whether the reactor needs a new timer.
+    fn settle(&mut self, ticket: Ticket, job: Box<J>, outcome: Outcome) -> bool {
+        let Some(place) = self.places.get_mut(ticket.index) else {
+            return false;
+        };
+        let (wake, deadline) = match outcome {
+            Outcome::Done => unreachable!("a job that is done is dropped by its worker"),
+            Outcome::Again => (Some(Wake::Ready), None),
+            Outcome::Hold { deadline } => (place.message.take().map(Wake::Message), Some(deadline)),
+            Outcome::Park { interest, deadline } => (
+                place.noted.serve(interest).then_some(Wake::Ready),
+                Some(deadline),
+            ),
+        };
+        if let Some(wake) = wake {
+            self.queue.push_back(Due::new(ticket, job, wake));
+            return false;
+        }
+        place.standing = match outcome {
+            Outcome::Park { interest, .. } => Standing::Parked(job, interest),
+            _ => Standing::Held(job),
+        };
+        let Some(deadline) = deadline else {
+            return false;
+        };
+        place.deadline = deadline;
+        if place.timer.is_some_and(|timer| timer <= deadline) {
+            return false;
+        }
+        place.timer = Some(deadline);
+        self.new_timers.push(Timer {
+            at: deadline,
+            index: ticket.index,
+        });
+        true
+    }
+}
+
+fn place_at<J: Job>(places: &mut [Place<J>], index: usize) -> &mut Place<J> {
+    places
+        .get_mut(index)
+        .expect("an index that is free or in range")
+}

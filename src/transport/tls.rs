@@ -1,0 +1,116 @@
+//! The server's TLS configuration, and TLS errors in plain words.
+//!
+//! TLS 1.2 and 1.3, no client certificates, sessions resumed by tickets (stateless, keys rotate, one
+//! ticket a handshake), no early data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::{CipherSuite, ProtocolVersion, ServerConfig, SupportedProtocolVersion, version};
+
+use crate::config::settings::TlsVersion;
+use crate::mail::TlsFacts;
+
+/// The TLS side of the server: one certificate, shared by all sessions that begin while it is current.
+#[derive(Clone)]
+pub struct ServerTls(pub(super) Arc<ServerConfig>);
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}
+
+impl ServerTls {
+    /// Builds the configuration from a certificate chain and its key.
+    ///
+    /// # Errors
+    /// The key does not fit the certificate, or is of a kind that is not supported.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        lowest: TlsVersion,
+    ) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions(lowest))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = ring::Ticketer::new()?;
+        config.send_tls13_tickets = 1;
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// The one crypto provider.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn versions(lowest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+    static NEWEST: [&SupportedProtocolVersion; 1] = [&version::TLS13];
+    match lowest {
+        TlsVersion::Tls12 => &BOTH,
+        TlsVersion::Tls13 => &NEWEST,
+    }
+}
+
+/// What was negotiated, in words for trace fields and logs.
+pub(super) fn facts(version: Option<ProtocolVersion>, suite: Option<CipherSuite>) -> TlsFacts {
+    TlsFacts {
+        version: match version {
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "TLSv1.2",
+        },
+        cipher: suite.and_then(|suite| suite.as_str()).unwrap_or("unknown"),
+    }
+}
+
+/// Why a TLS session failed, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// What came was no TLS at all: the client speaks plain text on a TLS port.
+    PlainText,
+    /// The client offers nothing we speak (old versions, old ciphers).
+    Incompatible(String),
+    /// The client refused us, usually because it does not trust the certificate.
+    RefusedByPeer(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<rustls::Error> for TlsFailure {
+    fn from(error: rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
+                Self::PlainText
+            }
+            rustls::Error::PeerIncompatible(what) => Self::Incompatible(format!("{what:?}")),
+            rustls::Error::AlertReceived(alert) => Self::RefusedByPeer(format!("{alert:?}")),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlainText => f.write_str(
+                "the client speaks plain text on a TLS port: have it use TLS, or the TCP/IP port",
+            ),
+            Self::Incompatible(what) => write!(
+                f,
+                "the client offers no TLS version or cipher that is still spoken ({what})"
+            ),
+            Self::RefusedByPeer(alert) => write!(
+                f,
+                "the client ended TLS with {alert}: it may not trust the certificate"
+            ),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
