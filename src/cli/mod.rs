@@ -1,10 +1,197 @@
 //! The command line: one file per subcommand. `main` alone turns errors into text and exit codes.
+//!
+//! Promises: `--help` and `--version` work everywhere; `--config FILE` may stand anywhere; exit codes
+//! are those of sysexits. A new command is one row of `COMMANDS`.
+
+pub mod arguments;
+pub mod check;
+pub mod init;
+pub mod output;
+pub mod passwd;
+pub mod serve;
+pub mod try_out;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::config::suggest;
+
+use arguments::Arguments;
+use output::{Failure, say};
+
+/// One subcommand.
+struct Command {
+    /// Its name.
+    name: &'static str,
+    /// What follows the name in its usage line.
+    usage: &'static str,
+    /// What it does, in one line.
+    purpose: &'static str,
+    /// What `--help` adds.
+    help: &'static str,
+    /// The options with a value that it takes besides `--config`.
+    options: &'static [&'static str],
+    /// The options without one.
+    flags: &'static [&'static str],
+    /// How many words it takes.
+    words: usize,
+    /// Runs it.
+    run: fn(&Arguments) -> Result<(), Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "serve",
+        usage: "",
+        purpose: "runs the service in the foreground",
+        help: "SIGTERM ends it gently: sessions between commands hear 421, one in mail data may finish.\n\
+               Log lines go where [log] says. Exit codes: 0 ended, 69 a port is taken, 73 a folder or the\n\
+               spool cannot be used, 77 the account cannot be taken on, 78 configuration.",
+        options: &[],
+        flags: &[],
+        words: 0,
+        run: serve::run,
+    },
+    Command {
+        name: "check",
+        usage: "",
+        purpose: "names every error and warning of the configuration, then what each port admits",
+        help: "Problems go to standard error, the table to standard output; without errors the exit\n\
+               code is 0, with errors 78.",
+        options: &[],
+        flags: &[],
+        words: 0,
+        run: check::run,
+    },
+    Command {
+        name: "init",
+        usage: "DIR --hostname NAME [--tcp-port N] [--tls-port N]",
+        purpose: "writes a working set-up into an empty folder",
+        help: "It writes a configuration, a users file with the user postmaster, a self-signed\n\
+               certificate and folders for spool and mail, and prints the password. NAME is the name\n\
+               other servers find this one by; mail for it is delivered here. The ports are 25 and 465\n\
+               where nothing else is said.",
+        options: &["--hostname", "--tcp-port", "--tls-port"],
+        flags: &[],
+        words: 1,
+        run: init::run,
+    },
+    Command {
+        name: "passwd",
+        usage: "USER",
+        purpose: "sets a user's password, and makes the user if need be",
+        help: "The password is asked for twice on a terminal, else it is one line of standard input.\n\
+               The users file is replaced in one step; a running server takes it up at once.",
+        options: &[],
+        flags: &[],
+        words: 1,
+        run: passwd::run,
+    },
+    Command {
+        name: "try",
+        usage: "[--once] [--keep] [--tcp-port N] [--tls-port N]",
+        purpose: "sets up a server in a temporary folder, sends it mail, and shows where it went",
+        help: "It listens on 127.0.0.1 only, on free ports where none are given, and runs until Ctrl-C.\n\
+               --once ends after the three messages; --keep leaves the folder.",
+        options: &["--tcp-port", "--tls-port"],
+        flags: &["--once", "--keep"],
+        words: 0,
+        run: try_out::run,
+    },
+];
+
 /// Runs the command line without the program's name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let _ = arguments;
-    ExitCode::from(64)
+    let arguments: Vec<OsString> = arguments.collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
 }
+
+fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
+    let asks = |names: [&str; 2]| {
+        arguments
+            .iter()
+            .any(|a| names.iter().any(|name| a == *name))
+    };
+    if asks(["--version", "-V"]) {
+        return say(&format!("gatepost {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let named = arguments::command_at(arguments);
+    let command = named.and_then(|at| {
+        let name = arguments.get(at)?;
+        COMMANDS.iter().find(|command| name == command.name)
+    });
+    if asks(["--help", "-h"]) {
+        return say(&command.map_or_else(overview, Command::help));
+    }
+    let Some(at) = named else {
+        return Err(Failure::usage(format!(
+            "a command is missing\n\n{}",
+            overview()
+        )));
+    };
+    let Some(command) = command else {
+        return Err(unknown_command(arguments.get(at)));
+    };
+    let rest = arguments
+        .iter()
+        .enumerate()
+        .filter(|(place, _)| *place != at);
+    let rest = rest.map(|(_, argument)| argument.clone());
+    let parsed = Arguments::parse(rest, command.options, command.flags, command.words);
+    let parsed = parsed.map_err(|reason| {
+        Failure::usage(format!(
+            "{reason}\nUsage: gatepost {} {}",
+            command.name, command.usage
+        ))
+    })?;
+    (command.run)(&parsed)
+}
+
+fn unknown_command(name: Option<&OsString>) -> Failure {
+    let name = name.map(|name| name.to_string_lossy()).unwrap_or_default();
+    let near = suggest::nearest(&name, COMMANDS.iter().map(|command| command.name));
+    Failure::usage(match near {
+        Some(near) => format!("there is no command {name:?}; did you mean {near}?"),
+        None => format!("there is no command {name:?}; see gatepost --help"),
+    })
+}
+
+fn overview() -> String {
+    let mut text = "gatepost, the inbound SMTP server of a small Linux box\n\n\
+                    Usage: gatepost COMMAND [--config FILE]\n\nCommands:\n"
+        .to_owned();
+    for command in COMMANDS {
+        text.push_str(&format!("  {:<8} {}\n", command.name, command.purpose));
+    }
+    text.push_str(OPTIONS);
+    text
+}
+
+impl Command {
+    fn help(&self) -> String {
+        let Self {
+            name,
+            usage,
+            purpose,
+            help,
+            ..
+        } = self;
+        let gap = if usage.is_empty() { "" } else { " " };
+        format!(
+            "gatepost {name} {purpose}.\n\nUsage: gatepost {name}{gap}{usage} [--config FILE]\n\n{help}\n{OPTIONS}"
+        )
+    }
+}
+
+const OPTIONS: &str = "
+Options:
+  --config FILE  the configuration file; /etc/gatepost/gatepost.ini without it
+  --help         this text, or that of a command
+  --version      the version
+";

@@ -1,0 +1,298 @@
+//! `gatepost init DIR`: a working set-up for a newcomer.
+//!
+//! Promises: nothing is written into a folder that is not empty; what is written passes `check`
+//! without a warning; when a step fails, what was made is taken away again. Logins are offered inside
+//! TLS only, so that no password crosses the network in clear text; mail from other servers is taken
+//! without a login, as it must be.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::config::load::parse_hostname;
+use crate::directory::secret;
+use crate::mail::Domain;
+use crate::sys::process::{self, Account};
+use crate::sys::{clock, random, replace};
+use crate::transport::self_signed;
+
+use super::arguments::Arguments;
+use super::output::{CANNOT_CREATE, Failure, IO, say};
+
+/// What a set-up is made for.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// The server's name, and its local domain.
+    pub hostname: Domain,
+    /// The number of `[port:tcp]`.
+    pub tcp_port: u16,
+    /// The number of `[port:tls]`.
+    pub tls_port: u16,
+    /// Where both listen; every address when empty.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A set-up that was written.
+#[derive(Debug)]
+pub struct SetUp {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The one user.
+    pub user: &'static str,
+    /// That user's password.
+    pub password: Zeroizing<String>,
+    /// The certificate, for clients that are to trust it.
+    pub certificate: PathBuf,
+    /// Where the user's mail arrives.
+    pub maildir: PathBuf,
+    /// The account the server becomes when root starts it.
+    pub account: &'static str,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The arguments or the folder are at fault.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = arguments
+        .words
+        .first()
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let hostname = arguments
+        .value("--hostname")
+        .ok_or_else(|| Failure::usage("--hostname NAME is needed"))?;
+    let hostname = parse_hostname(&hostname.to_string_lossy())
+        .map_err(|reason| Failure::usage(format!("--hostname: {reason}")))?;
+    let wishes = Wishes {
+        hostname,
+        tcp_port: port(arguments, "--tcp-port", TCP_PORT)?,
+        tls_port: port(arguments, "--tls-port", TLS_PORT)?,
+        addresses: Vec::new(),
+    };
+    if wishes.tcp_port == wishes.tls_port {
+        return Err(Failure::usage("the two ports need two numbers"));
+    }
+    let made = set_up(&folder, &wishes)?;
+    say(&farewell(&made, &wishes))
+}
+
+fn port(arguments: &Arguments, option: &str, default: u16) -> Result<u16, Failure> {
+    let Some(text) = arguments.value(option).map(OsStr::to_string_lossy) else {
+        return Ok(default);
+    };
+    match text.parse() {
+        Ok(number) if number > 0 && text.bytes().all(|octet| octet.is_ascii_digit()) => Ok(number),
+        _ => Err(Failure::usage(format!(
+            "{option}: {text:?} is not a number from 1 to 65535"
+        ))),
+    }
+}
+
+/// Writes a set-up into `folder`, which is empty or not there.
+///
+/// # Errors
+/// The folder is not empty, or something in it cannot be made.
+pub fn set_up(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
+    let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
+    fs::create_dir_all(folder).map_err(failed)?;
+    if fs::read_dir(folder).map_err(failed)?.next().is_some() {
+        let text = format!("{}: the folder is not empty", folder.display());
+        return Err(Failure::new(CANNOT_CREATE, text));
+    }
+    let folder = std::path::absolute(folder).map_err(failed)?;
+    let outcome = fill(&folder, wishes);
+    if outcome.is_err() {
+        for name in [CONFIG, USERS, CERTIFICATE, PRIVATE_KEY] {
+            let _ = fs::remove_file(folder.join(name));
+        }
+        for name in [SPOOL, MAIL] {
+            let _ = fs::remove_dir(folder.join(name));
+        }
+    }
+    outcome
+}
+
+fn fill(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
+    let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
+    let no_random = |error: io::Error| Failure::files(IO, "no secrets can be made", &error);
+    let password = new_password().map_err(no_random)?;
+    let encoded = secret::encode(password.as_bytes()).map_err(no_random)?;
+    let pair = self_signed::make(&wishes.hostname, clock::now()).map_err(no_random)?;
+    let owner = Owner::choose();
+    let users = Zeroizing::new(format!("{USER}:{}\n", *encoded));
+    let config = ini(wishes, owner.name);
+    let files: [(&str, &str, u32); 4] = [
+        (CONFIG, &config, 0o644),
+        (USERS, &users, 0o600),
+        (CERTIFICATE, &pair.certificate, 0o644),
+        (PRIVATE_KEY, &pair.private_key, 0o600),
+    ];
+    for (name, content, mode) in files {
+        let path = folder.join(name);
+        replace::create(&path, content.as_bytes(), mode).map_err(failed)?;
+        owner.take(&path).map_err(failed)?;
+    }
+    for name in [SPOOL, MAIL] {
+        let path = folder.join(name);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(failed)?;
+        owner.take(&path).map_err(failed)?;
+    }
+    replace::sync_folder_of(&folder.join(CONFIG)).map_err(failed)?;
+    Ok(SetUp {
+        config: folder.join(CONFIG),
+        user: USER,
+        password,
+        certificate: folder.join(CERTIFICATE),
+        maildir: folder.join(MAIL).join(USER).join("Maildir"),
+        account: owner.name,
+    })
+}
+
+/// Who is to own the files: the account the server becomes, when root makes the set-up.
+struct Owner {
+    name: &'static str,
+    account: Option<Account>,
+}
+
+impl Owner {
+    /// Without root nothing can be given away. Without the account a set-up that names it could not
+    /// start, so root stays root there, and the farewell says so.
+    fn choose() -> Self {
+        if !process::is_root() {
+            return Self {
+                name: ACCOUNT,
+                account: None,
+            };
+        }
+        match process::account(ACCOUNT) {
+            Ok(account) => Self {
+                name: ACCOUNT,
+                account: Some(account),
+            },
+            Err(_) => Self {
+                name: ROOT,
+                account: None,
+            },
+        }
+    }
+
+    fn take(&self, path: &Path) -> io::Result<()> {
+        match self.account {
+            Some(account) => chown(path, Some(account.uid), Some(account.gid)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Some 95 random bits in letters that are hard to misread. The alphabet has 32 letters, so that each
+/// takes five bits of an octet and none comes more often than another.
+fn new_password() -> io::Result<Zeroizing<String>> {
+    let mut octets = Zeroizing::new([0; PASSWORD_LETTERS]);
+    random::fill(&mut *octets)?;
+    let mut password = Zeroizing::new(String::with_capacity(PASSWORD_LETTERS));
+    for octet in octets.iter() {
+        let letter = LETTERS.get(usize::from(octet & 31)).copied();
+        password.push(char::from(letter.unwrap_or(b'2')));
+    }
+    Ok(password)
+}
+
+/// The configuration: what differs from the defaults, with the reasons.
+fn ini(wishes: &Wishes, account: &str) -> String {
+    let Wishes {
+        hostname,
+        tcp_port,
+        tls_port,
+        addresses,
+    } = wishes;
+    let addresses = match addresses.is_empty() {
+        true => String::new(),
+        false => {
+            let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+            format!("addresses = {}\n", list.join(", "))
+        }
+    };
+    format!(
+        "# Written by gatepost init. Every other key has its default; gatepost.ini(5) has them all.\n\
+         # After a change, run: gatepost check --config FILE\n\n\
+         [server]\n\
+         hostname = {hostname}\n\
+         # The domains whose mail is delivered here; more than one are separated by commas.\n\
+         local_domains = {hostname}\n\
+         spool = {SPOOL}\n\
+         # The account the server becomes when root starts it.\n\
+         user = {account}\n\n\
+         # Other servers send here without a login. Logins are offered after STARTTLS.\n\
+         [port:tcp]\n\
+         number = {tcp_port}\n{addresses}\n\
+         # Mail programs log in here, inside TLS.\n\
+         [port:tls]\n\
+         number = {tls_port}\n\
+         status = enabled\n\
+         name_and_password = yes\n{addresses}\n\
+         # Self-signed: put a certificate that others trust in its place.\n\
+         [tls]\n\
+         certificate = {CERTIFICATE}\n\
+         private_key = {PRIVATE_KEY}\n\n\
+         [extensions]\n\
+         starttls = enabled\n\n\
+         # gatepost passwd USER sets passwords and makes users.\n\
+         [auth]\n\
+         users = {USERS}\n\n\
+         [delivery]\n\
+         mail_root = {MAIL}\n"
+    )
+}
+
+fn farewell(made: &SetUp, wishes: &Wishes) -> String {
+    let config = made.config.display();
+    let mut text = format!(
+        "A set-up for {hostname} is ready.\n\n\
+         user      {user}@{hostname}\n\
+         password  {password}\n\
+         mail      {maildir}\n\n\
+         Start it with:\n  gatepost serve --config {config}\n",
+        hostname = wishes.hostname,
+        user = made.user,
+        password = *made.password,
+        maildir = made.maildir.display(),
+    );
+    let low_port = wishes.tcp_port.min(wishes.tls_port) < FIRST_FREE_PORT;
+    if low_port && !process::is_root() {
+        text.push_str(
+            "Ports below 1024 need root or CAP_NET_BIND_SERVICE; for a trial without them give\n\
+             --tcp-port 2525 --tls-port 4465.\n",
+        );
+    }
+    if made.account == ROOT {
+        text.push_str(
+            "There is no account gatepost on this machine, so the server would stay root: make one,\n\
+             give it the folder, and set user = gatepost in [server].\n",
+        );
+    }
+    text
+}
+
+const TCP_PORT: u16 = 25;
+const TLS_PORT: u16 = 465;
+const FIRST_FREE_PORT: u16 = 1024;
+const USER: &str = "postmaster";
+const ACCOUNT: &str = "gatepost";
+const ROOT: &str = "root";
+const CONFIG: &str = "gatepost.ini";
+const USERS: &str = "users";
+const CERTIFICATE: &str = "certificate.pem";
+const PRIVATE_KEY: &str = "private_key.pem";
+const SPOOL: &str = "spool";
+const MAIL: &str = "mail";
+const PASSWORD_LETTERS: usize = 19;
+const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";

@@ -1,0 +1,184 @@
+//! `gatepost passwd USER`: sets a password in the users file.
+//!
+//! Promises: the file is replaced in one step and keeps its mode and owner; every other line stays as
+//! it is to the octet, and so do the fields after the password. A file that is not there is made for its
+//! owner alone.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::config::{self, Settings, values};
+use crate::directory::secret::{self, PASSWORD_MAX_OCTETS};
+use crate::directory::users::{FILE_MAX_OCTETS, is_comment, name_of};
+use crate::sys::replace::{self, New};
+use crate::sys::{process, terminal};
+
+use super::arguments::Arguments;
+use super::output::{CANNOT_CREATE, Failure, IO, say};
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration, the name, the password or the file is at fault.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let settings =
+        config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;
+    let user = arguments.words.first().and_then(|user| user.to_str());
+    let user = values::user_name(user.unwrap_or_default())
+        .map_err(|reason| Failure::usage(format!("this is not a user's name: {reason}")))?;
+    let password = ask()?;
+    accept(&password)?;
+    let path = &settings.auth.users;
+    set(path, &user, &password, server_account(&settings))?;
+    say(&format!(
+        "The password of {user} is set in {}.\n",
+        path.display()
+    ))
+}
+
+/// Who is to own a new users file: the account the server becomes when root starts it.
+fn server_account(settings: &Settings) -> Option<(u32, u32)> {
+    let account = process::is_root().then(|| process::account(&settings.user).ok())?;
+    account.map(|account| (account.uid, account.gid))
+}
+
+/// Sets the password of `user`, a name in lower case, in the users file at `path`; a new file is
+/// made for `owner`.
+///
+/// # Errors
+/// The file cannot be read or replaced.
+fn set(path: &Path, user: &str, password: &[u8], owner: Option<(u32, u32)>) -> Result<(), Failure> {
+    let encoded =
+        secret::encode(password).map_err(|error| Failure::files(IO, "a salt is needed", &error))?;
+    let before = match replace::read_limited(path, FILE_MAX_OCTETS) {
+        Ok(before) => Zeroizing::new(before),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
+        Err(error) => return Err(Failure::files(IO, path.display(), &error)),
+    };
+    let after = with_secret(&before, user, &encoded);
+    let new = New {
+        mode: FILE_MODE,
+        owner,
+    };
+    replace::replace(path, &after, new)
+        .map_err(|error| Failure::files(CANNOT_CREATE, path.display(), &error))
+}
+
+/// The file with this user's secret: in place of the old one, or on a new line at the end.
+fn with_secret(before: &[u8], user: &str, encoded: &str) -> Zeroizing<Vec<u8>> {
+    let mut after = Zeroizing::new(Vec::with_capacity(
+        before.len() + user.len() + encoded.len() + 3,
+    ));
+    let mut is_set = false;
+    for line in before.split_inclusive(|&octet| octet == b'\n') {
+        match fields_after_secret(line, user) {
+            Some((name, rest)) if !is_set => {
+                for part in [name, b":", encoded.as_bytes(), rest] {
+                    after.extend_from_slice(part);
+                }
+                is_set = true;
+            }
+            _ => after.extend_from_slice(line),
+        }
+    }
+    if !is_set {
+        if !after.is_empty() && !after.ends_with(b"\n") {
+            after.push(b'\n');
+        }
+        after.extend_from_slice(format!("{user}:{encoded}\n").as_bytes());
+    }
+    after
+}
+
+/// For the line of `user`: the name as it stands there, and what follows the secret.
+fn fields_after_secret<'a>(line: &'a [u8], user: &str) -> Option<(&'a [u8], &'a [u8])> {
+    if is_comment(line) {
+        return None;
+    }
+    let name = name_of(line)?;
+    let same = std::str::from_utf8(name).is_ok_and(|name| name.to_lowercase() == user);
+    let fields = line.get(name.len() + 1..).filter(|_| same)?;
+    let end = fields
+        .iter()
+        .position(|octet| b":\r\n".contains(octet))
+        .unwrap_or(fields.len());
+    Some((name, fields.get(end..)?))
+}
+
+fn ask() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::usage("given up, nothing is changed"),
+        _ => Failure::files(IO, "the password cannot be read", &error),
+    };
+    if !io::stdin().is_terminal() {
+        let mut line = Zeroizing::new(Vec::with_capacity(PASSWORD_MAX_OCTETS));
+        io::stdin()
+            .lock()
+            .read_until(b'\n', &mut line)
+            .map_err(failed)?;
+        return Ok(without_line_end(line));
+    }
+    let once = without_line_end(terminal::ask_hidden("New password: ").map_err(failed)?);
+    let twice = without_line_end(terminal::ask_hidden("The same again: ").map_err(failed)?);
+    if once != twice {
+        return Err(Failure::usage(
+            "the two passwords differ, nothing is changed",
+        ));
+    }
+    Ok(once)
+}
+
+fn without_line_end(mut line: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    for end in [b'\n', b'\r'] {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    line
+}
+
+/// What a client could never send, or we would never check, is not worth setting.
+fn accept(password: &[u8]) -> Result<(), Failure> {
+    if password.is_empty() {
+        return Err(Failure::usage("the password is empty, nothing is changed"));
+    }
+    if password.len() > PASSWORD_MAX_OCTETS {
+        let text = format!("the password is longer than {PASSWORD_MAX_OCTETS} octets");
+        return Err(Failure::usage(text));
+    }
+    match std::str::from_utf8(password) {
+        Ok(text) if !text.contains('\0') => Ok(()),
+        _ => Err(Failure::usage("the password is not UTF-8 text")),
+    }
+}
+
+const FILE_MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_users_own_secret_changes() {
+        let rows: &[(&str, &str)] = &[
+            ("", "alice:NEW\n"),
+            ("bob:x\n", "bob:x\nalice:NEW\n"),
+            ("bob:x", "bob:x\nalice:NEW\n"),
+            ("#alice:x\nalice:x\nbob:y\n", "#alice:x\nalice:NEW\nbob:y\n"),
+            (
+                "Alice:x:1000:1000::/home\r\nbob:y",
+                "Alice:NEW:1000:1000::/home\r\nbob:y",
+            ),
+            ("alice:x", "alice:NEW"),
+            ("alice:", "alice:NEW"),
+            ("alice2:x\n\n", "alice2:x\n\nalice:NEW\n"),
+            ("alice\n", "alice\nalice:NEW\n"),
+        ];
+        for (before, want) in rows {
+            let after = with_secret(before.as_bytes(), "alice", "NEW");
+            assert_eq!(String::from_utf8_lossy(&after), *want, "{before:?}");
+        }
+    }
+}

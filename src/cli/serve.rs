@@ -1,0 +1,43 @@
+//! `gatepost serve`: runs the service in the foreground.
+
+use crate::events;
+use crate::server::{Server, StartError, logger, probe};
+
+use super::arguments::Arguments;
+use super::output::{Failure, complain, lines};
+
+/// Runs the command.
+///
+/// # Errors
+/// The configuration has errors, or the service could not start.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
+    logger::install(&loaded.settings.log);
+    for warning in &loaded.warnings {
+        events::configuration_warning(warning);
+    }
+    if !loaded.warnings.is_empty() && !log::log_enabled!(log::Level::Warn) {
+        complain(&lines(&loaded.warnings));
+    }
+    let server = Server::start(loaded.settings).map_err(|error| failure(&error))?;
+    server.run().map_err(|error| Failure::new(SOFTWARE, error))
+}
+
+/// A start that failed, with its exit code.
+pub(super) fn failure(error: &StartError) -> Failure {
+    let code = match error {
+        StartError::Bind(_) => UNAVAILABLE,
+        StartError::Certificate(_) => CONFIGURATION,
+        StartError::Folder(_) | StartError::Spool(_) => CANNOT_CREATE,
+        StartError::Account(_) => NOT_PERMITTED,
+        StartError::System(_) => SOFTWARE,
+    };
+    Failure::new(code, error)
+}
+
+/// Exit codes of sysexits.
+const UNAVAILABLE: u8 = 69;
+const SOFTWARE: u8 = 70;
+const CANNOT_CREATE: u8 = 73;
+const NOT_PERMITTED: u8 = 77;
+const CONFIGURATION: u8 = 78;

@@ -1,0 +1,543 @@
+//! `gatepost check` from outside: every rule with its line, all problems at once, the table.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+
+use support::{TempFolder, data, gatepost};
+
+/// What one run of `check` gave: exit code, standard error, standard output.
+struct Outcome {
+    code: Option<i32>,
+    problems: Vec<String>,
+    table: Vec<String>,
+}
+
+/// Checks a configuration that lies beside a users file; `{data}` is the folder of the certificates.
+fn check(ini: impl AsRef<[u8]>) -> Outcome {
+    let folder = TempFolder::new("check");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    check_in(&folder, ini)
+}
+
+fn check_in(folder: &TempFolder, ini: impl AsRef<[u8]>) -> Outcome {
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    run(folder, &["check", "--config", "f.ini"])
+}
+
+fn run(folder: &TempFolder, arguments: &[&str]) -> Outcome {
+    let output = gatepost()
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let lines = |octets: &[u8]| {
+        let text = String::from_utf8(octets.to_vec()).unwrap();
+        let text = text.replace(&format!("{}/", folder.path().display()), "");
+        text.lines().map(str::to_owned).collect()
+    };
+    Outcome {
+        code: output.status.code(),
+        problems: lines(&output.stderr),
+        table: lines(&output.stdout),
+    }
+}
+
+fn with_data(ini: &str) -> String {
+    ini.replace("{data}/", &data("").display().to_string())
+}
+
+const TLS: &str = "[tls]\ncertificate = {data}/p256.crt\nprivate_key = {data}/p256.key\n";
+
+/// One row of a table of rules: the INI file, and the beginnings of the lines wanted.
+fn assert_problems(ini: &str, want: &[&str]) {
+    let got = check(with_data(ini));
+    let data = data("").display().to_string();
+    let problems: Vec<String> = got
+        .problems
+        .iter()
+        .map(|line| line.replace(&data, "{data}/"))
+        .collect();
+    assert_eq!(problems, want, "{ini}");
+    let errors = want.iter().any(|line| !line.contains(" warning: "));
+    assert_eq!(got.code, Some(if errors { 78 } else { 0 }), "{ini}");
+    assert_eq!(got.table.is_empty(), errors, "{ini}");
+}
+
+#[test]
+fn a_port_that_admits_nobody_is_an_error() {
+    let nobody = "an enabled port needs name_and_password or anonymous, else nobody can use it";
+    let row = |ini: &str, at: &str, code: &str| {
+        assert_problems(ini, &[&format!("f.ini:{at}: {nobody} ({code})")]);
+    };
+    row(
+        "[port:tcp]\nanonymous = no\n[port:tls]\nname_and_password = yes\n",
+        "2: [port:tcp] anonymous",
+        "V-02",
+    );
+    row(
+        "[port:tcp]\naddresses = ::1\nname_and_password = no\nanonymous = no\n",
+        "4: [port:tcp] anonymous",
+        "V-02",
+    );
+    let tls = format!("{TLS}[port:tls]\nstatus = enabled\nanonymous = no\n");
+    row(&tls, "6: [port:tls] anonymous", "V-03");
+    let further = "[port:a]\nkind = tcp\nnumber = 587\nanonymous = no\n";
+    row(further, "4: [port:a] anonymous", "V-02");
+    let further =
+        format!("{TLS}[port:a]\nkind = tls\nnumber = 587\nstatus = enabled\nanonymous = no\n");
+    row(&further, "8: [port:a] anonymous", "V-03");
+    assert_problems("[port:tls]\nanonymous = no\n", &[]);
+    assert_problems("[port:a]\nkind = tls\nnumber = 587\nanonymous = no\n", &[]);
+}
+
+#[test]
+fn two_listeners_on_one_address_and_port_are_an_error() {
+    let rows: &[(&str, &[&str])] = &[
+        (
+            "[port:tcp]\nnumber = 2525\n[port:a]\nkind = tcp\nnumber = 2525\n",
+            &["f.ini:5: [port:a] number: [port:tcp] already listens on 0.0.0.0 port 2525 (V-05)"],
+        ),
+        (
+            "[port:a]\nkind = tcp\nnumber = 25\naddresses = 127.0.0.1\n[port:tcp]\nnumber = 25\n",
+            &["f.ini:6: [port:tcp] number: [port:a] already listens on 127.0.0.1 port 25 (V-05)"],
+        ),
+        (
+            "[port:a]\nkind = tcp\nnumber = 25\naddresses = ::1\n",
+            &["f.ini:3: [port:a] number: [port:tcp] already listens on ::1 port 25 (V-05)"],
+        ),
+        (
+            "[port:a]\nkind = tcp\naddresses = ::1\nnumber = 25\n[port:tcp]\naddresses = 0.0.0.0\n",
+            &[],
+        ),
+        (
+            "[port:a]\nkind = tcp\nnumber = 25\naddresses = 127.0.0.2\n[port:tcp]\naddresses = 127.0.0.1\n",
+            &[],
+        ),
+        (
+            "[port:a]\nkind = tcp\nnumber = 25\nstatus = disabled\n",
+            &[],
+        ),
+        (
+            "[port:tcp]\naddresses = 0.0.0.0, 127.0.0.1\n",
+            &["f.ini:1: [port:tcp] number: this port listens twice on 127.0.0.1 port 25 (V-05)"],
+        ),
+    ];
+    for (ini, want) in rows {
+        assert_problems(ini, want);
+    }
+    let defaults = format!("[port:tcp]\nnumber = 465\n{TLS}[port:tls]\nstatus = enabled\n");
+    assert_problems(
+        &defaults,
+        &["f.ini:6: [port:tls] number: [port:tcp] already listens on 0.0.0.0 port 465 (V-05)"],
+    );
+}
+
+#[test]
+fn tls_needs_a_certificate_and_its_key() {
+    let needs = "needs a certificate and its private key (V-06)";
+    let rows = [
+        (
+            "[port:tls]\nstatus = enabled\n",
+            "2: [tls] certificate: [port:tls] status",
+        ),
+        (
+            "[extensions]\nstarttls = enabled\n",
+            "2: [tls] certificate: [extensions] starttls",
+        ),
+        (
+            "[tls]\nmin_version = 1.3\n[extensions]\nstarttls = required\n",
+            "1: [tls] certificate: [extensions] starttls",
+        ),
+        (
+            "[tls]\ncertificate = a\n[extensions]\nstarttls = enabled\n",
+            "1: [tls] private_key: [extensions] starttls",
+        ),
+        (
+            "[tls]\n\nprivate_key = a\n[extensions]\nstarttls = enabled\n",
+            "1: [tls] certificate: [extensions] starttls",
+        ),
+    ];
+    for (ini, at) in rows {
+        assert_problems(ini, &[&format!("f.ini:{at} {needs}")]);
+    }
+    assert_problems("[tls]\ncertificate = nowhere\nprivate_key = nowhere\n", &[]);
+}
+
+#[test]
+fn each_fault_of_the_certificate_files_is_named() {
+    let rows = [
+        ("p256.crt", "p256.key", ""),
+        ("rsa.crt", "rsa-pkcs1.key", ""),
+        (
+            "nowhere",
+            "p256.key",
+            "2: [tls] certificate: {data}/nowhere: No such file or directory (V-06)",
+        ),
+        (
+            "p256.crt",
+            "nowhere",
+            "3: [tls] private_key: {data}/nowhere: No such file or directory (V-06)",
+        ),
+        (
+            "users",
+            "p256.key",
+            "2: [tls] certificate: {data}/users: not a PEM file (V-06)",
+        ),
+        (
+            "p256.crt",
+            "empty.pem",
+            "3: [tls] private_key: {data}/empty.pem: the file is empty (V-06)",
+        ),
+        (
+            "p256.crt",
+            "encrypted.key",
+            "3: [tls] private_key: {data}/encrypted.key: encrypted keys are not supported (V-06)",
+        ),
+        (
+            "p256.crt",
+            "p256.crt",
+            "3: [tls] private_key: {data}/p256.crt: there is no private key in it, but a certificate (V-06)",
+        ),
+        (
+            "rsa.crt",
+            "p256.key",
+            "2: [tls] certificate: {data}/rsa.crt: not the certificate of the key in {data}/p256.key (V-06)",
+        ),
+        (
+            "expired.crt",
+            "expired.key",
+            "2: warning: [tls] certificate: {data}/expired.crt: the certificate expired on Sat, 29 Feb 2020 23:59:59 +0000 (W-09)",
+        ),
+        (
+            "future.crt",
+            "future.key",
+            "2: warning: [tls] certificate: {data}/future.crt: the certificate is not valid before Mon, 1 Jan 2120 00:00:00 +0000 (W-09)",
+        ),
+    ];
+    for (certificate, key, want) in rows {
+        let ini = format!(
+            "[tls]\ncertificate = {{data}}/{certificate}\nprivate_key = {{data}}/{key}\n\
+             [extensions]\nstarttls = enabled\n"
+        );
+        let want = format!("f.ini:{want}");
+        match want.as_str() {
+            "f.ini:" => assert_problems(&ini, &[]),
+            line => assert_problems(&ini, &[line]),
+        }
+    }
+}
+
+#[test]
+fn warnings_name_what_will_surprise() {
+    let w01 = "clients of [port:tcp] can log in before STARTTLS but not after it: this key decides there (W-01)";
+    let w03 = "no port takes mail without a login, so other servers can send none (W-03)";
+    let w04 = "passwords cross the network in clear text; see [auth] plaintext_from (W-04)";
+    let starttls = format!("{TLS}[extensions]\nstarttls = enabled\n");
+    let clear = "[port:tcp]\nname_and_password = yes\n";
+    assert_problems(
+        &format!("{clear}{starttls}"),
+        &[
+            &format!("f.ini:2: warning: [port:tcp] name_and_password: {w04}"),
+            &format!("f.ini:7: warning: [port:tls] name_and_password: {w01}"),
+        ],
+    );
+    assert_problems(
+        &format!("{clear}[port:tls]\nnumber = 4465\n{starttls}"),
+        &[
+            &format!("f.ini:2: warning: [port:tcp] name_and_password: {w04}"),
+            &format!("f.ini:3: warning: [port:tls] name_and_password: {w01}"),
+        ],
+    );
+    let required = format!("{clear}[port:tls]\nname_and_password = yes\n{starttls}");
+    assert_problems(&required.replace("enabled", "required"), &[]);
+    assert_problems(&format!("{clear}[auth]\nplaintext_from =\n"), &[]);
+    assert_problems(
+        &format!("{clear}anonymous = no\n"),
+        &[
+            &format!("f.ini:2: warning: [port:tcp] name_and_password: {w04}"),
+            &format!("f.ini:3: warning: [port:tcp] anonymous: {w03}"),
+        ],
+    );
+    assert_problems(
+        &format!("{clear}anonymous = no\naddresses = 127.0.0.1, ::1\n"),
+        &[&format!(
+            "f.ini:2: warning: [port:tcp] name_and_password: {w04}"
+        )],
+    );
+    let tls_port = format!(
+        "{TLS}[port:tls]\nstatus = enabled\nname_and_password = yes\nanonymous = no\n\
+         [port:tcp]\nstatus = disabled\n"
+    );
+    assert_problems(
+        &tls_port,
+        &[&format!("f.ini:7: warning: [port:tls] anonymous: {w03}")],
+    );
+    let got = check("[port:tcp]\n\nstatus = disabled\n");
+    let w05 = "f.ini:3: warning: [port:tcp] status: no SMTP port is enabled (W-05)";
+    assert_eq!((got.code, got.problems), (Some(0), vec![w05.to_owned()]));
+    assert_eq!(got.table, ["no SMTP port is enabled"]);
+}
+
+#[test]
+fn the_users_file_is_checked_with_it() {
+    let folder = TempFolder::new("check-users");
+    let rows: &[(&str, &str)] = &[
+        (
+            "",
+            "f.ini:1: [auth] users: users: there is no such file, and [recipients] verify needs one",
+        ),
+        (
+            "\n[auth]\nattempts_max = 1\n",
+            "f.ini:2: [auth] users: users: there is no such file, and [recipients] verify needs one",
+        ),
+        (
+            "\n[recipients]\nverify = yes\n",
+            "f.ini:3: [auth] users: users: there is no such file, and [recipients] verify needs one",
+        ),
+        ("[recipients]\nverify = no\n", ""),
+        (
+            "[recipients]\nverify = no\n[port:tcp]\nname_and_password = yes\n[auth]\nusers = u\n",
+            "f.ini:6: [auth] users: u: there is no such file, and name_and_password needs one",
+        ),
+    ];
+    for (ini, want) in rows {
+        let got = check_in(&folder, ini);
+        let problems: Vec<_> = got
+            .problems
+            .iter()
+            .filter(|line| !line.contains("warning"))
+            .cloned()
+            .collect();
+        assert_eq!(problems.join("\n"), *want, "{ini}");
+        assert_eq!(
+            got.code,
+            Some(if want.is_empty() { 0 } else { 78 }),
+            "{ini}"
+        );
+    }
+    fs::write(
+        folder.path().join("users"),
+        "# one\nalice:{PLAIN}hunter2\nbob\n",
+    )
+    .unwrap();
+    let got = check_in(&folder, "[recipients]\ncatch_all = carol\n");
+    assert_eq!(
+        got.problems,
+        [
+            "f.ini:2: [recipients] catch_all: \"carol\" is not a user of users",
+            "users:2: user \"alice\": the scheme {PLAIN} is not supported; write it with gatepost passwd",
+            "users:3: no \":\" after the user's name",
+        ]
+    );
+    assert_problems("[recipients]\ncatch_all = Alice\n", &[]);
+    assert_problems("[recipients]\ncatch_all = postmaster\n", &[]);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_in_file_order() {
+    let ini = "number = 1\n\
+               [Server]\n\
+               hostnam = a\n\
+               Hostname = a_b.example\n\
+               hostname = b.example\n\
+               [sevrer]\n\
+               x = y\n\
+               [port:tcp]\n\
+               kind = tcp\n\
+               number = 65536\n\
+               status = on\n\
+               users = x\n\
+               [server]\n\
+               spool\n\
+               [relay]\n\
+               [port:a]\n\
+               number = 0\n\
+               [limits] x\n\
+               [limits]\n\
+               message_size = 10MB\n\
+               \x20 20M\n\
+               recipients = 10\n\
+               \x20 20\n\
+               [port:b c]\n\
+               [recipients]\n\
+               catch_all =\n\
+               zebra = 1\n";
+    assert_problems(
+        ini,
+        &[
+            "f.ini:1: \"number\" stands before any section",
+            "f.ini:3: [server] hostnam: there is no such key; did you mean \"hostname\"?",
+            "f.ini:5: [server] hostname: this key is repeated; it first stands on line 4",
+            "f.ini:6: [sevrer]: there is no such section; did you mean [server]?",
+            "f.ini:9: [port:tcp] kind: the kind of [port:tcp] cannot be set",
+            "f.ini:10: [port:tcp] number: \"65536\" is not a number from 1 to 65535",
+            "f.ini:11: [port:tcp] status: \"on\" is not one of enabled, disabled",
+            "f.ini:12: [port:tcp] users: there is no such key here, but one in [auth]",
+            "f.ini:13: [server]: this section is repeated; it first stands on line 2",
+            "f.ini:14: [server]: \"spool\" has no \"=\"",
+            "f.ini:15: [relay]: there is no such section",
+            "f.ini:16: [port:a] kind: a further port needs this key",
+            "f.ini:17: [port:a] number: \"0\" is not a number from 1 to 65535",
+            "f.ini:18: [port:a]: text after the \"]\" of a section",
+            "f.ini:21: [limits] message_size: the indented line \"20M\" goes on with message_size, \
+             which takes one value; a key must begin at the start of its line",
+            "f.ini:23: [limits] recipients: the indented line \"20\" goes on with recipients, \
+             which takes one value; a key must begin at the start of its line",
+            "f.ini:24: [port:b c]: a port's name is 1 to 32 letters a-z, digits, - or _",
+            "f.ini:26: [recipients] catch_all: the value is missing",
+            "f.ini:27: [recipients] zebra: there is no such key",
+        ],
+    );
+}
+
+#[test]
+fn a_rule_over_a_faulty_key_stays_silent() {
+    assert_problems(
+        "[port:tcp]\nname_and_password = maybe\nanonymous = no\n",
+        &["f.ini:2: [port:tcp] name_and_password: \"maybe\" is not yes or no"],
+    );
+    assert_problems(
+        "[port:tls]\nstatus = enabled\n[tls]\ncertificate =\n",
+        &["f.ini:4: [tls] certificate: the value is missing"],
+    );
+}
+
+#[test]
+fn octets_that_are_no_text_are_named_by_line() {
+    let got = check(b"\xef\xbb\xbf[server]\r\nhostname = mx.here.example\r\n");
+    assert_eq!((got.code, got.problems.len()), (Some(0), 0));
+    let got = check(b"[server]\nhostname = a\0b\nspool = \xff\n[log]\nlevel = info\r\r\n");
+    assert_eq!(
+        got.problems,
+        [
+            "f.ini:2: [server]: a control character, U+0000",
+            "f.ini:3: [server]: this line is not UTF-8",
+            "f.ini:5: [log]: a control character, U+000D",
+        ]
+    );
+}
+
+#[test]
+fn the_greeting_fits_its_line() {
+    let text = |length: usize| {
+        format!(
+            "[server]\nhostname = h.example\n[messages]\ngreeting = {{hostname}} {}\n",
+            "x".repeat(length)
+        )
+    };
+    let spare = 512 - "220 h.example \r\n".len();
+    assert_problems(&text(spare), &[]);
+    assert_problems(
+        &text(spare + 1),
+        &["f.ini:4: [messages] greeting: the reply line has 513 octets; 512 is the most"],
+    );
+    assert_problems(
+        "[messages]\ngreeting = {hostname} {host}\n",
+        &["f.ini:2: [messages] greeting: {host} is not {hostname} or {date}"],
+    );
+}
+
+/// The table over every setting of the four methods, both states of the TLS port, and STARTTLS,
+/// against DOMINO.md section 1.6 written out again.
+#[test]
+fn the_table_shows_what_each_port_admits() {
+    let folder = TempFolder::new("check-table");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    for case in 0..96_u32 {
+        let yes = |bit: u32| case >> bit & 1 == 1;
+        let word = |bit: u32| if yes(bit) { "yes" } else { "no" };
+        let (tcp_np, tcp_anon, tls_np, tls_anon, tls_on) =
+            (word(0), word(1), word(2), word(3), yes(4));
+        let starttls = ["disabled", "enabled", "required"][(case / 32) as usize];
+        let status = if tls_on { "enabled" } else { "disabled" };
+        let ini = format!(
+            "[port:tcp]\nnumber = 2525\naddresses = 127.0.0.1\n\
+             name_and_password = {tcp_np}\nanonymous = {tcp_anon}\n\
+             [port:tls]\nnumber = 4465\naddresses = ::1\nstatus = {status}\n\
+             name_and_password = {tls_np}\nanonymous = {tls_anon}\n\
+             [extensions]\nstarttls = {starttls}\n{TLS}"
+        );
+        let got = check_in(&folder, with_data(&ini));
+        let dead = !yes(0) && !yes(1) || tls_on && !yes(2) && !yes(3);
+        assert_eq!(got.code, Some(if dead { 78 } else { 0 }), "{ini}");
+        if dead {
+            continue;
+        }
+        let tcp = "port tcp 127.0.0.1:2525";
+        let mut want = Vec::new();
+        match starttls {
+            "required" => want.push(format!(
+                "{tcp} plaintext auth=no anonymous=no starttls-required"
+            )),
+            _ => want.push(format!(
+                "{tcp} plaintext auth={tcp_np} anonymous={tcp_anon}"
+            )),
+        }
+        if starttls != "disabled" {
+            want.push(format!("{tcp} starttls auth={tls_np} anonymous={tcp_anon}"));
+        }
+        if tls_on {
+            want.push(format!(
+                "port tls [::1]:4465 tls auth={tls_np} anonymous={tls_anon}"
+            ));
+        }
+        assert_eq!(got.table, want, "{ini}");
+    }
+}
+
+#[test]
+fn the_table_goes_over_every_address_and_further_port() {
+    let got = check(
+        "[port:tcp]\nstatus = disabled\n[port:a-1]\nkind = TCP\nnumber = 587\naddresses = 127.0.0.1,\n  ::1\n",
+    );
+    assert_eq!(
+        got.table,
+        [
+            "port a-1 127.0.0.1:587 plaintext auth=no anonymous=yes",
+            "port a-1 [::1]:587 plaintext auth=no anonymous=yes",
+        ]
+    );
+    let got =
+        check("[port:tcp]\nname_and_password = yes\naddresses = ::1\n[auth]\nplaintext_from =\n");
+    assert_eq!(
+        got.table,
+        ["port tcp [::1]:25 plaintext auth=no anonymous=yes"]
+    );
+}
+
+#[test]
+fn a_missing_file_and_wrong_usage_have_their_codes() {
+    let folder = TempFolder::new("check-usage");
+    let got = run(&folder, &["check", "--config", "nowhere.ini"]);
+    assert_eq!(got.code, Some(78));
+    assert_eq!(got.problems, ["nowhere.ini: No such file or directory"]);
+    fs::write(folder.path().join("f.ini"), "[recipients]\nverify = no\n").unwrap();
+    let rows: &[(&[&str], i32)] = &[
+        (&["check", "--config=f.ini"], 0),
+        (&["--config", "f.ini", "check"], 0),
+        (&["check", "--help"], 0),
+        (&["--help"], 0),
+        (&["--version"], 0),
+        (&["check", "--version"], 0),
+        (&["passwd", "--help"], 0),
+        (&["init", "--help"], 0),
+        (&[], 64),
+        (&["chek"], 64),
+        (&["check", "--config"], 64),
+        (&["check", "extra", "--config", "f.ini"], 64),
+        (&["check", "--nope"], 64),
+    ];
+    for (arguments, code) in rows {
+        let got = run(&folder, arguments);
+        assert_eq!(got.code, Some(*code), "{arguments:?}: {:?}", got.problems);
+        assert_eq!(got.table.is_empty(), *code != 0, "{arguments:?}");
+    }
+    let version = run(&folder, &["--version"]);
+    assert_eq!(
+        version.table,
+        [format!("gatepost {}", env!("CARGO_PKG_VERSION"))]
+    );
+}

@@ -1,0 +1,178 @@
+//! `gatepost init` from outside.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use gatepost::cli::init::{Wishes, set_up};
+use gatepost::config::settings::StartTls;
+use gatepost::directory::{Directory, LoginOutcome, Lookup};
+use gatepost::mail::{Domain, ForwardPath, Target};
+use gatepost::server::probe;
+
+use support::{TempFolder, gatepost};
+
+fn init(folder: &Path, arguments: &[&str]) -> Output {
+    gatepost()
+        .arg("init")
+        .arg(folder)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_set_up_passes_check_and_its_password_is_right() {
+    let folder = TempFolder::new("init");
+    let site = folder.path().join("deep/site");
+    let arguments = [
+        "--hostname",
+        "mx.here.example",
+        "--tcp-port",
+        "2525",
+        "--tls-port",
+        "4465",
+    ];
+    let made = init(&site, &arguments);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let text = String::from_utf8(made.stdout).unwrap();
+    let config = site.join("gatepost.ini");
+    assert!(
+        text.contains(&format!("gatepost serve --config {}", config.display())),
+        "{text}"
+    );
+    let check = gatepost()
+        .arg("check")
+        .arg("--config")
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(
+        (check.status.code(), check.stderr.len()),
+        (Some(0), 0),
+        "{check:?}"
+    );
+    let password = text
+        .lines()
+        .find_map(|line| line.strip_prefix("password"))
+        .unwrap()
+        .trim();
+    let loaded = probe::load(&config).unwrap();
+    assert!(loaded.warnings.is_empty());
+    let directory = Directory::new(&loaded.settings);
+    let want = LoginOutcome::Accepted("postmaster".to_owned());
+    assert_eq!(
+        directory.verify("postmaster@mx.here.example", password.as_bytes()),
+        want
+    );
+    let want = Lookup::Found(Target::User("postmaster".to_owned()));
+    assert_eq!(directory.find(&ForwardPath::Postmaster), want);
+    for (name, mode) in [
+        ("users", 0o600),
+        ("private_key.pem", 0o600),
+        ("spool", 0o700),
+        ("mail", 0o700),
+    ] {
+        let got = fs::metadata(site.join(name)).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(got, mode, "{name}");
+    }
+}
+
+#[test]
+fn the_settings_let_real_clients_in() {
+    let folder = TempFolder::new("init-settings");
+    let wishes = Wishes {
+        hostname: Domain::parse("mx.here.example").unwrap(),
+        tcp_port: 2525,
+        tls_port: 4465,
+        addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+    };
+    let made = set_up(folder.path(), &wishes).unwrap();
+    let settings = probe::load(&made.config).unwrap().settings;
+    assert_eq!(settings.extensions.starttls, StartTls::Enabled);
+    let (tcp, tls) = (settings.port("tcp").unwrap(), settings.port("tls").unwrap());
+    assert!(tcp.enabled && tcp.anonymous && !tcp.name_and_password);
+    assert!(tls.enabled && tls.anonymous && tls.name_and_password);
+    assert_eq!(
+        (&tcp.addresses, &tls.addresses),
+        (&wishes.addresses, &wishes.addresses)
+    );
+    assert_eq!((tcp.number, tls.number), (2525, 4465));
+    assert!(settings.is_local_domain(&wishes.hostname));
+    assert_eq!(settings.mail_root.join("postmaster/Maildir"), made.maildir);
+}
+
+#[test]
+fn openssl_finds_the_certificate_good() {
+    let long = format!(
+        "{}.example",
+        ["a".repeat(60).as_str(), &"b".repeat(60)].join(".")
+    );
+    for hostname in ["mx.here.example", "localhost", &long] {
+        let folder = TempFolder::new("init-openssl");
+        let made = init(folder.path(), &["--hostname", hostname]);
+        assert_eq!(made.status.code(), Some(0), "{made:?}");
+        let certificate = folder.path().join("certificate.pem");
+        let openssl = Command::new("openssl")
+            .args([
+                "verify",
+                "-x509_strict",
+                "-purpose",
+                "sslserver",
+                "-verify_hostname",
+                hostname,
+            ])
+            .arg("-CAfile")
+            .arg(&certificate)
+            .arg(&certificate)
+            .output();
+        match openssl {
+            Ok(output) => assert!(output.status.success(), "{output:?}"),
+            Err(error) => eprintln!("SKIPPED: openssl cannot be run: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_holds_something_is_left_alone() {
+    let folder = TempFolder::new("init-full");
+    fs::write(folder.path().join("mine"), "").unwrap();
+    let made = init(folder.path(), &["--hostname", "mx.here.example"]);
+    assert_eq!(made.status.code(), Some(73));
+    assert!(
+        String::from_utf8(made.stderr)
+            .unwrap()
+            .contains("the folder is not empty")
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let made = init(
+        &folder.path().join("mine"),
+        &["--hostname", "mx.here.example"],
+    );
+    assert_eq!(made.status.code(), Some(73));
+}
+
+#[test]
+fn wrong_arguments_are_usage() {
+    let folder = TempFolder::new("init-usage");
+    let rows: &[&[&str]] = &[
+        &[],
+        &["--hostname", "192.0.2.1"],
+        &["--hostname", "a b"],
+        &["--hostname", "a.example", "--tcp-port", "0"],
+        &["--hostname", "a.example", "--tcp-port", "65536"],
+        &["--hostname", "a.example", "--tls-port", "+1"],
+        &["--hostname", "a.example", "--tls-port", "25"],
+        &["--hostname", "a.example", "extra"],
+    ];
+    for arguments in rows {
+        let made = init(&folder.path().join("new"), arguments);
+        assert_eq!(made.status.code(), Some(64), "{arguments:?}");
+        assert!(!folder.path().join("new").exists(), "{arguments:?}");
+    }
+}

@@ -1,0 +1,132 @@
+//! `gatepost passwd` from outside.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use gatepost::config;
+use gatepost::directory::{Directory, LoginOutcome};
+
+use support::{TempFolder, gatepost};
+
+fn site() -> TempFolder {
+    let folder = TempFolder::new("passwd");
+    let ini = "[server]\nhostname = here.example\nuser = root\n";
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    folder
+}
+
+/// Runs `passwd` with this standard input; gives the exit code and standard error.
+fn passwd(folder: &TempFolder, user: &str, input: &[u8]) -> (Option<i32>, String) {
+    let mut child = gatepost()
+        .args(["passwd", user, "--config", "f.ini"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that refuses the name never reads, so a broken pipe is no fault.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn accepts(folder: &TempFolder, login: &str, password: &str) -> bool {
+    let settings = config::parse(&folder.path().join("f.ini")).unwrap();
+    let outcome = Directory::new(&settings).verify(login, password.as_bytes());
+    matches!(outcome, LoginOutcome::Accepted(_))
+}
+
+#[test]
+fn a_password_is_set_changed_and_checked() {
+    let folder = site();
+    let users = folder.path().join("users");
+    assert_eq!(passwd(&folder, "Alice", b"wonderland\n").0, Some(0));
+    assert_eq!(
+        fs::metadata(&users).unwrap().permissions().mode() & 0o7777,
+        0o600
+    );
+    assert!(accepts(&folder, "alice", "wonderland") && !accepts(&folder, "alice", "x"));
+    assert_eq!(passwd(&folder, "bob", b"builder\r\nmore\n").0, Some(0));
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(passwd(&folder, "alice", "h\u{e9}llo".as_bytes()).0, Some(0));
+    assert!(accepts(&folder, "ALICE@here.example", "h\u{e9}llo"));
+    assert!(accepts(&folder, "bob", "builder") && !accepts(&folder, "alice", "wonderland"));
+    assert_eq!(
+        fs::metadata(&users).unwrap().permissions().mode() & 0o7777,
+        0o640
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "nothing is left beside the file"
+    );
+}
+
+#[test]
+fn other_lines_and_further_fields_stay_to_the_octet() {
+    let folder = site();
+    let users = folder.path().join("users");
+    let before = b"# caf\xe9\r\nbob:{PLAIN}x:1000::\r\n\nalice:{PLAIN}x:1:2::/home/alice";
+    fs::write(&users, before).unwrap();
+    assert_eq!(passwd(&folder, "alice", b"wonderland\n").0, Some(0));
+    let after = fs::read(&users).unwrap();
+    let kept = b"# caf\xe9\r\nbob:{PLAIN}x:1000::\r\n\nalice:{SCRAM-SHA-256}";
+    assert!(after.starts_with(kept) && after.ends_with(b":1:2::/home/alice"));
+}
+
+#[test]
+fn refused_input_leaves_the_file_alone() {
+    let folder = site();
+    let users = folder.path().join("users");
+    fs::write(&users, "# mine\n").unwrap();
+    let long = vec![b'x'; 513];
+    let rows: &[(&str, &[u8], &str)] = &[
+        ("alice", b"", "the password is empty"),
+        ("alice", b"\n", "the password is empty"),
+        ("alice", b"\r\n", "the password is empty"),
+        ("alice", &long, "longer than 512 octets"),
+        ("alice", b"a\0b\n", "not UTF-8 text"),
+        ("alice", b"\xff\n", "not UTF-8 text"),
+        ("../alice", b"x\n", "not a user's name"),
+        ("alice@here.example", b"x\n", "not a user's name"),
+        ("a:b", b"x\n", "not a user's name"),
+    ];
+    for (user, input, want) in rows {
+        let (code, text) = passwd(&folder, user, input);
+        assert_eq!(code, Some(64), "{user} {text}");
+        assert!(text.contains(want), "{text}");
+        assert_eq!(fs::read(&users).unwrap(), b"# mine\n");
+    }
+}
+
+#[test]
+fn only_the_configuration_has_to_parse() {
+    let folder = site();
+    fs::write(
+        folder.path().join("f.ini"),
+        "[server]\nuser = root\n[port:tls]\nstatus = enabled\n",
+    )
+    .unwrap();
+    assert_eq!(
+        passwd(&folder, "alice", b"x\n").0,
+        Some(0),
+        "a rule over several keys is no matter here"
+    );
+    fs::write(folder.path().join("f.ini"), "[server]\nusr = root\n").unwrap();
+    let (code, text) = passwd(&folder, "alice", b"x\n");
+    assert_eq!(code, Some(78));
+    assert_eq!(
+        text,
+        "f.ini:2: [server] usr: there is no such key; did you mean \"user\"?\n"
+    );
+}
