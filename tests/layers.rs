@@ -1,0 +1,202 @@
+//! The house rules a machine can hold: rooms import only from lower layers, files and functions stay
+//! readable, reply and log texts stay in their one place, only `sys/` asks the system.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Layer of each room (ARCHITECTURE.md).
+const RANKS: &[(&str, u8)] = &[
+    ("mail", 0),
+    ("sys", 0),
+    ("stats", 0),
+    ("protocol", 1),
+    ("config", 1),
+    ("events", 1),
+    ("directory", 2),
+    ("policy", 2),
+    ("spool", 2),
+    ("transport", 2),
+    ("session", 3),
+    ("delivery", 3),
+    ("net", 4),
+    ("control", 4),
+    ("server", 5),
+    ("cli", 6),
+];
+const FILE_MAX_LINES: usize = 700;
+const FUNCTION_MAX_LINES: usize = 70;
+
+fn rank(room: &str) -> Option<u8> {
+    RANKS
+        .iter()
+        .find(|(name, _)| *name == room)
+        .map(|(_, rank)| *rank)
+}
+
+fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// Every source file: its name below `src`, its room, its text.
+fn files() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    paths.sort();
+    let files = paths.into_iter().map(|path| {
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        let room = name.split(['/', '.']).next().unwrap().to_owned();
+        (name, room, fs::read_to_string(path).unwrap())
+    });
+    files.collect()
+}
+
+/// The part of a file that ships: nothing of one that is all tests.
+fn shipped<'a>(name: &str, text: &'a str) -> &'a str {
+    if name.ends_with("/tests.rs") {
+        return "";
+    }
+    text.split("#[cfg(test)]\nmod").next().unwrap()
+}
+
+#[test]
+fn rooms_import_only_from_lower_layers() {
+    let mut wrong = Vec::new();
+    let mut imports = 0;
+    for (name, room, text) in files() {
+        let Some(own) = rank(&room) else { continue };
+        for (number, line) in shipped(&name, &text).lines().enumerate() {
+            let line = line.trim_start();
+            let Some(at) = line.find("crate::") else {
+                continue;
+            };
+            if line.starts_with("//") {
+                continue;
+            }
+            let target = line[at + 7..]
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next();
+            let target = target.unwrap_or_default();
+            imports += 1;
+            let lower = target == room || rank(target).is_some_and(|rank| rank < own);
+            if !lower {
+                wrong.push(format!(
+                    "src/{name}:{}: {room} imports {target}",
+                    number + 1
+                ));
+            }
+        }
+    }
+    assert!(imports > 50, "the test finds no imports any more");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_and_functions_stay_readable() {
+    let mut wrong = Vec::new();
+    for (name, _, text) in files() {
+        let lines = text.lines().count();
+        if lines > FILE_MAX_LINES {
+            wrong.push(format!("src/{name}: {lines} lines"));
+        }
+        if !text.trim_start().starts_with("//!") {
+            wrong.push(format!("src/{name}: no module doc"));
+        }
+        wrong.extend(long_functions(&name, &text));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Functions by indentation: from the line with `fn` to the brace in the same column.
+fn long_functions(name: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut open: Option<(usize, usize)> = None;
+    for (number, line) in text.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let head = line
+            .trim_start()
+            .trim_start_matches("pub ")
+            .trim_start_matches("pub(super) ");
+        let head = head
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("const ");
+        if head.trim_start_matches("unsafe ").starts_with("fn ") {
+            open = Some((number, indent));
+        }
+        let ends =
+            |(_, column): &(usize, usize)| line.trim_start().starts_with('}') && indent == *column;
+        if let Some((start, _)) = open.filter(ends) {
+            let length = number - start;
+            if length > FUNCTION_MAX_LINES {
+                wrong.push(format!(
+                    "src/{name}:{}: a function of {length} lines",
+                    start + 1
+                ));
+            }
+            open = None;
+        }
+    }
+    wrong
+}
+
+#[test]
+fn clocks_logs_and_unsafe_code_stay_in_their_rooms() {
+    let rules: &[(&[&str], &str)] = &[
+        (&["SystemTime::now", "Instant::now"], "sys"),
+        (
+            &["log::log!", "log::info!", "log::warn!", "log::error!"],
+            "events",
+        ),
+        (&["unsafe {", "unsafe fn"], "sys"),
+    ];
+    let mut wrong = Vec::new();
+    for (name, room, text) in files() {
+        for (needles, home) in rules {
+            for (number, line) in shipped(&name, &text).lines().enumerate() {
+                let found = needles.iter().find(|needle| line.contains(**needle));
+                let counts = room != *home && !line.trim_start().starts_with("//");
+                if let Some(needle) = found.filter(|_| counts) {
+                    wrong.push(format!(
+                        "src/{name}:{}: {needle} outside {home}",
+                        number + 1
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_protocol_does_no_io() {
+    let forbidden = [
+        "std::net::Tcp",
+        "std::fs",
+        "std::thread",
+        "sys::",
+        "std::io",
+    ];
+    let mut wrong = Vec::new();
+    for (name, room, text) in files() {
+        if !["protocol", "policy", "session"].contains(&room.as_str()) {
+            continue;
+        }
+        for (number, line) in shipped(&name, &text).lines().enumerate() {
+            let line = line.trim_start();
+            let found = forbidden.iter().find(|what| line.contains(**what));
+            if let Some(what) = found.filter(|_| !line.starts_with("//")) {
+                wrong.push(format!("src/{name}:{}: {what}", number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
