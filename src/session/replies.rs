@@ -105,8 +105,16 @@ pub(super) fn authenticated() -> Reply {
     Reply::new(235, EnhancedStatus(2, 7, 0), "Authentication succeeded")
 }
 
-pub(super) fn help() -> Reply {
-    let commands = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT HELP VRFY STARTTLS AUTH";
+/// The commands that are served to this session now.
+pub(super) fn help(settings: &Settings, admission: Admission, auth: bool) -> Reply {
+    let mut commands = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT HELP".to_owned();
+    for (command, on) in [
+        (" VRFY", settings.extensions.vrfy),
+        (" STARTTLS", admission.starttls),
+        (" AUTH", auth),
+    ] {
+        commands.push_str(if on { command } else { "" });
+    }
     Reply::new(214, EnhancedStatus(2, 0, 0), commands)
 }
 

@@ -24,15 +24,12 @@ impl Session {
     }
 
     pub(super) fn help(&mut self, output: &mut Output) -> Step {
-        let on = self.settings.extensions.help;
-        self.say(
-            if on {
-                replies::help()
-            } else {
-                replies::not_available()
-            },
-            output,
-        )
+        let reply = if self.settings.extensions.help {
+            replies::help(&self.settings, self.admission(), self.offers_auth())
+        } else {
+            replies::not_available()
+        };
+        self.say(reply, output)
     }
 
     /// Answered truthfully only where it is switched on, and only to those who may send.
