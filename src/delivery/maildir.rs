@@ -7,7 +7,7 @@
 //! wanted, mode 0700.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -201,12 +201,12 @@ impl Maildirs {
 /// CRLF to LF. Accepted content has no other CR.
 pub fn unix_lines(content: &[u8], into: &mut Vec<u8>) {
     let mut rest = content;
-    while let Some(at) = rest.iter().position(|octet| *octet == b'\r') {
-        let (line, tail) = rest.split_at(at);
-        into.extend_from_slice(line);
-        rest = tail.get(1..).unwrap_or_default();
+    // Reading from memory cannot fail, and finds the CR faster than a loop of ours.
+    while rest.read_until(b'\r', into).is_ok_and(|count| count > 0) {
+        if into.last() == Some(&b'\r') {
+            into.pop();
+        }
     }
-    into.extend_from_slice(rest);
 }
 
 fn write_copy(file: &dyn DiskFile, letter: &Letter<'_>) -> io::Result<()> {
