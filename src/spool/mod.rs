@@ -11,7 +11,7 @@
 //! | draft, small | – | – | – | gone; the client was told nothing |
 //! | draft, large | – | `ID.eml`, unsynced | – | the orphan is removed |
 //! | committed | record, synced | `ID.eml` if large, synced | – | delivered |
-//! | delivered | record, synced | as before | renamed to `new/`, unsynced | a whole copy is there: done; else delivered |
+//! | delivered | record, synced | as before | renamed to `new/`, unsynced | written again, in the place of its copy |
 //! | checkpointed | record and a done record | removed | synced | done |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
@@ -21,15 +21,18 @@
 //! checkpointed or evicted, and first its header gets the next generation, synced; a record counts
 //! only if it carries its segment's generation, so an old one never replays. Segments are let go
 //! strictly oldest first, so a done record never goes before the message it speaks of. A torn record
-//! fails its checksum. Maildir names derive from the message id, so a replay finds its own copy; it
-//! counts only if it is whole, as a name may outlast a power cut without its octets. A start first
+//! fails its checksum, which starts from a salt that no peer knows, so that octets inside a torn message
+//! never pass for a record. Maildir names derive from the message id, so a replay finds its own copy and
+//! writes it again in its place: a name may outlast a power cut without its octets. A start first
 //! syncs the file system: what a killed run left unsynced is visible, and must not be built upon before.
 //!
-//! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped,
-//! but a disk that lies may keep them: after a crash such a message may be delivered although the client was
-//! told 451 and sends it again. Done records are not synced by themselves but with the next commit into
-//! their segment, or by the kernel within half a minute or so: after a power cut in that time, a
-//! fresh message that its reader has deleted meanwhile comes a second time.
+//! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped;
+//! if the wipe fails too and the machine then stops, such a message may be delivered although the client
+//! was told 451 and sends it again. Done records are not synced by themselves but with the next
+//! commit into their segment, or by the kernel within half a minute or so: after a power cut in that
+//! time, a fresh message that its reader has deleted meanwhile comes a second time. A reader that moves
+//! mail between our look and our rename, during a replay, may get a second copy. Sectors of 512 octets are
+//! taken to be written whole or not at all.
 //!
 //! **Limits.** Segments of `segment_octets`, at most `segments_max` of them; content up to
 //! [`INLINE_MAX_OCTETS`] stays in the record, and all of it in memory at once stays under
