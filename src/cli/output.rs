@@ -16,6 +16,12 @@ pub struct Failure {
 
 /// Wrong usage.
 pub const USAGE: u8 = 64;
+/// A file that should be there cannot be read.
+pub const NO_INPUT: u8 = 66;
+/// A port is taken.
+pub const UNAVAILABLE: u8 = 69;
+/// A fault of ours, or of the system.
+pub const SOFTWARE: u8 = 70;
 /// A file cannot be made.
 pub const CANNOT_CREATE: u8 = 73;
 /// Reading or writing failed.

@@ -4,7 +4,9 @@ use crate::events;
 use crate::server::{Server, StartError, logger, probe};
 
 use super::arguments::Arguments;
-use super::output::{Failure, complain, lines};
+use super::output::{
+    CANNOT_CREATE, CONFIGURATION, Failure, NOT_PERMITTED, SOFTWARE, UNAVAILABLE, complain, lines,
+};
 
 /// Runs the command.
 ///
@@ -34,10 +36,3 @@ pub(super) fn failure(error: &StartError) -> Failure {
     };
     Failure::new(code, error)
 }
-
-/// Exit codes of sysexits.
-const UNAVAILABLE: u8 = 69;
-const SOFTWARE: u8 = 70;
-const CANNOT_CREATE: u8 = 73;
-const NOT_PERMITTED: u8 = 77;
-const CONFIGURATION: u8 = 78;

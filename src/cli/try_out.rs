@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rustls_pemfile::Item;
-
 use super::arguments::Arguments;
 use super::init::{self, SetUp, Wishes};
-use super::output::{Failure, say};
+use super::output::{Failure, NO_INPUT, SOFTWARE, UNAVAILABLE, say};
 use super::serve;
 use crate::config::load::parse_hostname;
-use crate::config::settings::{Log, LogFormat, LogTarget};
+use crate::config::settings::{Log, LogFormat, LogTarget, Tls};
 use crate::delivery::smtp_client::{ClientError, SmtpClient};
 use crate::mail::date;
 use crate::server::{Server, logger, probe};
 use crate::sys::{clock, random};
+use crate::transport::certificate;
+use crate::transport::client::CertificateDer;
 
 const HOSTNAME: &str = "localhost";
 const SENDER: &str = "visitor@there.example";
@@ -62,11 +62,13 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
     });
     // The story comes first; the log speaks once there is something to play with.
     log::set_max_level(log::LevelFilter::Warn);
+    let pinned = pinned(&loaded.settings.tls)?;
     let server = Server::start(loaded.settings).map_err(|error| serve::failure(&error))?;
     let stop = server.remote();
     let running = thread::spawn(move || server.run());
     let tour = Tour {
         made: &made,
+        pinned,
         tcp: SocketAddr::new(address, tcp_port),
         tls: SocketAddr::new(address, tls_port),
     };
@@ -91,6 +93,8 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
 /// Three messages and where they went.
 struct Tour<'a> {
     made: &'a SetUp,
+    /// The certificate the server must have.
+    pinned: CertificateDer<'static>,
     tcp: SocketAddr,
     tls: SocketAddr,
 }
@@ -168,13 +172,7 @@ impl Tour<'_> {
     }
 
     fn start_tls(&self, client: &mut SmtpClient) -> Result<(), ClientError> {
-        let io = |error| ClientError::Io("certificate", error);
-        let pem = fs::read(&self.made.certificate).map_err(io)?;
-        let item = rustls_pemfile::read_one(&mut pem.as_slice()).map_err(io)?;
-        match item {
-            Some(Item::X509Certificate(certificate)) => client.start_tls(HOSTNAME, certificate),
-            _ => Err(io(std::io::ErrorKind::InvalidData.into())),
-        }
+        client.start_tls(HOSTNAME, self.pinned.clone())
     }
 
     fn show_mail(&self) -> Result<(), Failure> {
@@ -213,6 +211,15 @@ impl Tour<'_> {
             password = password.as_str(),
         ))
     }
+}
+
+/// The set-up's own certificate, which is the one the client trusts.
+fn pinned(tls: &Tls) -> Result<CertificateDer<'static>, Failure> {
+    let none = || Failure::new(SOFTWARE, "the set-up has no certificate");
+    let (chain, key) = (tls.certificate.as_ref(), tls.private_key.as_ref());
+    let (chain, key) = chain.zip(key).ok_or_else(none)?;
+    let loaded = certificate::load(chain, key).map_err(|error| Failure::new(NO_INPUT, error))?;
+    loaded.chain.into_iter().next().ok_or_else(none)
 }
 
 fn wait_for_files(folder: &Path, count: usize) -> Result<Vec<PathBuf>, Failure> {
@@ -262,7 +269,3 @@ fn temporary_folder() -> Result<PathBuf, Failure> {
     let tag: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
     Ok(std::env::temp_dir().join(format!("gatepost-try-{tag}")))
 }
-
-const NO_INPUT: u8 = 66;
-const UNAVAILABLE: u8 = 69;
-const SOFTWARE: u8 = 70;

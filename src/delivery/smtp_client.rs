@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
 
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
-use crate::transport::client::ClientStream;
+use crate::transport::client::{CertificateDer, ClientStream};
 
 /// Why a message was not sent.
 #[derive(Debug)]

@@ -202,14 +202,6 @@ impl SpoolError {
         }
     }
 
-    /// Whether it may be gone when tried again.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::InUse(_) | Self::Io { .. } => true,
-            Self::NoSuchMessage(_) | Self::Damaged(_) => false,
-        }
-    }
-
     fn refusal(&self) -> Refusal {
         match self {
             Self::Io { source, .. } => Refusal::from(source),

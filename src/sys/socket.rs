@@ -43,18 +43,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from(socket))
 }
 
-/// Whether the kernel has IPv6 at all.
-pub fn has_ipv6() -> bool {
-    // SAFETY: a plain system call; the descriptor is closed at once.
-    unsafe {
-        let descriptor = libc::socket(libc::AF_INET6, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        if descriptor >= 0 {
-            libc::close(descriptor);
-        }
-        descriptor >= 0
-    }
-}
-
 fn set(socket: &OwnedFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the pointer and length describe `on`, which outlives the call.
