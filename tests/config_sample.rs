@@ -43,7 +43,7 @@ fn every_key_of_the_sample_can_be_uncommented() {
         .lines()
         .filter(|l| !l.starts_with('#') && l.contains(" = "))
         .count();
-    assert_eq!(keys_set, keys::all().len());
+    assert_eq!(keys_set, keys::all().count());
 }
 
 /// A default that is written down means what leaving the key out means.

@@ -335,7 +335,7 @@ fn unknown_key(section: &str, name: &str, known: &[&'static Key]) -> String {
     if let Some(near) = suggest::nearest(name, known.iter().map(|key| key.name)) {
         return format!("there is no such key; did you mean {near:?}?");
     }
-    match keys::all().iter().find(|key| key.name == name) {
+    match keys::all().find(|key| key.name == name) {
         Some(elsewhere) => format!(
             "there is no such key here, but one in [{}]",
             elsewhere.section

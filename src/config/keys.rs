@@ -3,7 +3,7 @@
 //! It drives parsing, the sample configuration and the manual, so that none of them can say what
 //! another does not. Every limit an operator can move stands here.
 
-use super::keys_table::KEYS;
+use super::keys_table::TABLES;
 
 /// One key of one section.
 #[derive(Debug)]
@@ -149,27 +149,26 @@ impl Default {
 /// The keys of a section as the operator names it; none where there is no such section.
 pub fn of_section(section: &str) -> Option<Vec<&'static Key>> {
     let section = table_section(section);
-    let keys: Vec<_> = KEYS.iter().filter(|key| key.section == section).collect();
+    let keys: Vec<_> = all().filter(|key| key.section == section).collect();
     (!keys.is_empty()).then_some(keys)
 }
 
 /// The key of a section as the operator names it.
 pub fn find(section: &str, name: &str) -> Option<&'static Key> {
     let section = table_section(section);
-    KEYS.iter()
-        .find(|key| key.section == section && key.name == name)
+    all().find(|key| key.section == section && key.name == name)
 }
 
 /// The sections an operator can write, in the order of the table, for suggestions.
 pub fn sections() -> Vec<&'static str> {
-    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section).collect();
+    let mut sections: Vec<_> = all().map(|key| key.section).collect();
     sections.dedup();
     sections
 }
 
 /// All keys, in the order of the sample file.
-pub fn all() -> &'static [Key] {
-    KEYS
+pub fn all() -> impl Iterator<Item = &'static Key> {
+    TABLES.iter().copied().flatten()
 }
 
 /// The section of the table that rules a section of the file.
@@ -193,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_default_and_every_example_is_a_good_value() {
-        for key in KEYS {
+        for key in all() {
             let text = key.default.sample();
             let parsed = values::parse(&key.kind, &[(1, text)]);
             assert!(
@@ -207,9 +206,9 @@ mod tests {
 
     #[test]
     fn no_key_stands_twice_and_each_is_explained() {
-        for (at, key) in KEYS.iter().enumerate() {
+        for (at, key) in all().enumerate() {
             let same = |other: &&Key| other.section == key.section && other.name == key.name;
-            assert_eq!(KEYS.iter().position(|k| same(&k)), Some(at), "{}", key.name);
+            assert_eq!(all().position(|k| same(&k)), Some(at), "{}", key.name);
             for text in [key.meaning, key.change] {
                 assert!(
                     text.ends_with('.') && text.is_ascii(),

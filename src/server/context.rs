@@ -1,6 +1,6 @@
 //! What all sessions of one run share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::driver::Connection;
@@ -14,16 +14,21 @@ use crate::transport::tls::ServerTls;
 /// How long a session in mail data may go on once the service is going down (CONFIG: ends).
 pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What all sessions of one run share.
-pub struct Context {
-    /// The settings they begin with.
+/// What a refresh replaces as a whole. A session keeps the one it began with.
+pub struct Setup {
+    /// The settings.
     pub settings: Arc<Settings>,
     /// Who is who.
     pub directory: Directory,
-    /// Where messages become durable.
-    pub spool: Arc<Spool>,
     /// The TLS side, where a certificate is set.
     pub tls: Option<ServerTls>,
+}
+
+/// What all sessions of one run share.
+pub struct Context {
+    setup: RwLock<Arc<Setup>>,
+    /// Where messages become durable.
+    pub spool: Arc<Spool>,
     /// The places of all sessions.
     pub lot: Arc<Lot<Connection>>,
     /// What has been done.
@@ -33,21 +38,20 @@ pub struct Context {
 
 impl Context {
     /// Brings the parts together.
-    pub fn new(
-        settings: Arc<Settings>,
-        directory: Directory,
-        spool: Arc<Spool>,
-        tls: Option<ServerTls>,
-    ) -> Self {
+    pub fn new(setup: Setup, spool: Arc<Spool>) -> Self {
         Self {
-            settings,
-            directory,
+            setup: RwLock::new(Arc::new(setup)),
             spool,
-            tls,
             lot: Arc::new(Lot::new()),
             stats: Arc::default(),
             stopping: OnceLock::new(),
         }
+    }
+
+    /// What a session begins with now.
+    pub fn setup(&self) -> Arc<Setup> {
+        // Nothing is done under the lock that could leave the value half changed.
+        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From `now` on the service is going down.

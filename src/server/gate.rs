@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::context::Context;
-use super::driver::Connection;
-use crate::config::settings::{Port, PortKind};
+use super::driver::{Arrival, Connection};
+use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
 use crate::net::{Service, Start};
 use crate::session::replies;
@@ -81,8 +81,7 @@ impl Gate {
         }
     }
 
-    fn admit(&self, address: IpAddr) -> Result<Admitted, Full> {
-        let limits = &self.context.settings.connections;
+    fn admit(&self, limits: &Connections, address: IpAddr) -> Result<Admitted, Full> {
         let mut counts = self
             .sessions
             .counts
@@ -132,9 +131,11 @@ impl Service for Gate {
         peer: SocketAddr,
     ) -> Option<Start<Connection>> {
         let index = self.ports.get(listener).copied()?;
-        let port = self.context.settings.ports.get(index)?;
+        let setup = self.context.setup();
+        let settings = &setup.settings;
+        let port = settings.ports.get(index)?;
         let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let admitted = match self.admit(client.ip()) {
+        let admitted = match self.admit(&settings.connections, client.ip()) {
             Ok(admitted) => admitted,
             Err(full) => {
                 self.turn_away(port, socket, client, full);
@@ -144,9 +145,15 @@ impl Service for Gate {
         // A peer that is gone already has no local address any more.
         let local = socket.local_addr().ok()?;
         self.context.stats.sessions.count();
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let context = Arc::clone(&self.context);
-        let job = Connection::new(context, index, serial, socket, client, local, admitted);
+        let arrival = Arrival {
+            port: index,
+            serial: self.serial.fetch_add(1, Ordering::Relaxed),
+            socket,
+            client,
+            local,
+            admitted,
+        };
+        let job = Connection::new(Arc::clone(&self.context), setup, arrival);
         Some(Start {
             deadline: job.first_deadline(),
             job: Box::new(job),
@@ -154,10 +161,9 @@ impl Service for Gate {
     }
 
     fn accept_failed(&self, listener: usize, error: &io::Error) {
-        let port = self
-            .ports
-            .get(listener)
-            .and_then(|index| self.context.settings.ports.get(*index));
+        let setup = self.context.setup();
+        let index = self.ports.get(listener);
+        let port = index.and_then(|index| setup.settings.ports.get(*index));
         events::accept_failed(port.map_or("?", |port| port.name.as_str()), error);
     }
 

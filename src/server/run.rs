@@ -18,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::context::{Context, STOP_PATIENCE};
+use super::context::{Context, STOP_PATIENCE, Setup};
 use super::driver::Bench;
 use super::gate::Gate;
 use super::listeners::{self, BindError, Bound};
@@ -124,13 +124,12 @@ impl Server {
             deliverer.start().map_err(StartError::System)?,
         ];
         let workers = worker_count(&settings);
-        let directory = Directory::new(&settings);
-        let context = Arc::new(Context::new(
-            Arc::clone(&settings),
-            directory,
-            Arc::clone(&spool),
+        let setup = Setup {
+            settings: Arc::clone(&settings),
+            directory: Directory::new(&settings),
             tls,
-        ));
+        };
+        let context = Arc::new(Context::new(setup, Arc::clone(&spool)));
         for one in &bound {
             let name = settings
                 .ports

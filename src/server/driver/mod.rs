@@ -20,19 +20,21 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::context::Context;
+use super::context::{Context, Setup};
 use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
 use crate::events::{self, EndReason, SessionSummary};
 use crate::net::parking::Ticket;
 use crate::net::{Interest, Job, Outcome, Signals, Wake};
-use crate::session::{
-    Answer, Effect, Interrupt, Output, Session, SessionStart, Step, WIRE_MAX_OCTETS,
-};
-use crate::spool::{Committed, Draft, Refusal};
+use crate::session::{Answer, Interrupt, Output, Session, SessionStart, Step, WIRE_MAX_OCTETS};
+
+mod effects;
+
 use crate::sys::clock;
 use crate::transport::stream::{Progress, Received, Stream, StreamError};
+pub use effects::Report;
+use effects::{OpenMessage, Performed};
 
 /// Reads a session may do before it goes to the end of the queue.
 const READS_A_TURN: usize = 8;
@@ -56,9 +58,26 @@ impl Default for Bench {
     }
 }
 
+/// An accepted socket.
+pub struct Arrival {
+    /// Index of its port in the settings.
+    pub port: usize,
+    /// The session's number in this run.
+    pub serial: u64,
+    /// The socket.
+    pub socket: TcpStream,
+    /// The client.
+    pub client: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Its place in the counts.
+    pub admitted: Admitted,
+}
+
 /// One session with its stream.
 pub struct Connection {
     context: Arc<Context>,
+    setup: Arc<Setup>,
     port: usize,
     serial: u64,
     client: SocketAddr,
@@ -84,41 +103,20 @@ enum State {
     Closing(EndReason),
 }
 
-/// The message whose content is coming in.
-struct OpenMessage {
-    draft: Option<Draft>,
-    from: String,
-    recipients: usize,
-    octets: u64,
-}
-
-/// How an effect was performed.
-enum Performed {
-    Answer(Answer),
-    /// No answer is due.
-    Nothing,
-    /// The answer comes by the lot.
-    Held,
-    /// The stream goes over to TLS.
-    Handshake,
-    /// The stream is over.
-    Broken,
-}
-
 impl Connection {
     /// A session on an accepted socket.
-    pub fn new(
-        context: Arc<Context>,
-        port: usize,
-        serial: u64,
-        socket: TcpStream,
-        client: SocketAddr,
-        local: SocketAddr,
-        admitted: Admitted,
-    ) -> Self {
+    pub fn new(context: Arc<Context>, setup: Arc<Setup>, arrival: Arrival) -> Self {
+        let Arrival {
+            port,
+            serial,
+            socket,
+            client,
+            local,
+            admitted,
+        } = arrival;
         let now = clock::monotonic();
         let start = SessionStart {
-            settings: Arc::clone(&context.settings),
+            settings: Arc::clone(&setup.settings),
             port,
             client,
             local,
@@ -126,6 +124,7 @@ impl Connection {
         Self {
             session: Session::new(start),
             context,
+            setup,
             port,
             serial,
             client,
@@ -143,11 +142,11 @@ impl Connection {
 
     /// The deadline before its first run.
     pub fn first_deadline(&self) -> Instant {
-        self.opened + self.context.settings.limits.command_timeout
+        self.opened + self.setup.settings.limits.command_timeout
     }
 
     fn port(&self) -> Option<&Port> {
-        self.context.settings.ports.get(self.port)
+        self.setup.settings.ports.get(self.port)
     }
 
     fn sid(&self) -> String {
@@ -170,7 +169,7 @@ impl Connection {
 
     fn begin_tls(&mut self, bench: &mut Bench) -> Result<(), Outcome> {
         // The configuration is checked so that a port that needs TLS has it.
-        let Some(tls) = self.context.tls.clone() else {
+        let Some(tls) = self.setup.tls.clone() else {
             return Err(self.end(EndReason::Tls, bench));
         };
         self.state = State::Handshaking;
@@ -308,96 +307,6 @@ impl Connection {
         }
     }
 
-    fn store(&mut self, content: &[u8]) {
-        let Some(message) = self.draft.as_mut() else {
-            return;
-        };
-        let Some(draft) = message.draft.as_mut() else {
-            return;
-        };
-        message.octets += content.len() as u64;
-        if let Err(refusal) = draft.write(content) {
-            message.draft = None;
-            self.session.spool_failed(refusal);
-        }
-    }
-
-    fn perform(&mut self, effect: Effect, ticket: Ticket, bench: &mut Bench) -> Performed {
-        match effect {
-            Effect::StartTls => self.leave_plaintext(bench),
-            Effect::CheckSpace(octets) => {
-                Performed::Answer(Answer::Space(self.context.spool.check_space(octets)))
-            }
-            Effect::CheckLogin(credentials) => {
-                let directory = &self.context.directory;
-                let outcome = directory.verify(&credentials.login, &credentials.password);
-                Performed::Answer(Answer::Login(outcome))
-            }
-            Effect::FindRecipient(path) => {
-                Performed::Answer(Answer::Recipient(self.context.directory.find(&path)))
-            }
-            Effect::OpenMessage(envelope) => {
-                let from = envelope.reverse_path.to_string();
-                let recipients = envelope.recipients.len();
-                let opened = self
-                    .context
-                    .spool
-                    .draft(*envelope, clock::now())
-                    .map(|draft| {
-                        let id = draft.id();
-                        let draft = Some(draft);
-                        self.draft = Some(Box::new(OpenMessage {
-                            draft,
-                            from,
-                            recipients,
-                            octets: 0,
-                        }));
-                        id
-                    });
-                Performed::Answer(Answer::Opened(opened))
-            }
-            Effect::CommitMessage => self.commit(ticket),
-            Effect::DropMessage => {
-                self.draft = None;
-                Performed::Nothing
-            }
-        }
-    }
-
-    fn commit(&mut self, ticket: Ticket) -> Performed {
-        let draft = self.draft.as_mut().and_then(|message| message.draft.take());
-        let Some(draft) = draft else {
-            return Performed::Answer(Answer::Committed(Err(Refusal::Failure)));
-        };
-        let lot = Arc::clone(&self.context.lot);
-        self.context
-            .spool
-            .commit(draft, Box::new(move |result| lot.send(ticket, result)));
-        Performed::Held
-    }
-
-    /// Plain text that came behind STARTTLS was sent by somebody who could not know our reply: it is
-    /// thrown away (RFC 3207 section 4.2), then our 220 goes out.
-    fn leave_plaintext(&mut self, bench: &mut Bench) -> Performed {
-        let mut discarded = std::mem::take(&mut self.leftover).len();
-        while self.stream.may_have_octets() {
-            match self.stream.receive(&mut bench.buffer) {
-                Ok(Received::Octets(count)) => discarded += count,
-                Ok(Received::Nothing) => break,
-                Ok(Received::End) | Err(_) => return Performed::Broken,
-            }
-        }
-        if discarded > 0 {
-            self.context.stats.plaintext_discarded.add(discarded as u64);
-            events::plaintext_discarded(&self.sid(), self.client, discarded);
-        }
-        match self.say(bench) {
-            // A peer that does not even take this reply wants no TLS.
-            Ok(Progress::Done) => Performed::Handshake,
-            _ => Performed::Broken,
-        }
-    }
-
     /// Sends what the session has said.
     fn say(&mut self, bench: &mut Bench) -> Result<Progress, Outcome> {
         let wire = &mut bench.output.wire;
@@ -416,27 +325,8 @@ impl Connection {
         }
         self.state = State::Held;
         Outcome::Hold {
-            deadline: clock::monotonic() + self.context.settings.limits.data_timeout,
+            deadline: clock::monotonic() + self.setup.settings.limits.data_timeout,
         }
-    }
-
-    /// The spool has answered.
-    fn committed(&mut self, result: Result<Committed, Refusal>, bench: &mut Bench) -> Step {
-        self.state = State::Talking;
-        self.waiting_since = clock::monotonic();
-        if let (Ok(committed), Some(message)) = (&result, self.draft.take()) {
-            self.messages += 1;
-            self.context.stats.messages_accepted.count();
-            self.context.stats.octets_accepted.add(message.octets);
-            let OpenMessage {
-                from,
-                recipients,
-                octets,
-                ..
-            } = *message;
-            events::accepted(&self.sid(), committed.id(), from, recipients, octets);
-        }
-        self.answer(Answer::Committed(result), bench)
     }
 
     fn park(&mut self, interest: Interest) -> Outcome {
@@ -451,7 +341,7 @@ impl Connection {
     }
 
     fn deadline(&self) -> Instant {
-        let limits = &self.context.settings.limits;
+        let limits = &self.setup.settings.limits;
         let patience = match self.state {
             State::Closing(_) => FAREWELL.min(limits.command_timeout),
             State::Talking if self.session.is_in_mail_data() => limits.data_timeout,
@@ -560,7 +450,7 @@ fn sid_of(serial: u64) -> String {
 }
 
 impl Job for Connection {
-    type Message = Result<Committed, Refusal>;
+    type Message = Report;
     type Bench = Bench;
 
     fn run(
@@ -578,7 +468,7 @@ impl Job for Connection {
                 State::Handshaking => self.handshake(bench),
                 State::Talking | State::Held => Ok(Step::Receive),
             },
-            Wake::Message(result) => Ok(self.committed(result, bench)),
+            Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),
             Wake::Deadline => Err(self.timed_out(bench)),
             Wake::Stop if self.is_to_stop() => Err(self.stop(bench)),
             Wake::Stop => Ok(Step::Receive),

@@ -1,0 +1,136 @@
+//! Rules over the files that keys name: certificate, key, users.
+
+use std::path::{Path, PathBuf};
+
+use super::super::problem::Problem;
+use super::super::settings::{Port, PortKind, StartTls};
+use super::{Currency, Found, Probe, UsersFacts, section};
+
+impl Found<'_> {
+    /// V-06 and W-09.
+    pub(super) fn the_certificate_is_usable(&mut self, probe: &dyn Probe) {
+        let tls_port = |port: &&Port| port.enabled && port.kind == PortKind::Tls;
+        let ports: Vec<String> = self
+            .settings
+            .ports
+            .iter()
+            .filter(tls_port)
+            .map(section)
+            .collect();
+        let mut depends_on: Vec<(&str, &str)> = ports
+            .iter()
+            .map(|section| (section.as_str(), "status"))
+            .collect();
+        if self.settings.extensions.starttls != StartTls::Disabled {
+            depends_on.push(("extensions", "starttls"));
+        }
+        let Some((section, key)) = depends_on.first().copied() else {
+            return;
+        };
+        let (certificate, private_key) = (("tls", "certificate"), ("tls", "private_key"));
+        let tls = &self.settings.tls;
+        let missing = match (&tls.certificate, &tls.private_key) {
+            (Some(_), Some(_)) => return self.the_files_are_usable(probe),
+            (None, _) => certificate,
+            (Some(_), None) => private_key,
+        };
+        let reason = format!("[{section}] {key} needs a certificate and its private key (V-06)");
+        if self.draft.is_intact(&[certificate, private_key]) {
+            self.at(missing, &depends_on, None, reason);
+        }
+    }
+
+    pub(super) fn the_files_are_usable(&mut self, probe: &dyn Probe) {
+        let tls = &self.settings.tls;
+        let (Some(certificate), Some(private_key)) = (&tls.certificate, &tls.private_key) else {
+            return;
+        };
+        match probe.certificate(certificate, private_key) {
+            Ok(Currency::Valid) => {}
+            Ok(Currency::NotNow(why)) => {
+                self.at(("tls", "certificate"), &[], Some("W-09"), why);
+            }
+            Err(fault) => {
+                let key = match fault.in_private_key {
+                    true => "private_key",
+                    false => "certificate",
+                };
+                self.at(("tls", key), &[], None, format!("{} (V-06)", fault.reason));
+            }
+        }
+    }
+
+    /// The users file is there when it is needed, and is good; the catch-all is one of its users.
+    pub(super) fn the_users_are_known(&mut self, probe: &dyn Probe) {
+        let path = self.settings.auth.users.clone();
+        if !self.draft.is_intact(&[("auth", "users")]) {
+            return;
+        }
+        let reason = match probe.users(&path) {
+            UsersFacts::Read(names, faults) => {
+                self.catch_all_is_one_of(&names, &path);
+                return self.faulty_users(&path, faults);
+            }
+            UsersFacts::Unreadable(reason) => reason,
+            UsersFacts::Missing => match self.why_users_are_needed() {
+                Some(why) => format!("there is no such file, and {why}"),
+                None => return,
+            },
+        };
+        let reason = format!("{}: {reason}", path.display());
+        self.at(("auth", "users"), &self.users_depend_on(), None, reason);
+    }
+
+    pub(super) fn users_depend_on(&self) -> [(&'static str, &'static str); 5] {
+        [
+            ("recipients", "verify"),
+            ("port:tcp", "name_and_password"),
+            ("port:tls", "name_and_password"),
+            ("port:tls", "status"),
+            ("extensions", "starttls"),
+        ]
+    }
+
+    pub(super) fn why_users_are_needed(&self) -> Option<&'static str> {
+        if self.settings.recipients.verify {
+            return Some("[recipients] verify needs one");
+        }
+        let starttls = self.settings.extensions.starttls;
+        let plain = starttls != StartTls::Required && !self.settings.auth.plaintext_from.is_empty();
+        let after = starttls != StartTls::Disabled && self.settings.tls_name_and_password();
+        let can_log_in = |port: &Port| match port.kind {
+            PortKind::Tcp => port.name_and_password && plain || after,
+            PortKind::Tls => port.name_and_password,
+        };
+        let mut enabled = self.settings.ports.iter().filter(|port| port.enabled);
+        enabled
+            .any(can_log_in)
+            .then_some("name_and_password needs one")
+    }
+
+    pub(super) fn catch_all_is_one_of(&mut self, names: &[String], users: &Path) {
+        let Some(catch_all) = &self.settings.recipients.catch_all else {
+            return;
+        };
+        if catch_all == POSTMASTER || names.contains(catch_all) {
+            return;
+        }
+        let reason = format!("{catch_all:?} is not a user of {}", users.display());
+        self.at(("recipients", "catch_all"), &[], None, reason);
+    }
+
+    pub(super) fn faulty_users(&mut self, users: &Path, faults: Vec<(usize, String)>) {
+        self.problems
+            .extend(faults.into_iter().map(|(line, reason)| Problem {
+                file: PathBuf::from(users),
+                line: Some(line),
+                section: None,
+                key: None,
+                reason,
+                warning: None,
+            }));
+    }
+}
+
+/// The user who exists without standing in the users file (RFC 5321 section 4.5.1).
+const POSTMASTER: &str = "postmaster";

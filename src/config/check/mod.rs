@@ -1,0 +1,128 @@
+//! The rules over several keys, and over the files the keys name (DOMINO.md section 1.12).
+//!
+//! Promises: each rule names the key the contract says and reports at its line; a rule over a key
+//! that is itself at fault stays silent. Refuses to know: how certificates and users files look
+//! inside; a [`Probe`] tells.
+//!
+//! | rule | named | error or warning |
+//! | --- | --- | --- |
+//! | V-02, V-03 | the port's `anonymous` | an enabled port that admits nobody |
+//! | V-05 | the later `number` | two enabled listeners on one address and port |
+//! | V-06 | `[tls] certificate`, or the key whose file fails | TLS without a usable certificate and key |
+//! | W-01 | `[port:tls] name_and_password` | AUTH is gone after STARTTLS |
+//! | W-03 | the port's `anonymous` | no mail from other servers |
+//! | W-04 | the port's `name_and_password` | passwords in clear text |
+//! | W-05 | `[port:tcp] status` | no port is enabled |
+//! | W-09 | `[tls] certificate` | the certificate is not valid today |
+
+use std::path::Path;
+
+use super::draft::Draft;
+use super::problem::Problem;
+use super::settings::{Port, Settings};
+
+mod files;
+mod ports;
+mod texts;
+
+/// What a check must know of the world: answered by rooms above this one.
+pub trait Probe {
+    /// Loads a certificate and its key.
+    ///
+    /// # Errors
+    /// Which of the two files fails, and why.
+    fn certificate(
+        &self,
+        certificate: &Path,
+        private_key: &Path,
+    ) -> Result<Currency, CertificateFault>;
+
+    /// Reads a users file.
+    fn users(&self, path: &Path) -> UsersFacts;
+}
+
+/// Whether a certificate is valid today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Currency {
+    /// It is.
+    Valid,
+    /// It is not, and why (`it expired on …`).
+    NotNow(String),
+}
+
+/// Why a certificate and its key cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFault {
+    /// Whether the fault is in the key's file alone.
+    pub in_private_key: bool,
+    /// Why, with the file's name.
+    pub reason: String,
+}
+
+/// What stands in a users file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsersFacts {
+    /// There is no such file.
+    Missing,
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// The users' names in lower case, and the broken lines with why.
+    Read(Vec<String>, Vec<(usize, String)>),
+}
+
+/// Applies every rule; problems go into the draft.
+pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
+    let mut found = Found {
+        draft,
+        settings,
+        problems: Vec::new(),
+    };
+    for port in settings.ports.iter().filter(|port| port.enabled) {
+        found.somebody_is_admitted(port);
+        found.auth_stays_after_starttls(port);
+        found.passwords_are_not_in_clear(port);
+    }
+    found.listeners_do_not_meet();
+    found.other_servers_can_send();
+    found.a_port_is_enabled();
+    found.the_certificate_is_usable(probe);
+    found.the_users_are_known(probe);
+    found.the_greeting_fits_its_line();
+    let problems = found.problems;
+    draft.problems.extend(problems);
+}
+
+struct Found<'a> {
+    draft: &'a Draft,
+    settings: &'a Settings,
+    problems: Vec<Problem>,
+}
+
+impl Found<'_> {
+    /// Records what a rule found, unless a key it depends on is itself at fault.
+    fn at(
+        &mut self,
+        (section, key): (&str, &str),
+        depends_on: &[(&str, &str)],
+        warning: Option<&'static str>,
+        reason: impl Into<String>,
+    ) {
+        let mut all = vec![(section, key)];
+        all.extend_from_slice(depends_on);
+        if !self.draft.is_intact(&all) {
+            return;
+        }
+        self.problems.push(Problem {
+            file: self.draft.file.clone(),
+            line: Some(self.draft.rule_line(section, key, depends_on)),
+            section: Some(section.to_owned()),
+            key: Some(key.to_owned()),
+            reason: reason.into(),
+            warning,
+        });
+    }
+}
+
+fn section(port: &Port) -> String {
+    format!("port:{}", port.name)
+}

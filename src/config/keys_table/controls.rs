@@ -1,0 +1,72 @@
+//! Who may connect, send and relay, and to whom.
+
+use super::super::keys::{Default, Key, Kind};
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "connections",
+        name: "error_limit",
+        kind: Kind::Number {
+            min: 0,
+            max: 100000,
+        },
+        default: Default::Value("20"),
+        meaning: "Replies of class 5yz after which a session is closed; 0: no limit.",
+        change: "Lower it to be rid of address collectors sooner.",
+        domino: Some("Error limit before connection is terminated"),
+    },
+    Key {
+        section: "connections",
+        name: "sessions_max",
+        kind: Kind::Number {
+            min: 1,
+            max: 100000,
+        },
+        default: Default::Value("1000"),
+        meaning: "The most sessions at a time. An idle one inside TLS takes about 8K of memory.",
+        change: "Lower it on a box with little memory.",
+        domino: None,
+    },
+    Key {
+        section: "connections",
+        name: "sessions_max_per_address",
+        kind: Kind::Number {
+            min: 0,
+            max: 100000,
+        },
+        default: Default::Value("50"),
+        meaning: "The most sessions at a time from one client address; 0: no limit.",
+        change: "Raise it where many clients share one address.",
+        domino: None,
+    },
+    Key {
+        section: "recipients",
+        name: "verify",
+        kind: Kind::YesNo,
+        default: Default::Value("yes"),
+        meaning: "Whether unknown recipients in local domains are refused. With no they are taken, \
+                  and their mail goes to catch_all, else to the mailbox of postmaster, so that \
+                  nothing accepted is lost. Domino's default is no.",
+        change: "Say no only where no local address may ever be refused.",
+        domino: Some("Verify that local domain recipients exist in the directory"),
+    },
+    Key {
+        section: "recipients",
+        name: "subaddress",
+        kind: Kind::Character,
+        default: Default::Value("+"),
+        meaning: "The character that begins a detail: user+detail is delivered to user. Empty: none. \
+                  An address that is a user as a whole is that user.",
+        change: "Set - to be compatible with a server that used it.",
+        domino: None,
+    },
+    Key {
+        section: "recipients",
+        name: "catch_all",
+        kind: Kind::User,
+        default: Default::Nothing("postmaster"),
+        meaning: "The user who gets mail for unknown recipients in local domains.",
+        change: "Set it to lose no misspelt address, at the price of more junk.",
+        domino: None,
+    },
+];

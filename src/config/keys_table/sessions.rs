@@ -1,0 +1,140 @@
+//! TLS, extensions and logins.
+
+use super::super::keys::{Default, Key, Kind};
+use super::ENABLED_DISABLED;
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "tls",
+        name: "certificate",
+        kind: Kind::Path,
+        default: Default::Nothing("/etc/gatepost/certificate.pem"),
+        meaning: "The certificate of this server as PEM: its own first, then those between it and \
+                  the root.",
+        change: "Set it to enable [port:tls] or STARTTLS.",
+        domino: Some("key ring"),
+    },
+    Key {
+        section: "tls",
+        name: "private_key",
+        kind: Kind::Path,
+        default: Default::Nothing("/etc/gatepost/private_key.pem"),
+        meaning: "The key of the certificate as PEM, not encrypted.",
+        change: "Set it together with certificate.",
+        domino: Some("key ring"),
+    },
+    Key {
+        section: "tls",
+        name: "min_version",
+        kind: Kind::Word(&["1.2", "1.3"]),
+        default: Default::Value("1.2"),
+        meaning: "The oldest version of TLS that is spoken.",
+        change: "Set 1.3 where every client is known to speak it.",
+        domino: None,
+    },
+    Key {
+        section: "extensions",
+        name: "starttls",
+        kind: Kind::Word(&["disabled", "enabled", "required"]),
+        default: Default::Value("disabled"),
+        meaning: "Whether a session on a tcp port can go over to TLS; required: nothing else goes on \
+                  before it does.",
+        change: "Enable it as soon as there is a certificate. required loses mail from servers that \
+                  cannot do TLS.",
+        domino: Some("TLS negotiated over TCP/IP port"),
+    },
+    Key {
+        section: "extensions",
+        name: "size",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "SIZE: the largest message is announced, and a larger one is refused before it is \
+                  sent.",
+        change: "Disable it only for a client that stumbles over it.",
+        domino: Some("SIZE"),
+    },
+    Key {
+        section: "extensions",
+        name: "pipelining",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "PIPELINING: clients may send commands without waiting for each reply.",
+        change: "Disable it only for a client that stumbles over it.",
+        domino: Some("PIPELINING"),
+    },
+    Key {
+        section: "extensions",
+        name: "8bitmime",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "8BITMIME: content with octets above 127 is welcome; Domino's \
+                  default is disabled.",
+        change: "Disable it only where what reads the mail cannot take such octets.",
+        domino: Some("8-bit MIME"),
+    },
+    Key {
+        section: "extensions",
+        name: "smtputf8",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "SMTPUTF8: addresses may hold letters outside ASCII.",
+        change: "Disable it where what reads the mail cannot take such addresses.",
+        domino: None,
+    },
+    Key {
+        section: "extensions",
+        name: "help",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "HELP: the commands are listed on request.",
+        change: "Disable it to say less to strangers.",
+        domino: Some("HELP"),
+    },
+    Key {
+        section: "extensions",
+        name: "vrfy",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("disabled"),
+        meaning: "VRFY: whether an address exists is told to who asks.",
+        change: "Leave it disabled on an open network: address collectors ask as well.",
+        domino: Some("VRFY"),
+    },
+    Key {
+        section: "auth",
+        name: "users",
+        kind: Kind::Path,
+        default: Default::Derived("users beside this file", "users"),
+        meaning: "The users file: one NAME:{SCHEME}SECRET a line, as gatepost passwd writes it and \
+                  Dovecot reads it. It is read again when it changes.",
+        change: "Point it to the file Dovecot uses to share its users.",
+        domino: Some("Person documents"),
+    },
+    Key {
+        section: "auth",
+        name: "mechanisms",
+        kind: Kind::Words(&["plain", "login"]),
+        default: Default::Value("plain, login"),
+        meaning: "The ways to log in that are offered, in this order.",
+        change: "Shorten it to please a scanner; LOGIN is what many devices speak.",
+        domino: None,
+    },
+    Key {
+        section: "auth",
+        name: "plaintext_from",
+        kind: Kind::Networks,
+        default: Default::Value("0.0.0.0/0, ::/0"),
+        meaning: "The networks whose clients may log in without TLS, where a port allows that at \
+                  all. Empty: none.",
+        change: "Name the network of the devices that cannot do TLS.",
+        domino: None,
+    },
+    Key {
+        section: "auth",
+        name: "attempts_max",
+        kind: Kind::Number { min: 1, max: 20 },
+        default: Default::Value("3"),
+        meaning: "Failed logins after which a session is closed. Domino closes after the first.",
+        change: "Lower it where passwords are guessed at.",
+        domino: None,
+    },
+];

@@ -1,0 +1,160 @@
+//! The effects a session wants, performed: spool, directory, TLS.
+
+use std::sync::Arc;
+
+use super::{Bench, Connection, State};
+use crate::events;
+use crate::net::parking::Ticket;
+use crate::session::{Answer, Effect, Step};
+use crate::spool::{Committed, Draft, Refusal};
+use crate::sys::clock;
+use crate::transport::stream::{Progress, Received};
+
+/// What a held session is told.
+#[derive(Debug)]
+pub enum Report {
+    /// What the spool says of the message.
+    Committed(Result<Committed, Refusal>),
+}
+
+/// The message whose content is coming in.
+pub(super) struct OpenMessage {
+    draft: Option<Draft>,
+    from: String,
+    recipients: usize,
+    octets: u64,
+}
+
+/// How an effect was performed.
+pub(super) enum Performed {
+    Answer(Answer),
+    /// No answer is due.
+    Nothing,
+    /// The answer comes by the lot.
+    Held,
+    /// The stream goes over to TLS.
+    Handshake,
+    /// The stream is over.
+    Broken,
+}
+
+impl Connection {
+    pub(super) fn store(&mut self, content: &[u8]) {
+        let Some(message) = self.draft.as_mut() else {
+            return;
+        };
+        let Some(draft) = message.draft.as_mut() else {
+            return;
+        };
+        message.octets += content.len() as u64;
+        if let Err(refusal) = draft.write(content) {
+            message.draft = None;
+            self.session.spool_failed(refusal);
+        }
+    }
+
+    pub(super) fn perform(
+        &mut self,
+        effect: Effect,
+        ticket: Ticket,
+        bench: &mut Bench,
+    ) -> Performed {
+        match effect {
+            Effect::StartTls => self.leave_plaintext(bench),
+            Effect::CheckSpace(octets) => {
+                Performed::Answer(Answer::Space(self.context.spool.check_space(octets)))
+            }
+            Effect::CheckLogin(credentials) => {
+                let directory = &self.setup.directory;
+                let outcome = directory.verify(&credentials.login, &credentials.password);
+                Performed::Answer(Answer::Login(outcome))
+            }
+            Effect::FindRecipient(path) => {
+                Performed::Answer(Answer::Recipient(self.setup.directory.find(&path)))
+            }
+            Effect::OpenMessage(envelope) => {
+                let from = envelope.reverse_path.to_string();
+                let recipients = envelope.recipients.len();
+                let opened = self
+                    .context
+                    .spool
+                    .draft(*envelope, clock::now())
+                    .map(|draft| {
+                        let id = draft.id();
+                        let draft = Some(draft);
+                        self.draft = Some(Box::new(OpenMessage {
+                            draft,
+                            from,
+                            recipients,
+                            octets: 0,
+                        }));
+                        id
+                    });
+                Performed::Answer(Answer::Opened(opened))
+            }
+            Effect::CommitMessage => self.commit(ticket),
+            Effect::DropMessage => {
+                self.draft = None;
+                Performed::Nothing
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, ticket: Ticket) -> Performed {
+        let draft = self.draft.as_mut().and_then(|message| message.draft.take());
+        let Some(draft) = draft else {
+            return Performed::Answer(Answer::Committed(Err(Refusal::Failure)));
+        };
+        let lot = Arc::clone(&self.context.lot);
+        self.context.spool.commit(
+            draft,
+            Box::new(move |result| lot.send(ticket, Report::Committed(result))),
+        );
+        Performed::Held
+    }
+
+    /// Plain text that came behind STARTTLS was sent by somebody who could not know our reply: it is
+    /// thrown away (RFC 3207 section 4.2), then our 220 goes out.
+    pub(super) fn leave_plaintext(&mut self, bench: &mut Bench) -> Performed {
+        let mut discarded = std::mem::take(&mut self.leftover).len();
+        while self.stream.may_have_octets() {
+            match self.stream.receive(&mut bench.buffer) {
+                Ok(Received::Octets(count)) => discarded += count,
+                Ok(Received::Nothing) => break,
+                Ok(Received::End) | Err(_) => return Performed::Broken,
+            }
+        }
+        if discarded > 0 {
+            self.context.stats.plaintext_discarded.add(discarded as u64);
+            events::plaintext_discarded(&self.sid(), self.client, discarded);
+        }
+        match self.say(bench) {
+            // A peer that does not even take this reply wants no TLS.
+            Ok(Progress::Done) => Performed::Handshake,
+            _ => Performed::Broken,
+        }
+    }
+
+    /// The spool has answered.
+    pub(super) fn committed(
+        &mut self,
+        result: Result<Committed, Refusal>,
+        bench: &mut Bench,
+    ) -> Step {
+        self.state = State::Talking;
+        self.waiting_since = clock::monotonic();
+        if let (Ok(committed), Some(message)) = (&result, self.draft.take()) {
+            self.messages += 1;
+            self.context.stats.messages_accepted.count();
+            self.context.stats.octets_accepted.add(message.octets);
+            let OpenMessage {
+                from,
+                recipients,
+                octets,
+                ..
+            } = *message;
+            events::accepted(&self.sid(), committed.id(), from, recipients, octets);
+        }
+        self.answer(Answer::Committed(result), bench)
+    }
+}
