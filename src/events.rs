@@ -352,23 +352,24 @@ pub fn login_succeeded(sid: &str, client: SocketAddr, user: &str) {
 }
 
 /// A login failed: one stable line per failure.
-pub fn login_failed(sid: &str, client: SocketAddr, user: &str, failed: u32) {
+pub fn login_failed(sid: &str, client: SocketAddr, user: &str, failed: u32, reason: &str) {
     limited("login_failed", client.ip())
         .text("sid", sid)
         .text("client", client)
         .text("user", user)
         .text("failed", failed)
+        .text("reason", reason)
         .emit(Level::Warn);
 }
 
-/// A sender, recipient or message was refused.
+/// A client, sender, recipient, message or command was refused; `cause` is the setting that made it so.
 pub fn refused(
     event: &'static str,
     sid: &str,
     client: SocketAddr,
     who: (&'static str, &str),
     reply: u16,
-    reason: &str,
+    (reason, cause): (&str, Option<&str>),
 ) {
     limited(event, client.ip())
         .text("sid", sid)
@@ -376,6 +377,16 @@ pub fn refused(
         .text(who.0, who.1)
         .text("reply", reply)
         .text("reason", reason)
+        .maybe("cause", cause)
+        .emit(Level::Info);
+}
+
+/// A blacklist or DNS list names a client that was let in all the same.
+pub fn client_listed(sid: &str, client: SocketAddr, cause: &str) {
+    limited("client_listed", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("cause", cause)
         .emit(Level::Info);
 }
 

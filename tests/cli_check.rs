@@ -352,7 +352,7 @@ fn every_problem_is_reported_at_once_in_file_order() {
                users = x\n\
                [server]\n\
                spool\n\
-               [relay]\n\
+               [rhubarb]\n\
                [port:a]\n\
                number = 0\n\
                [limits] x\n\
@@ -378,7 +378,7 @@ fn every_problem_is_reported_at_once_in_file_order() {
             "f.ini:12: [port:tcp] users: there is no such key here, but one in [auth]",
             "f.ini:13: [server]: this section is repeated; it first stands on line 2",
             "f.ini:14: [server]: \"spool\" has no \"=\"",
-            "f.ini:15: [relay]: there is no such section",
+            "f.ini:15: [rhubarb]: there is no such section",
             "f.ini:16: [port:a] kind: a further port needs this key",
             "f.ini:17: [port:a] number: \"0\" is not a number from 1 to 65535",
             "f.ini:18: [port:a]: text after the \"]\" of a section",

@@ -115,6 +115,38 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             ]),
             own(&["10.0.0.1/8", "10/8", "::/129", "example.org", "*"]),
         ),
+        Kind::ReplyText => (own(&["x", "a {b} %s ; # c"]), own(&["", "é", "a\tb"])),
+        Kind::SiteAddresses => (
+            own(&["", "::1", "127.0.0.1,\n\t::1"]),
+            own(&["0.0.0.0", "::", "localhost", "10.0.0.0/8", "::1, ::1"]),
+        ),
+        Kind::Hosts => (
+            own(&["", "10.0.0.0/8, mx.example.org", "::1\n  example.org"]),
+            own(&[
+                "10.0.0.1/8",
+                "*.example.org",
+                "*",
+                "192.0.2",
+                "a b",
+                "a@b.example",
+            ]),
+        ),
+        Kind::Mails => (
+            own(&[
+                "",
+                "a@b.example, b.example, @c.example",
+                "\"a b\"@c.example",
+            ]),
+            own(&["*", "a@", "@", "192.0.2.1", "a b"]),
+        ),
+        Kind::RelayDomains => (
+            own(&["", "*", "b.example, @c.example, *"]),
+            own(&["a@b.example", "*.b.example", "@", "192.0.2.1"]),
+        ),
+        Kind::AccessNames => (
+            own(&["", "*", "alice, @staff, bob@here.example"]),
+            own(&["@", "a/b", "alice@", "alice, ALICE", "a b"]),
+        ),
         Kind::Words(words) => {
             let good = vec![words.join(","), words[0].to_uppercase(), words.join("\n  ")];
             (good, own(&["", "nonsense", &format!("{0}, {0}", words[0])]))
@@ -123,7 +155,7 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
 }
 
 fn parse(folder: &TempFolder, key: &Key, value: &str) -> Result<Settings, Vec<Problem>> {
-    let section = key.section.replace(FURTHER_PORT, "port:name");
+    let section = key.section.replace("NAME", "name");
     let mut ini = format!("[{section}]\n{} = {value}\n", key.name);
     if key.section == FURTHER_PORT {
         for (name, value) in [("kind", "tcp"), ("number", "587")] {

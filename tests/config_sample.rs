@@ -36,12 +36,12 @@ fn every_key_of_the_sample_can_be_uncommented() {
     config::parse(&file).unwrap_or_else(|problems| panic!("{problems:?}"));
     let uncommented = sample::render()
         .replace("\n;", "\n")
-        .replace("[port:NAME]", "[port:name]");
+        .replace(":NAME]", ":name]");
     fs::write(&file, &uncommented).unwrap();
     config::parse(&file).unwrap_or_else(|problems| panic!("{problems:?}"));
     let keys_set = uncommented
         .lines()
-        .filter(|l| !l.starts_with('#') && l.contains(" = "))
+        .filter(|l| !l.starts_with('#') && l.contains(" ="))
         .count();
     assert_eq!(keys_set, keys::all().count());
 }
@@ -59,7 +59,7 @@ fn a_written_default_is_the_default() {
         let keys::Default::Value(value) = key.default else {
             continue;
         };
-        if key.section == keys::FURTHER_PORT || key.name == "addresses" {
+        if [keys::FURTHER_PORT, keys::SITE].contains(&key.section) || key.name == "addresses" {
             continue;
         }
         if key.section != section {
@@ -69,7 +69,8 @@ fn a_written_default_is_the_default() {
         ini.push_str(&format!("{} = {value}\n", key.name));
     }
     fs::write(&file, ini).unwrap();
-    let with = config::parse(&file).unwrap();
+    let mut with = config::parse(&file).unwrap();
+    with.lines = without.lines.clone();
     assert_eq!(format!("{without:?}"), format!("{with:?}"));
     assert_eq!(without.auth.users, folder.path().join("users"));
 }

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::config::settings::{Port, PortKind, Settings, StartTls};
-use crate::policy::admission::{Stage, admission};
+use crate::policy::admission::{Stage, admission_by};
+use crate::policy::site::{self, Serving};
 use crate::server::probe;
 
 use super::arguments::Arguments;
@@ -19,13 +20,16 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     say(&table(&loaded.settings))
 }
 
-/// The effective table: one line for each listener and stage.
+/// The effective table: one line for each listener and stage; where sites are loaded, for each site
+/// that serves the listener.
 pub fn table(settings: &Settings) -> String {
     let mut text = String::new();
     for port in settings.ports.iter().filter(|port| port.enabled) {
         for address in port.socket_addresses() {
-            for stage in stages(settings, port) {
-                text.push_str(&line(settings, port, address, *stage));
+            for serving in site::all_serving(settings, address.ip()) {
+                for stage in stages(settings, port) {
+                    text.push_str(&line(settings, port, address, serving, *stage));
+                }
             }
         }
     }
@@ -45,8 +49,14 @@ fn stages(settings: &Settings, port: &Port) -> &'static [Stage] {
     }
 }
 
-fn line(settings: &Settings, port: &Port, address: SocketAddr, stage: Stage) -> String {
-    let admitted = admission(settings, port, stage);
+fn line(
+    settings: &Settings,
+    port: &Port,
+    address: SocketAddr,
+    serving: Serving<'_>,
+    stage: Stage,
+) -> String {
+    let admitted = admission_by(settings, port, serving, stage);
     let word = match stage {
         Stage::Plaintext => "plaintext",
         Stage::StartTls => "starttls",
@@ -56,12 +66,17 @@ fn line(settings: &Settings, port: &Port, address: SocketAddr, stage: Stage) -> 
     let nowhere = stage == Stage::Plaintext && settings.auth.plaintext_from.is_empty();
     let auth = yes_no(admitted.auth && !nowhere);
     let anonymous = yes_no(admitted.anonymous);
-    let note = match admitted.starttls_required {
-        true => " starttls-required",
-        false => "",
+    let note = match (admitted.enabled, admitted.starttls_required) {
+        (false, _) => " not-enabled",
+        (true, true) => " starttls-required",
+        (true, false) => "",
+    };
+    let site = match serving {
+        Serving::Site(site) => format!(" site={}", site.name),
+        Serving::Server | Serving::Nobody => String::new(),
     };
     let name = &port.name;
-    format!("port {name} {address} {word} auth={auth} anonymous={anonymous}{note}\n")
+    format!("port {name} {address} {word} auth={auth} anonymous={anonymous}{note}{site}\n")
 }
 
 fn yes_no(yes: bool) -> &'static str {

@@ -13,6 +13,7 @@ use crate::mail::Domain;
 
 use super::ini::{self, Entry};
 use super::keys::{self, Key, Kind};
+use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::problem::Problem;
 use super::settings::Network;
 use super::suggest;
@@ -277,6 +278,58 @@ impl Draft {
         }
     }
 
+    /// A list of hosts.
+    pub fn hosts(&self, section: &str, key: &str) -> Vec<HostPattern> {
+        match self.value(section, key) {
+            Some(Value::Hosts(list)) => list,
+            other => unreachable!("[{section}] {key} as hosts: {other:?}"),
+        }
+    }
+
+    /// A list of addresses and domains of mail.
+    pub fn mails(&self, section: &str, key: &str) -> Vec<MailPattern> {
+        match self.value(section, key) {
+            Some(Value::Mails(list)) => list,
+            other => unreachable!("[{section}] {key} as mails: {other:?}"),
+        }
+    }
+
+    /// A list of domains of outside recipients.
+    pub fn relay_domains(&self, section: &str, key: &str) -> Vec<RelayPattern> {
+        match self.value(section, key) {
+            Some(Value::RelayDomains(list)) => list,
+            other => unreachable!("[{section}] {key} as relay_domains: {other:?}"),
+        }
+    }
+
+    /// A list of users and groups.
+    pub fn access(&self, section: &str, key: &str) -> Vec<AccessName> {
+        match self.value(section, key) {
+            Some(Value::Access(list)) => list,
+            other => unreachable!("[{section}] {key} as access: {other:?}"),
+        }
+    }
+
+    /// The addresses of a site; empty where none are written.
+    pub fn site_addresses(&self, section: &str) -> Vec<IpAddr> {
+        match self.value(section, "addresses") {
+            Some(Value::Addresses(list)) => list,
+            other => unreachable!("[{section}] addresses: {other:?}"),
+        }
+    }
+
+    /// A path that is written, made absolute.
+    pub fn written_path(&self, section: &str, key: &str) -> Option<PathBuf> {
+        self.find(section, key)?;
+        self.path(section, key)
+    }
+
+    /// Every key that is written, with its section and line.
+    pub fn lines(&self) -> impl Iterator<Item = (String, &'static str, usize)> + '_ {
+        let written = self.written.iter();
+        written.map(|written| (written.section.clone(), written.key, written.line))
+    }
+
     /// A list of words.
     pub fn words(&self, section: &str, key: &str) -> Vec<&'static str> {
         match self.value(section, key) {
@@ -321,8 +374,9 @@ fn unknown_section(name: &str) -> String {
     let known = keys::sections();
     match suggest::nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no such section; did you mean [{near}]?"),
-        None if name.starts_with("port:") => {
-            "a port's name is 1 to 32 letters a-z, digits, - or _".to_owned()
+        None if name.starts_with("port:") || name.starts_with("site:") => {
+            let kind = name.split(':').next().unwrap_or_default();
+            format!("a {kind}'s name is 1 to 32 letters a-z, digits, - or _")
         }
         None => "there is no such section".to_owned(),
     }

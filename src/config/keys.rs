@@ -54,6 +54,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// The text of the first reply.
     Greeting,
+    /// The text of another reply.
+    ReplyText,
     /// A file or folder.
     Path,
     /// An account of the system.
@@ -68,8 +70,18 @@ pub enum Kind {
     Domains,
     /// A list of local addresses.
     Addresses,
+    /// A list of local addresses of sessions, which may be empty.
+    SiteAddresses,
     /// A list of networks.
     Networks,
+    /// A list of networks and host names.
+    Hosts,
+    /// A list of addresses and domains of mail.
+    Mails,
+    /// A list of domains of outside recipients.
+    RelayDomains,
+    /// A list of users and groups.
+    AccessNames,
     /// A list of words.
     Words(&'static [&'static str]),
 }
@@ -89,13 +101,23 @@ pub enum Default {
 
 /// The section that stands for every `[port:NAME]` but `[port:tcp]` and `[port:tls]`.
 pub const FURTHER_PORT: &str = "port:NAME";
+/// The section that stands for every `[site:NAME]`.
+pub const SITE: &str = "site:NAME";
 
 impl Kind {
     /// Whether it is a comma-separated list, which may go on over indented lines.
     pub fn is_list(&self) -> bool {
         matches!(
             self,
-            Kind::Domains | Kind::Addresses | Kind::Networks | Kind::Words(_)
+            Kind::Domains
+                | Kind::Addresses
+                | Kind::SiteAddresses
+                | Kind::Networks
+                | Kind::Hosts
+                | Kind::Mails
+                | Kind::RelayDomains
+                | Kind::AccessNames
+                | Kind::Words(_)
         )
     }
 
@@ -112,6 +134,7 @@ impl Kind {
             Kind::Greeting => {
                 "printable ASCII that begins with {hostname}; {date} is the date".to_owned()
             }
+            Kind::ReplyText => "printable ASCII".to_owned(),
             Kind::Path => "a path; a relative one begins at this file's folder".to_owned(),
             Kind::Account => "an account of the system".to_owned(),
             Kind::User => "a user of the users file".to_owned(),
@@ -119,6 +142,21 @@ impl Kind {
             Kind::Character => "one character, or empty".to_owned(),
             Kind::Domains => "a list of domain names".to_owned(),
             Kind::Addresses => "a list of IP addresses".to_owned(),
+            Kind::SiteAddresses => "a list of IP addresses, or empty".to_owned(),
+            Kind::Hosts => "a list of networks (CIDR), addresses and host names; example.org is \
+                            also mx.example.org"
+                .to_owned(),
+            Kind::Mails => {
+                "a list of addresses, domains (with those below them) and @domain (that \
+                            domain alone)"
+                    .to_owned()
+            }
+            Kind::RelayDomains => {
+                "a list of domains (with those below them), @domain (that domain \
+                                   alone) and * (all)"
+                    .to_owned()
+            }
+            Kind::AccessNames => "a list of users, @group and * (every user)".to_owned(),
             Kind::Networks => "a list of networks (CIDR) or addresses, or empty".to_owned(),
             Kind::Words(words) => format!("a list of {}", words.join(", ")),
         }
@@ -129,6 +167,7 @@ impl Default {
     /// The default in words, for the sample file and the manual.
     pub fn in_words(&self) -> &'static str {
         match self {
+            Default::Value("") => "empty",
             Default::Value(value) | Default::Derived(value, _) => value,
             Default::Nothing(_) => "none",
             Default::Required(_) => "none; it must be written",
@@ -173,14 +212,16 @@ pub fn all() -> impl Iterator<Item = &'static Key> {
 
 /// The section of the table that rules a section of the file.
 fn table_section(section: &str) -> &str {
-    let further = section
-        .strip_prefix("port:")
-        .is_some_and(|name| is_port_name(name) && name != "tcp" && name != "tls");
-    if further { FURTHER_PORT } else { section }
+    match section.split_once(':') {
+        Some(("port", "tcp" | "tls")) | None => section,
+        Some(("port", name)) if is_name(name) => FURTHER_PORT,
+        Some(("site", name)) if is_name(name) => SITE,
+        Some(_) => section,
+    }
 }
 
-/// Whether a further port can be called this: it is printed in logs and tables as one word.
-fn is_port_name(name: &str) -> bool {
+/// Whether a further port or a site can be called this: it is printed in logs and tables as one word.
+fn is_name(name: &str) -> bool {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     !name.is_empty() && name.len() <= 32 && name.chars().all(letters)
 }
@@ -233,6 +274,10 @@ mod tests {
             ("port:", false),
             ("port:a b", false),
             ("port", false),
+            ("site:main", true),
+            ("site:NAME", true),
+            ("site:", false),
+            ("site:a b", false),
             ("nope", false),
         ] {
             assert_eq!(of_section(section).is_some(), known, "{section}");

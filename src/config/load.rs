@@ -10,6 +10,7 @@ use crate::sys::{machine, replace};
 use super::check::{self, Probe};
 use super::draft::Draft;
 use super::keys::Kind;
+use super::load_rules;
 use super::problem::Problem;
 use super::settings::{
     Auth, Connections, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port, PortKind,
@@ -106,6 +107,15 @@ fn assemble(draft: &mut Draft) -> Settings {
         hostname,
         spool: draft.path("server", "spool").unwrap_or_default(),
         user: draft.text("server", "user").unwrap_or_default(),
+        load_internet_sites: draft.yes("server", "load_internet_sites"),
+        server_access: load_rules::server_access(draft),
+        sites: load_rules::sites(draft),
+        relay: load_rules::relay(draft),
+        dnsbl: load_rules::dnsbl(draft),
+        blacklist: load_rules::blacklist(draft),
+        whitelist: draft.hosts("whitelist", "hosts"),
+        senders: load_rules::senders(draft),
+        lines: load_rules::lines(draft),
         ports,
         tls: tls(draft),
         extensions: extensions(draft),
@@ -113,9 +123,11 @@ fn assemble(draft: &mut Draft) -> Settings {
         recipients: Recipients {
             verify: draft.yes("recipients", "verify"),
             subaddress: draft.character("recipients", "subaddress"),
+            allow: draft.mails("recipients", "allow"),
+            deny: draft.mails("recipients", "deny"),
             catch_all: draft.text("recipients", "catch_all"),
         },
-        greeting: draft.text("messages", "greeting").unwrap_or_default(),
+        messages: load_rules::messages(draft),
         limits: limits(draft),
         connections: connections(draft),
         worker_threads: count(draft, "workers", "threads"),
@@ -247,6 +259,10 @@ fn connections(draft: &Draft) -> Connections {
     Connections {
         sessions_max: count(draft, "connections", "sessions_max"),
         sessions_max_per_address: count(draft, "connections", "sessions_max_per_address"),
+        verify_host_name: draft.yes("connections", "verify_host_name"),
+        allow: draft.hosts("connections", "allow"),
+        deny: draft.hosts("connections", "deny"),
+        explain_to: draft.networks("connections", "explain_to"),
         error_limit: u32::try_from(limit).unwrap_or(u32::MAX),
     }
 }

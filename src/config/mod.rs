@@ -6,9 +6,12 @@
 //! | `keys` | the one table: key, type, default, range, help, Domino field |
 //! | `values` | typed values |
 //! | `draft` | entries as typed values with their lines |
+//! | `lists` | entries of lists: hosts, addresses, domains, users |
 //! | `load` | a file as settings, with all problems at once |
+//! | `load_rules` | the sections that decide who may do what |
 //! | `check` | the rules over several keys (V- and W-rules) |
 //! | `settings` | the immutable [`Settings`] |
+//! | `rules` | those of them that decide who may do what |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
 //! | `sample` | the sample configuration |
@@ -18,8 +21,11 @@ mod draft;
 pub mod ini;
 pub mod keys;
 mod keys_table;
+pub mod lists;
 pub mod load;
+mod load_rules;
 pub mod problem;
+pub mod rules;
 pub mod sample;
 pub mod settings;
 pub mod suggest;

@@ -1,6 +1,6 @@
 //! The sample configuration: every key of the table, commented out at its default.
 
-use super::keys::{self, FURTHER_PORT, Key};
+use super::keys::{self, FURTHER_PORT, Key, SITE};
 
 /// The whole text of `conf/gatepost.ini`.
 pub fn render() -> String {
@@ -16,9 +16,10 @@ pub fn render() -> String {
     text
 }
 
-/// A further port is an example, so its header is commented out as well.
+/// A further port and a site are examples, so their headers are commented out as well.
 fn header(section: &str) -> String {
-    let mark = if section == FURTHER_PORT { ";" } else { "" };
+    let is_example = [FURTHER_PORT, SITE].contains(&section);
+    let mark = if is_example { ";" } else { "" };
     format!("\n\n{mark}[{section}]\n")
 }
 
@@ -38,7 +39,8 @@ fn entry(key: &Key) -> String {
         paragraph(&mut text, &format!("Domino: {field}."));
     }
     let value = key.default.sample();
-    text.push_str(&format!(";{} = {value}\n", key.name));
+    let blank = if value.is_empty() { "" } else { " " };
+    text.push_str(&format!(";{} ={blank}{value}\n", key.name));
     text
 }
 
@@ -79,11 +81,7 @@ mod tests {
     fn the_sample_names_every_key_and_keeps_its_lines_short() {
         let text = render();
         for key in keys::all() {
-            assert!(
-                text.contains(&format!("\n;{} = ", key.name)),
-                "{}",
-                key.name
-            );
+            assert!(text.contains(&format!("\n;{} =", key.name)), "{}", key.name);
         }
         assert!(text.lines().all(|line| line.len() <= LINE_MAX_COLUMNS));
         assert!(!text.lines().any(|line| line.ends_with(' ')));

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::mail::Domain;
 
+use super::lists::{HostPattern, MailPattern};
+use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
+
 /// Everything the operator can set, checked as a whole.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +24,24 @@ pub struct Settings {
     pub spool: PathBuf,
     /// `[server] user`.
     pub user: String,
+    /// `[server] load_internet_sites`.
+    pub load_internet_sites: bool,
+    /// `[server_access]`.
+    pub server_access: ServerAccess,
+    /// `[site:*]`, in file order.
+    pub sites: Vec<Site>,
+    /// `[relay]`.
+    pub relay: Relay,
+    /// `[dnsbl]`.
+    pub dnsbl: Dnsbl,
+    /// `[blacklist]`.
+    pub blacklist: Blacklist,
+    /// `[whitelist] hosts`.
+    pub whitelist: Vec<HostPattern>,
+    /// `[senders]`.
+    pub senders: Senders,
+    /// Where each written key stands.
+    pub lines: Lines,
     /// `[port:*]`: tcp, tls, then the further ones in file order.
     pub ports: Vec<Port>,
     /// `[tls]`.
@@ -31,8 +52,8 @@ pub struct Settings {
     pub auth: Auth,
     /// `[recipients]`.
     pub recipients: Recipients,
-    /// `[messages] greeting`, still with its placeholders.
-    pub greeting: String,
+    /// `[messages]`.
+    pub messages: Messages,
     /// `[limits]`.
     pub limits: Limits,
     /// `[connections]`.
@@ -46,6 +67,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Where a key stands, for reasons: `FILE:LINE [SECTION] KEY`, or `[SECTION] KEY (default)`.
+    pub fn place(&self, section: &str, key: &'static str) -> String {
+        self.lines.place(&self.file, section, key)
+    }
+
+    /// Whether outside mail can be sent.
+    pub fn has_smarthost(&self) -> bool {
+        false
+    }
+
     /// Whether `domain` is one of the local domains.
     pub fn is_local_domain(&self, domain: &Domain) -> bool {
         self.local_domains.contains(domain)
@@ -183,6 +214,12 @@ pub struct Network {
     pub prefix: u8,
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
 impl Network {
     /// Whether `address` lies in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -206,6 +243,10 @@ pub struct Recipients {
     pub verify: bool,
     /// `subaddress`: the separator of `user+detail`.
     pub subaddress: Option<char>,
+    /// `allow`; empty = all.
+    pub allow: Vec<MailPattern>,
+    /// `deny`; wins.
+    pub deny: Vec<MailPattern>,
     /// `catch_all`: the user who gets what nobody else would.
     pub catch_all: Option<String>,
 }
@@ -236,6 +277,14 @@ pub struct Connections {
     pub sessions_max: usize,
     /// `sessions_max_per_address`; 0 = none.
     pub sessions_max_per_address: usize,
+    /// `verify_host_name`.
+    pub verify_host_name: bool,
+    /// `allow`; empty = all.
+    pub allow: Vec<HostPattern>,
+    /// `deny`; wins.
+    pub deny: Vec<HostPattern>,
+    /// `explain_to`: clients that hear why they are refused.
+    pub explain_to: Vec<Network>,
     /// `error_limit`: 5yz replies before the session ends; 0 = none.
     pub error_limit: u32,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::mail::Domain;
 
 use super::keys::Kind;
+use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::settings::Network;
 
 /// A value by its kind.
@@ -36,6 +37,14 @@ pub enum Value {
     Networks(Vec<Network>),
     /// Words of the key's list.
     Words(Vec<&'static str>),
+    /// Hosts.
+    Hosts(Vec<HostPattern>),
+    /// Addresses and domains of mail.
+    Mails(Vec<MailPattern>),
+    /// Domains of outside recipients.
+    RelayDomains(Vec<RelayPattern>),
+    /// Users and groups.
+    Access(Vec<AccessName>),
 }
 
 /// Why a value is refused, and on which line.
@@ -71,6 +80,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::Duration { min, max } => duration(text, min, max).map(Value::Duration),
         Kind::Word(words) => word(text, words).map(Value::Word),
         Kind::Greeting => greeting(text).map(Value::Text),
+        Kind::ReplyText => reply_text(text).map(Value::Text),
         Kind::Path => Ok(Value::Text(text.to_owned())),
         Kind::Account => account(text).map(Value::Text),
         Kind::User => user_name(text)
@@ -78,7 +88,15 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
         Kind::Domain => host_name(text).map(Value::Domain),
         Kind::Character => character(text).map(Value::Character),
-        Kind::Domains | Kind::Addresses | Kind::Networks | Kind::Words(_) => {
+        Kind::Domains
+        | Kind::Addresses
+        | Kind::SiteAddresses
+        | Kind::Networks
+        | Kind::Hosts
+        | Kind::Mails
+        | Kind::RelayDomains
+        | Kind::AccessNames
+        | Kind::Words(_) => {
             unreachable!("lists are parsed by parse_list")
         }
     }
@@ -89,6 +107,11 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Refused> {
     match kind {
         Kind::Domains => each(&items, domain).map(Value::Domains),
         Kind::Networks => each(&items, network).map(Value::Networks),
+        Kind::SiteAddresses => each(&items, site_address).map(Value::Addresses),
+        Kind::Hosts => each(&items, HostPattern::parse).map(Value::Hosts),
+        Kind::Mails => each(&items, MailPattern::parse).map(Value::Mails),
+        Kind::RelayDomains => each(&items, RelayPattern::parse).map(Value::RelayDomains),
+        Kind::AccessNames => each(&items, AccessName::parse).map(Value::Access),
         Kind::Addresses => each(&items, address)
             .and_then(|list| some_of(list, lines, "at least one address is needed"))
             .map(Value::Addresses),
@@ -240,6 +263,17 @@ fn address(text: &str) -> Result<IpAddr, String> {
         .map_err(|_| format!("{text:?} is not an IP address"))
 }
 
+/// The local end of a session, which is one address.
+fn site_address(text: &str) -> Result<IpAddr, String> {
+    let address = address(text)?;
+    match address.is_unspecified() {
+        true => Err(format!(
+            "{text:?} is no address a session has; leave the list empty for every address"
+        )),
+        false => Ok(address),
+    }
+}
+
 fn network(text: &str) -> Result<Network, String> {
     parse_network(text).ok_or_else(|| {
         format!("{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address")
@@ -247,7 +281,7 @@ fn network(text: &str) -> Result<Network, String> {
 }
 
 /// Host bits may not be set: `192.0.2.1/24` is more often a slip than a wish.
-fn parse_network(text: &str) -> Option<Network> {
+pub(super) fn parse_network(text: &str) -> Option<Network> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(number(prefix)?)),
         None => (text, None),
@@ -320,11 +354,17 @@ pub fn user_name(text: &str) -> Result<String, &'static str> {
     Ok(name)
 }
 
+/// A text we send.
+fn reply_text(text: &str) -> Result<String, String> {
+    match text.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
+        true => Ok(text.to_owned()),
+        false => Err("only printable ASCII can be sent".to_owned()),
+    }
+}
+
 /// The first reply line as the operator words it: a text of printable ASCII with placeholders.
 fn greeting(text: &str) -> Result<String, String> {
-    if !text.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
-        return Err("only printable ASCII can be sent".to_owned());
-    }
+    reply_text(text)?;
     if !text.starts_with("{hostname}") {
         return Err("it must begin with {hostname}".to_owned());
     }

@@ -319,11 +319,18 @@ impl Deliverer {
         let mut served: Vec<&str> = Vec::new();
         let mut all = true;
         for (recipient, done) in stored.envelope.recipients.iter().zip(done) {
-            let Target::User(user) = &recipient.target;
             if *done {
                 continue;
             }
             let forward_path = &recipient.forward_path;
+            let user = match &recipient.target {
+                Target::User(user) => user,
+                Target::Outside(_) => {
+                    events::deferred(stored.id, forward_path, "no smarthost", delay.as_secs());
+                    all = false;
+                    continue;
+                }
+            };
             if !served.contains(&user.as_str()) {
                 match self.maildirs.deliver(user, letter) {
                     Ok(delivered) => self.note_copy(delivered),

@@ -1,11 +1,11 @@
 //! The envelope of a message: who sent it, who gets it, and how it came.
 //!
 //! Promises: holds what was settled at MAIL, RCPT and login; a recipient's [`Target`] is the
-//! decision's name (a user), never a path or a command line. Refuses to know: content, disks.
+//! decision's name (a user, or a mailbox elsewhere), never a path or a command line. Refuses to know: content, disks.
 
 use std::net::IpAddr;
 
-use super::address::{ForwardPath, ReversePath};
+use super::address::{ForwardPath, Mailbox, ReversePath};
 
 /// The envelope of one message (RFC 5321 section 2.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +38,6 @@ pub struct Recipient {
 pub enum Target {
     /// The mailbox of this user (a directory name below the mail root; checked by the directory).
     User(String),
+    /// Another server takes it: by the smarthost.
+    Outside(Mailbox),
 }

@@ -1,11 +1,19 @@
-//! What a session may do by the port it came in on and its TLS state (DOMINO.md section 1.6).
+//! What a session may do by the port it came in on, its site and its TLS state (DOMINO.md sections 1.6
+//! and 1.8).
 //!
 //! | stage | AUTH decided by | anonymous decided by |
 //! | --- | --- | --- |
 //! | plaintext on a tcp port | the port's `name_and_password` | the port's `anonymous` |
 //! | after STARTTLS on a tcp port | `[port:tls] name_and_password` (S-50) | the port's `anonymous` (S-52) |
 //! | a tls port | the port's `name_and_password` | the port's `anonymous` |
+//!
+//! Where sites are loaded, the site's `tcp_*` stand for the tcp ports' own and its `tls_*` for those of
+//! `[port:tls]` and every tls port.
 
+use std::net::IpAddr;
+
+use super::site::{Serving, only_starttls_helps, serving};
+use super::verdict::Cause;
 use crate::config::settings::{Port, PortKind, Settings, StartTls};
 
 /// How far a session's TLS is.
@@ -30,6 +38,8 @@ pub struct Admission {
     pub starttls: bool,
     /// Nothing of use goes on before STARTTLS.
     pub starttls_required: bool,
+    /// The session is served at all.
+    pub enabled: bool,
 }
 
 /// The first stage of a session on `port`.
@@ -40,21 +50,80 @@ pub fn first_stage(port: &Port) -> Stage {
     }
 }
 
-/// What `settings` admit on `port` at `stage`.
-pub fn admission(settings: &Settings, port: &Port, stage: Stage) -> Admission {
+/// What `settings` admit at `stage` to a session that came in on `local`, a local address of `port`.
+pub fn admission(settings: &Settings, port: &Port, local: IpAddr, stage: Stage) -> Admission {
+    admission_by(settings, port, serving(settings, local), stage)
+}
+
+/// The same where it is known who serves.
+pub fn admission_by(
+    settings: &Settings,
+    port: &Port,
+    serving: Serving<'_>,
+    stage: Stage,
+) -> Admission {
     let starttls = match stage {
         Stage::Plaintext => settings.extensions.starttls,
         Stage::StartTls | Stage::Tls => StartTls::Disabled,
     };
-    let starttls_required = starttls == StartTls::Required;
-    let auth = match stage {
-        Stage::Plaintext | Stage::Tls => port.name_and_password,
-        Stage::StartTls => settings.tls_name_and_password(),
+    let enabled = serving.not_enabled(settings, port.kind).is_none();
+    let (auth, anonymous) = methods(settings, port, serving, stage);
+    let needs_starttls = match (serving, stage) {
+        (Serving::Site(site), Stage::Plaintext) => only_starttls_helps(settings, site, port.kind),
+        _ => false,
     };
+    let starttls_required = enabled && (starttls == StartTls::Required || needs_starttls);
+    let usable = enabled && !starttls_required;
     Admission {
-        auth: auth && !starttls_required,
-        anonymous: port.anonymous && !starttls_required,
-        starttls: starttls != StartTls::Disabled,
+        auth: auth && usable,
+        anonymous: anonymous && usable,
+        starttls: enabled && starttls != StartTls::Disabled,
         starttls_required,
+        enabled,
+    }
+}
+
+/// Name-and-password and anonymous, as written.
+fn methods(settings: &Settings, port: &Port, serving: Serving<'_>, stage: Stage) -> (bool, bool) {
+    match (serving, stage) {
+        (Serving::Server, Stage::Plaintext | Stage::Tls) => {
+            (port.name_and_password, port.anonymous)
+        }
+        (Serving::Server, Stage::StartTls) => (settings.tls_name_and_password(), port.anonymous),
+        (Serving::Site(site), Stage::Plaintext) => (site.tcp_name_and_password, site.tcp_anonymous),
+        (Serving::Site(site), Stage::StartTls) => (site.tls_name_and_password, site.tcp_anonymous),
+        (Serving::Site(site), Stage::Tls) => (site.tls_name_and_password, site.tls_anonymous),
+        (Serving::Nobody, _) => (false, false),
+    }
+}
+
+/// The key that decides about AUTH.
+pub fn auth_cause(port: &Port, serving: Serving<'_>, stage: Stage) -> Cause {
+    let why = "name-and-password authentication";
+    match (serving, stage) {
+        (Serving::Nobody, _) => Cause::new("server", "load_internet_sites", why),
+        (Serving::Site(site), Stage::Plaintext) => {
+            Cause::new(site.section(), "tcp_name_and_password", why)
+        }
+        (Serving::Site(site), Stage::StartTls | Stage::Tls) => {
+            Cause::new(site.section(), "tls_name_and_password", why)
+        }
+        (Serving::Server, Stage::StartTls) => Cause::new("port:tls", "name_and_password", why),
+        (Serving::Server, Stage::Plaintext | Stage::Tls) => {
+            Cause::new(format!("port:{}", port.name), "name_and_password", why)
+        }
+    }
+}
+
+/// The key that decides about mail without AUTH.
+pub fn anonymous_cause(port: &Port, serving: Serving<'_>, stage: Stage) -> Cause {
+    let why = "mail without a login";
+    match (serving, stage) {
+        (Serving::Nobody, _) => Cause::new("server", "load_internet_sites", why),
+        (Serving::Site(site), Stage::Plaintext | Stage::StartTls) => {
+            Cause::new(site.section(), "tcp_anonymous", why)
+        }
+        (Serving::Site(site), Stage::Tls) => Cause::new(site.section(), "tls_anonymous", why),
+        (Serving::Server, _) => Cause::new(format!("port:{}", port.name), "anonymous", why),
     }
 }

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::config::lists::HostPattern;
 use crate::mail::Domain;
 
 /// A question to DNS.
@@ -36,4 +37,67 @@ pub enum Finding {
     MailDomain(bool),
     /// DNS failed or did not answer in time.
     Failed,
+}
+
+/// What is known of a client's host names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HostNames {
+    /// Nobody has asked yet.
+    #[default]
+    Unasked,
+    /// These are confirmed; there may be none.
+    Known(Vec<Domain>),
+    /// DNS failed.
+    Failed,
+}
+
+impl HostNames {
+    /// From what DNS said.
+    pub fn found(finding: Finding) -> Self {
+        match finding {
+            Finding::HostNames(names) => Self::Known(names),
+            Finding::Listed(_) | Finding::MailDomain(_) | Finding::Failed => Self::Failed,
+        }
+    }
+}
+
+/// A connecting host, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its address; an IPv4-mapped one is canonical.
+    pub address: IpAddr,
+    /// Its names.
+    pub names: HostNames,
+}
+
+/// How a host stands to a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match<'a> {
+    /// This entry names it.
+    Yes(&'a HostPattern),
+    /// No entry names it.
+    No,
+    /// An entry might, but DNS failed.
+    Failed,
+    /// Its names have to be known first.
+    Asks(Question),
+}
+
+impl Host {
+    /// Looks for the host in a list. Names are asked for only where no network decides.
+    pub fn find_in<'a>(&self, list: &'a [HostPattern]) -> Match<'a> {
+        let names: &[Domain] = match &self.names {
+            HostNames::Known(names) => names,
+            HostNames::Unasked | HostNames::Failed => &[],
+        };
+        if let Some(entry) = list.iter().find(|entry| entry.matches(self.address, names)) {
+            return Match::Yes(entry);
+        }
+        let has_names = list.iter().any(|e| matches!(e, HostPattern::Name(_)));
+        match &self.names {
+            HostNames::Unasked if has_names => Match::Asks(Question::HostNames(self.address)),
+            HostNames::Failed if has_names => Match::Failed,
+            HostNames::Unasked | HostNames::Known(_) | HostNames::Failed => Match::No,
+        }
+    }
 }

@@ -1,4 +1,26 @@
-//! Pure verdicts: who may log in, send anonymously, use a command. Time and facts are arguments.
+//! Pure verdicts: who may connect, log in, send and relay. Time and facts are arguments.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `site` | which site serves a session, or that none does |
+//! | `connection` | whether a host may connect: `[connections]`, whitelist, blacklist, DNS lists |
+//! | `admission` | AUTH and mail without it, by port, site and TLS |
+//! | `access` | which users may log in |
+//! | `sender` | whether a reverse-path is taken |
+//! | `recipient` | whether a forward-path is taken, before anything is looked up |
+//! | `relay` | whether an outside recipient is taken |
+//! | `facts` | what verdicts ask of DNS |
+//! | `verdict` | a verdict and the setting that made it so |
+//!
+//! Promises: the same settings and facts give the same verdict; each names its cause. A session,
+//! `check` and `explain` ask the same functions. Refuses to know: sockets, files, clocks, DNS.
 
+pub mod access;
 pub mod admission;
+pub mod connection;
 pub mod facts;
+pub mod recipient;
+pub mod relay;
+pub mod sender;
+pub mod site;
+pub mod verdict;

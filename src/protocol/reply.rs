@@ -57,6 +57,16 @@ impl Reply {
         }
     }
 
+    /// The same with an explanation behind its last line.
+    pub fn explained(mut self, explanation: &str) -> Self {
+        if let Some(last) = self.lines.last_mut() {
+            let printable = explanation.chars().filter(|c| !c.is_control());
+            let printable: String = printable.collect();
+            last.to_mut().push_str(&format!(" ({printable})"));
+        }
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> u16 {
         self.code

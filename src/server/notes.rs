@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::events;
 use crate::protocol::line::LineError;
-use crate::session::Note;
+use crate::session::note::{Note, Refused, Subject};
 
 /// Logs a note of the session `sid`.
 pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
@@ -18,38 +18,32 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
         Note::BadLine(error) => events::client_misbehaves(sid, client, line_words(*error)),
         Note::TooManyErrors => events::client_misbehaves(sid, client, "too many errors"),
         Note::LoggedIn { user } => events::login_succeeded(sid, client, user),
-        Note::LoginFailed { login, failed } => events::login_failed(sid, client, login, *failed),
+        Note::LoginFailed {
+            login,
+            failed,
+            reason,
+        } => events::login_failed(sid, client, login, *failed, reason),
+        Note::Listed { cause } => events::client_listed(sid, client, cause),
+        Note::Refused(refused) => log_refused(sid, client, refused),
+        // Only `explain` asks for these.
+        Note::Decided { .. } => {}
         Note::LoginUnavailable => {
             events::client_misbehaves(sid, client, "a login could not be checked: no users file");
         }
-        Note::RecipientRefused { to, reply, reason } => {
-            events::refused("recipient_refused", sid, client, ("to", to), *reply, reason);
-        }
-        Note::MessageRefused {
-            from,
-            reply,
-            reason,
-        } => {
-            events::refused(
-                "message_refused",
-                sid,
-                client,
-                ("from", from),
-                *reply,
-                reason,
-            );
-        }
-        Note::SenderRefused { reply, reason } => {
-            events::refused(
-                "sender_refused",
-                sid,
-                client,
-                ("at", "MAIL"),
-                *reply,
-                reason,
-            );
-        }
     }
+}
+
+fn log_refused(sid: &str, client: SocketAddr, refused: &Refused) {
+    let (event, who) = match &refused.what {
+        Subject::Client => ("client_refused", ("at", "connect")),
+        Subject::Command(command) => ("command_refused", ("command", *command)),
+        Subject::Sender(None) => ("sender_refused", ("at", "MAIL")),
+        Subject::Sender(Some(from)) => ("sender_refused", ("from", from.as_str())),
+        Subject::Recipient(to) => ("recipient_refused", ("to", to.as_str())),
+        Subject::Message(from) => ("message_refused", ("from", from.as_str())),
+    };
+    let why = (refused.reason, refused.cause.as_deref());
+    events::refused(event, sid, client, who, refused.reply, why);
 }
 
 fn line_words(error: LineError) -> &'static str {

@@ -1,8 +1,12 @@
 //! AUTH (RFC 4954): sequence, switched off, TLS, mechanism, in this order.
 
+use super::note::Subject;
 use super::{Credentials, Due, Effect, Note, Output, Session, State, Step, replies};
 use crate::config::settings::Mechanism;
 use crate::directory::LoginOutcome;
+use crate::policy::access;
+use crate::policy::verdict::{Cause, Verdict};
+use crate::protocol::reply::Reply;
 use crate::protocol::sasl::{Exchange, Next};
 
 impl Session {
@@ -12,10 +16,12 @@ impl Session {
             return self.say(replies::bad_sequence(), output);
         }
         if !self.admission().auth {
-            return self.say(replies::auth_not_available(), output);
+            let cause = self.auth_cause();
+            return self.refuse_auth(replies::auth_not_available(), &cause, output);
         }
         if self.auth_needs_tls() {
-            return self.say(replies::encryption_required(), output);
+            let cause = Cause::new("auth", "plaintext_from", "the client is not listed");
+            return self.refuse_auth(replies::encryption_required(), &cause, output);
         }
         let words = arguments.split(|octet| *octet == b' ');
         let mut words = words.filter(|word| !word.is_empty());
@@ -71,30 +77,77 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         match outcome {
-            LoginOutcome::Accepted(user) => {
-                output.notes.push(Note::LoggedIn { user: user.clone() });
-                self.login = Some(user);
-                self.login_is_due = false;
-                self.say(replies::authenticated(), output)
-            }
+            LoginOutcome::Accepted(user) => self.check_access(login, user, output),
             LoginOutcome::Unavailable => {
                 output.notes.push(Note::LoginUnavailable);
                 self.say(replies::try_later(), output)
             }
             LoginOutcome::Refused => {
-                self.failed_logins += 1;
-                self.login_is_due = true;
-                output.notes.push(Note::LoginFailed {
-                    login,
-                    failed: self.failed_logins,
-                });
-                if self.failed_logins >= self.settings.auth.attempts_max {
-                    self.state = State::Closed;
-                    self.say(replies::too_many_failed_logins(), output);
-                    return Step::Close;
-                }
-                self.say(replies::authentication_failed(), output)
+                let reason = "wrong password or unknown user".to_owned();
+                self.login_failed(login, reason, output)
             }
         }
+    }
+
+    /// The password is right: whether the user may come in (DOMINO.md section 1.7).
+    fn check_access(&mut self, login: String, user: String, output: &mut Output) -> Step {
+        if access::needs_groups(&self.settings) {
+            let effect = Effect::FindGroups(user.clone());
+            return self.perform(Due::Groups { login, user }, effect);
+        }
+        self.groups_found(login, user, Some(Vec::new()), output)
+    }
+
+    pub(super) fn groups_found(
+        &mut self,
+        login: String,
+        user: String,
+        groups: Option<Vec<String>>,
+        output: &mut Output,
+    ) -> Step {
+        let Some(groups) = groups else {
+            output.notes.push(Note::LoginUnavailable);
+            return self.say(replies::try_later(), output);
+        };
+        match access::decide(&self.settings, &user, &groups) {
+            Verdict::Allowed(cause) => {
+                self.tell("login", "allowed", &cause, output);
+                output.notes.push(Note::LoggedIn { user: user.clone() });
+                self.login = Some(user);
+                self.login_is_due = false;
+                self.say(replies::authenticated(), output)
+            }
+            Verdict::Refused(cause) => {
+                self.tell("login", "refused", &cause, output);
+                let cause = cause.in_words(&self.settings);
+                let reason = format!("access denied by server access settings: {cause}");
+                self.login_failed(login, reason, output)
+            }
+            Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("access needs no DNS"),
+        }
+    }
+
+    fn login_failed(&mut self, login: String, reason: String, output: &mut Output) -> Step {
+        self.failed_logins += 1;
+        self.login_is_due = true;
+        output.notes.push(Note::LoginFailed {
+            login,
+            failed: self.failed_logins,
+            reason,
+        });
+        if self.failed_logins >= self.settings.auth.attempts_max {
+            self.state = State::Closed;
+            self.say(replies::too_many_failed_logins(), output);
+            return Step::Close;
+        }
+        self.say(replies::authentication_failed(), output)
+    }
+
+    fn refuse_auth(&mut self, reply: Reply, cause: &Cause, output: &mut Output) -> Step {
+        self.tell("login", "refused", cause, output);
+        let what = Subject::Command("AUTH");
+        self.note_refused(what, reply.code(), ("settings", Some(cause)), output);
+        let reply = self.explained(reply, cause);
+        self.say(reply, output)
     }
 }

@@ -5,9 +5,12 @@
 
 use std::time::SystemTime;
 
-use super::{Due, Effect, Note, Output, Session, State, Step, replies};
+use super::note::Subject;
+use super::{Due, Effect, Output, Session, State, Step, replies};
+use crate::config::rules::Action;
 use crate::mail::trace::Received;
 use crate::mail::{MessageId, date};
+use crate::policy::verdict::Cause;
 use crate::protocol::data::{DataDecoder, HopCounter};
 use crate::protocol::reply::Reply;
 use crate::spool::{Committed, Refusal};
@@ -100,8 +103,8 @@ impl Session {
     ) -> Step {
         match opened {
             Ok(id) => {
-                let field = self.received_field(id, now);
-                output.content.extend_from_slice(field.as_bytes());
+                let fields = self.trace_fields(id, now);
+                output.content.extend_from_slice(fields.as_bytes());
                 self.state = State::Data;
                 self.say(replies::start_mail_data(), output)
             }
@@ -110,6 +113,15 @@ impl Session {
                 self.say(replies::refused(refusal), output)
             }
         }
+    }
+
+    /// `Received`, and a field for each list that tags the client.
+    pub(super) fn trace_fields(&self, id: MessageId, now: SystemTime) -> String {
+        let mut fields = self.received_field(id, now);
+        for mark in self.marks.iter().filter(|mark| mark.action == Action::Tag) {
+            fields.push_str(&format!("{}: {}\r\n", mark.field, mark.value));
+        }
+        fields
     }
 
     fn received_field(&self, id: MessageId, now: SystemTime) -> String {
@@ -176,8 +188,14 @@ impl Session {
         self.commands_completed += 1;
         self.state = State::Command;
         let (reply, reason) = fault.reply();
-        self.note_refused_message(&reply, reason, output);
+        let cause = (fault == Fault::TooLarge)
+            .then(|| Cause::new("limits", "message_size", "the message is larger"));
+        self.note_refused_message(&reply, reason, cause.as_ref(), output);
         self.transaction = None;
+        let reply = match &cause {
+            Some(cause) => self.explained(reply, cause),
+            None => reply,
+        };
         self.say(reply, output)
     }
 
@@ -194,20 +212,23 @@ impl Session {
             Err(refusal) => replies::refused(*refusal),
         };
         if result.is_err() {
-            self.note_refused_message(&reply, "spool", output);
+            self.note_refused_message(&reply, "spool", None, output);
         }
         self.transaction = None;
         self.say(reply, output)
     }
 
-    fn note_refused_message(&self, reply: &Reply, reason: &'static str, output: &mut Output) {
+    fn note_refused_message(
+        &self,
+        reply: &Reply,
+        reason: &'static str,
+        cause: Option<&Cause>,
+        output: &mut Output,
+    ) {
         let from = self.transaction.as_ref();
         let from = from.map(|transaction| transaction.envelope.reverse_path.to_string());
         let from = from.unwrap_or_default();
-        output.notes.push(Note::MessageRefused {
-            from,
-            reply: reply.code(),
-            reason,
-        });
+        let what = Subject::Message(from);
+        self.note_refused(what, reply.code(), (reason, cause), output);
     }
 }

@@ -1,12 +1,24 @@
-//! MAIL (RFC 5321 section 4.1.1.2): sequence, authentication, syntax, size, space, in this order.
+//! MAIL (RFC 5321 section 4.1.1.2): sequence, authentication, syntax, size, host name, sender lists, owner,
+//! sender's domain, space, in this order.
 
 use super::data::Body;
-use super::{Due, Effect, Note, Output, Session, Step, Transaction, replies};
+use super::note::Subject;
+use super::{Due, Effect, Output, Session, Step, Transaction, replies};
 use crate::mail::Envelope;
+use crate::policy::facts::{Finding, Question};
+use crate::policy::sender;
+use crate::policy::verdict::{Cause, Verdict};
 use crate::protocol::command::{ArgumentError, mail_path};
 use crate::protocol::params::{MailParameters, Offered, ParameterError};
 use crate::protocol::reply::Reply;
 use crate::spool::Refusal;
+
+/// A sender that is being looked at.
+pub(super) struct Candidate {
+    envelope: Envelope,
+    /// What MAIL says of the size, octets.
+    size: u64,
+}
 
 impl Session {
     pub(super) fn mail(&mut self, arguments: &[u8], output: &mut Output) -> Step {
@@ -14,7 +26,7 @@ impl Session {
             return self.say(replies::bad_sequence(), output);
         }
         if !self.is_admitted() {
-            return self.refuse_sender(replies::authentication_required(), "login", output);
+            return self.refuse_unadmitted(output);
         }
         let (reverse_path, params) = match mail_path(arguments) {
             Ok(arguments) => arguments,
@@ -29,7 +41,9 @@ impl Session {
         }
         let size = params.size.unwrap_or(0);
         if size > self.settings.limits.message_size {
-            return self.refuse_sender(replies::too_large(), "size", output);
+            let cause = Cause::new("limits", "message_size", "the client says it is larger");
+            let from = Some(reverse_path.to_string());
+            return self.refuse_sender(from, replies::too_large(), "size", &cause, output);
         }
         let envelope = Envelope {
             reverse_path,
@@ -39,22 +53,138 @@ impl Session {
             client: self.client.ip(),
             login: self.login.clone(),
         };
-        self.perform(Due::Space(Box::new(envelope)), Effect::CheckSpace(size))
+        let candidate = Box::new(Candidate { envelope, size });
+        self.check_host_name(candidate, output)
+    }
+
+    /// MAIL of a session that has to log in first.
+    fn refuse_unadmitted(&mut self, output: &mut Output) -> Step {
+        let cause = self.admission_cause();
+        self.tell("login", "refused", &cause, output);
+        let reply = replies::authentication_required(&self.settings.messages);
+        self.refuse_sender(None, reply, "login", &cause, output)
+    }
+
+    pub(super) fn check_host_name(
+        &mut self,
+        candidate: Box<Candidate>,
+        output: &mut Output,
+    ) -> Step {
+        let verdict = sender::host_name(&self.settings, &self.host);
+        let replies = (replies::no_host_name(), "host_name");
+        match self.sender_verdict(verdict, &candidate, replies, output) {
+            Judged::Allowed => self.check_sender_lists(candidate, output),
+            Judged::Refused(step) => step,
+            Judged::Asks(question) => {
+                self.perform(Due::HostName(candidate), Effect::LookUp(question))
+            }
+        }
+    }
+
+    fn check_sender_lists(&mut self, candidate: Box<Candidate>, output: &mut Output) -> Step {
+        let reverse_path = &candidate.envelope.reverse_path;
+        let verdict = sender::lists(&self.settings, reverse_path);
+        let denied = replies::sender_denied(&reverse_path.to_string());
+        match self.sender_verdict(verdict, &candidate, (denied, "sender"), output) {
+            Judged::Refused(step) => return step,
+            Judged::Allowed => {}
+            Judged::Asks(_) => unreachable!("lists of addresses need no DNS"),
+        }
+        let login = self.login.as_deref();
+        let reverse_path = &candidate.envelope.reverse_path;
+        match sender::to_be_owned(&self.settings, login, reverse_path).cloned() {
+            Some(sender) => {
+                let user = self.login.clone().unwrap_or_default();
+                self.perform(Due::Owner(candidate), Effect::CheckOwner { user, sender })
+            }
+            None => self.check_domain(candidate, None, output),
+        }
+    }
+
+    pub(super) fn sender_owned(
+        &mut self,
+        candidate: Box<Candidate>,
+        owned: Option<bool>,
+        output: &mut Output,
+    ) -> Step {
+        let verdict = sender::owned(owned);
+        let denied = replies::sender_denied(&candidate.envelope.reverse_path.to_string());
+        match self.sender_verdict(verdict, &candidate, (denied, "login"), output) {
+            Judged::Allowed => self.check_domain(candidate, None, output),
+            Judged::Refused(step) => step,
+            Judged::Asks(_) => unreachable!("the owner is known"),
+        }
+    }
+
+    pub(super) fn check_domain(
+        &mut self,
+        candidate: Box<Candidate>,
+        finding: Option<&Finding>,
+        output: &mut Output,
+    ) -> Step {
+        let reverse_path = &candidate.envelope.reverse_path;
+        let verdict = sender::domain(&self.settings, reverse_path, finding);
+        let replies = (replies::no_such_sender_domain(), "sender_domain");
+        match self.sender_verdict(verdict, &candidate, replies, output) {
+            Judged::Allowed => {
+                let size = candidate.size;
+                self.perform(Due::Space(candidate), Effect::CheckSpace(size))
+            }
+            Judged::Refused(step) => step,
+            Judged::Asks(question) => {
+                self.perform(Due::SenderDomain(candidate), Effect::LookUp(question))
+            }
+        }
+    }
+
+    /// Tells a verdict on a sender, and answers a refusal.
+    fn sender_verdict(
+        &mut self,
+        verdict: Verdict,
+        candidate: &Candidate,
+        (reply, reason): (Reply, &'static str),
+        output: &mut Output,
+    ) -> Judged {
+        let from = Some(candidate.envelope.reverse_path.to_string());
+        match verdict {
+            Verdict::Allowed(cause) => {
+                self.tell("sender", "allowed", &cause, output);
+                Judged::Allowed
+            }
+            Verdict::Refused(cause) => {
+                self.tell("sender", "refused", &cause, output);
+                Judged::Refused(self.refuse_sender(from, reply, reason, &cause, output))
+            }
+            Verdict::Deferred(cause) => {
+                self.tell("sender", "deferred", &cause, output);
+                let later = match cause.key {
+                    "must_match_login" => replies::try_later(),
+                    _ => replies::dns_failure(),
+                };
+                Judged::Refused(self.refuse_sender(from, later, reason, &cause, output))
+            }
+            Verdict::Asks(question) => Judged::Asks(question),
+        }
     }
 
     pub(super) fn has_space(
         &mut self,
-        envelope: Envelope,
+        candidate: Candidate,
         space: Result<(), Refusal>,
         output: &mut Output,
     ) -> Step {
+        let envelope = candidate.envelope;
         match space {
             Ok(()) => {
                 let body = Body::default();
                 self.transaction = Some(Box::new(Transaction { envelope, body }));
                 self.say(replies::sender_ok(), output)
             }
-            Err(refusal) => self.refuse_sender(replies::refused(refusal), "space", output),
+            Err(refusal) => {
+                let from = Some(envelope.reverse_path.to_string());
+                let cause = Cause::new("limits", "free_space", "the spool's disk is full");
+                self.refuse_sender(from, replies::refused(refusal), "space", &cause, output)
+            }
         }
     }
 
@@ -69,13 +199,26 @@ impl Session {
         }
     }
 
-    fn refuse_sender(&mut self, reply: Reply, reason: &'static str, output: &mut Output) -> Step {
-        output.notes.push(Note::SenderRefused {
-            reply: reply.code(),
-            reason,
-        });
+    fn refuse_sender(
+        &mut self,
+        from: Option<String>,
+        reply: Reply,
+        reason: &'static str,
+        cause: &Cause,
+        output: &mut Output,
+    ) -> Step {
+        let what = Subject::Sender(from);
+        self.note_refused(what, reply.code(), (reason, Some(cause)), output);
+        let reply = self.explained(reply, cause);
         self.say(reply, output)
     }
+}
+
+/// What became of a verdict on a sender.
+enum Judged {
+    Allowed,
+    Refused(Step),
+    Asks(Question),
 }
 
 /// The reply to faulty arguments; `path` is the one for a faulty path.

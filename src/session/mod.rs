@@ -8,6 +8,7 @@
 //! | command | command lines | DATA (354), AUTH (334), an effect |
 //! | auth | responses | 235, 535, 501, 421 |
 //! | data | mail data | CRLF.CRLF |
+//! | turned away | command lines | QUIT, error_limit |
 //! | waiting | not taken | the answer to the effect |
 //! | closed | not taken | – |
 //!
@@ -24,8 +25,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::config::settings::{Port, Settings};
 use crate::directory::{LoginOutcome, Lookup};
-use crate::mail::{Envelope, ForwardPath, MessageId, TlsFacts};
+use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
+use crate::policy::connection::Mark;
+use crate::policy::facts::{Finding, Host, HostNames, Question};
 use crate::protocol::command::{Command, Verb};
 use crate::protocol::line::{LineError, LineKind, LineRead, LineReader};
 use crate::protocol::reply::Reply;
@@ -33,17 +36,20 @@ use crate::protocol::sasl::Exchange;
 use crate::spool::{Committed, Refusal};
 
 mod auth;
+mod begin;
 mod data;
 mod hello;
 mod mail;
-mod note;
+pub mod note;
 mod rcpt;
 pub mod replies;
 mod simple;
 mod starttls;
+mod telling;
 #[cfg(test)]
 mod tests;
 
+use mail::Candidate;
 pub use note::Note;
 
 /// Replies that wait to be sent before input is no longer taken, octets.
@@ -72,6 +78,17 @@ pub enum Effect {
     CheckLogin(Credentials),
     /// Find a recipient in a local domain. Answered by [`Answer::Recipient`].
     FindRecipient(ForwardPath),
+    /// Ask DNS. Answered by [`Answer::LookedUp`].
+    LookUp(Question),
+    /// Find out which groups a user belongs to. Answered by [`Answer::Groups`].
+    FindGroups(String),
+    /// Find out whether a login may send as an address. Answered by [`Answer::Owned`].
+    CheckOwner {
+        /// The user.
+        user: String,
+        /// The sender.
+        sender: Mailbox,
+    },
     /// Open a message in the spool; content follows. Answered by [`Answer::Opened`].
     OpenMessage(Box<Envelope>),
     /// The content is whole: make it durable. Answered by [`Answer::Committed`].
@@ -109,6 +126,12 @@ pub enum Answer {
     Login(LoginOutcome),
     /// The recipient's outcome.
     Recipient(Lookup),
+    /// What DNS said.
+    LookedUp(Finding),
+    /// The groups the user belongs to; none where the directory cannot be read.
+    Groups(Option<Vec<String>>),
+    /// Whether the sender belongs to the login; none where the directory cannot be read.
+    Owned(Option<bool>),
     /// The message is open under this id, or is not.
     Opened(Result<MessageId, Refusal>),
     /// The message is durable, or is not.
@@ -146,6 +169,17 @@ pub struct SessionStart {
     pub client: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// What is noted of verdicts.
+    pub telling: Telling,
+}
+
+/// What a session notes of the verdicts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// The refusals.
+    Refusals,
+    /// Every verdict, by [`Note::Decided`].
+    Everything,
 }
 
 /// What is told of a session at its end.
@@ -165,6 +199,12 @@ pub struct Session {
     port: usize,
     client: SocketAddr,
     local: SocketAddr,
+    telling: Telling,
+    host: Host,
+    /// What the DNS lists asked so far say of the client.
+    zones: Vec<Finding>,
+    /// The lists that name the client and let it in.
+    marks: Vec<Mark>,
     stage: Stage,
     tls: Option<TlsFacts>,
     state: State,
@@ -200,15 +240,23 @@ enum State {
     Data,
     /// An effect is being performed; its answer says how to go on.
     Waiting(Due),
+    /// The first line was a refusal (CONFIG: refused at the first line).
+    TurnedAway,
     Closed,
 }
 
 /// Which answer is due, and what is kept for it.
 enum Due {
     Tls,
-    Space(Box<Envelope>),
+    Connection(Question),
+    HostName(Box<Candidate>),
+    Owner(Box<Candidate>),
+    SenderDomain(Box<Candidate>),
+    Space(Box<Candidate>),
     Login(String),
+    Groups { login: String, user: String },
     Recipient(ForwardPath),
+    Relay(ForwardPath),
     Verify,
     Opened,
     Committed,
@@ -216,14 +264,19 @@ enum Due {
 
 impl Session {
     /// A session on an accepted connection. On a tls port [`Answer::TlsStarted`] comes first, else
-    /// [`Session::greet`].
+    /// [`Session::begin`].
     pub fn new(start: SessionStart) -> Self {
         let SessionStart {
             settings,
             port,
             client,
             local,
+            telling,
         } = start;
+        let host = Host {
+            address: client.ip().to_canonical(),
+            names: HostNames::Unasked,
+        };
         let stage = settings
             .ports
             .get(port)
@@ -237,6 +290,10 @@ impl Session {
             port,
             client,
             local,
+            telling,
+            host,
+            zones: Vec::new(),
+            marks: Vec::new(),
             stage,
             tls: None,
             line: LineReader::default(),
@@ -250,12 +307,6 @@ impl Session {
             commands_completed: 0,
             quit: false,
         }
-    }
-
-    /// Says the greeting.
-    pub fn greet(&mut self, now: SystemTime, output: &mut Output) -> Step {
-        let greeting = replies::greeting(&self.settings, now);
-        self.say(greeting, output)
     }
 
     /// Takes input until it is used up, an effect is wanted, or too much waits to be sent. Gives how
@@ -275,7 +326,9 @@ impl Session {
                 break;
             }
             let (count, step) = match self.state {
-                State::Command | State::Auth(_) => self.receive_line(rest, output),
+                State::Command | State::Auth(_) | State::TurnedAway => {
+                    self.receive_line(rest, output)
+                }
                 State::Data => self.receive_data(rest, output),
                 State::Waiting(_) => return (used, Step::Receive),
                 State::Closed => return (input.len(), Step::Close),
@@ -295,8 +348,29 @@ impl Session {
         };
         match (due, answer) {
             (Due::Tls, Answer::TlsStarted(facts)) => self.tls_started(facts, now, output),
-            (Due::Space(envelope), Answer::Space(space)) => {
-                self.has_space(*envelope, space, output)
+            (Due::Connection(question), Answer::LookedUp(finding)) => {
+                self.looked_up(&question, finding);
+                self.begin(now, output)
+            }
+            (Due::HostName(candidate), Answer::LookedUp(finding)) => {
+                self.host.names = HostNames::found(finding);
+                self.check_host_name(candidate, output)
+            }
+            (Due::Relay(path), Answer::LookedUp(finding)) => {
+                self.host.names = HostNames::found(finding);
+                self.relay(path, output)
+            }
+            (Due::Owner(candidate), Answer::Owned(owned)) => {
+                self.sender_owned(candidate, owned, output)
+            }
+            (Due::SenderDomain(candidate), Answer::LookedUp(finding)) => {
+                self.check_domain(candidate, Some(&finding), output)
+            }
+            (Due::Groups { login, user }, Answer::Groups(groups)) => {
+                self.groups_found(login, user, groups, output)
+            }
+            (Due::Space(candidate), Answer::Space(space)) => {
+                self.has_space(*candidate, space, output)
             }
             (Due::Login(login), Answer::Login(outcome)) => self.logged_in(login, outcome, output),
             (Due::Recipient(path), Answer::Recipient(lookup)) => self.found(path, lookup, output),
@@ -354,7 +428,7 @@ impl Session {
 
     fn admission(&self) -> Admission {
         match self.port() {
-            Some(port) => admission(&self.settings, port, self.stage),
+            Some(port) => admission(&self.settings, port, self.local.ip(), self.stage),
             None => unreachable!("a session on a port of its settings"),
         }
     }
@@ -378,7 +452,11 @@ impl Session {
     fn receive_line(&mut self, input: &[u8], output: &mut Output) -> (usize, Step) {
         let kind = match self.state {
             State::Auth(_) => LineKind::SaslResponse,
-            State::Command | State::Data | State::Waiting(_) | State::Closed => LineKind::Command,
+            State::Command
+            | State::Data
+            | State::TurnedAway
+            | State::Waiting(_)
+            | State::Closed => LineKind::Command,
         };
         let (used, read) = self.line.read(input, kind);
         let step = match read {
@@ -401,6 +479,9 @@ impl Session {
     }
 
     fn bad_line(&mut self, error: LineError, output: &mut Output) -> Step {
+        if matches!(self.state, State::TurnedAway) {
+            return self.say(replies::bad_sequence(), output);
+        }
         if matches!(self.state, State::Auth(_)) {
             self.state = State::Command;
         }
@@ -411,7 +492,11 @@ impl Session {
     /// The order of refusals: unknown verb, STARTTLS required, and then what each command checks;
     /// its arguments come last, so they are parsed there.
     fn command_line(&mut self, line: &[u8], output: &mut Output) -> Step {
-        let Some(Command { verb, arguments }) = Command::parse(line) else {
+        let command = Command::parse(line);
+        if matches!(self.state, State::TurnedAway) {
+            return self.turned_away(command, output);
+        }
+        let Some(Command { verb, arguments }) = command else {
             return self.say(replies::unknown_command(), output);
         };
         if self.admission().starttls_required && !is_allowed_before_tls(verb) {
@@ -439,7 +524,7 @@ impl Session {
     fn other_protocol(&mut self, output: &mut Output) -> Step {
         output.notes.push(Note::OtherProtocol);
         if self.say(replies::unknown_command(), output) == Step::Receive {
-            replies::closing().write_to(&mut output.wire);
+            replies::too_many_errors(&self.settings.messages).write_to(&mut output.wire);
             self.state = State::Closed;
         }
         Step::Close
@@ -452,7 +537,7 @@ impl Session {
             let limit = self.settings.connections.error_limit;
             if limit > 0 && self.errors > limit {
                 output.notes.push(Note::TooManyErrors);
-                replies::too_many_errors().write_to(&mut output.wire);
+                replies::too_many_errors(&self.settings.messages).write_to(&mut output.wire);
                 self.state = State::Closed;
                 return Step::Close;
             }

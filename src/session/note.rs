@@ -13,6 +13,22 @@ pub enum Note {
     BadLine(LineError),
     /// The session ended by `error_limit`.
     TooManyErrors,
+    /// A list names the client, and it was let in all the same.
+    Listed {
+        /// The list's setting.
+        cause: String,
+    },
+    /// A verdict, where every one is to be told.
+    Decided {
+        /// What was decided about.
+        step: &'static str,
+        /// `allowed`, `refused` or `deferred`.
+        verdict: &'static str,
+        /// The setting that made it so.
+        cause: String,
+    },
+    /// Something was refused.
+    Refused(Refused),
     /// A login succeeded.
     LoggedIn {
         /// The user.
@@ -24,32 +40,37 @@ pub enum Note {
         login: String,
         /// How many have failed in this session.
         failed: u32,
+        /// Why.
+        reason: String,
     },
     /// The users file could not be read for a login.
     LoginUnavailable,
-    /// A recipient was refused.
-    RecipientRefused {
-        /// The forward-path.
-        to: String,
-        /// The reply's code.
-        reply: u16,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A message was refused after its content.
-    MessageRefused {
-        /// The reverse-path.
-        from: String,
-        /// The reply's code.
-        reply: u16,
-        /// Why.
-        reason: &'static str,
-    },
-    /// A sender was refused.
-    SenderRefused {
-        /// The reply's code.
-        reply: u16,
-        /// Why.
-        reason: &'static str,
-    },
+}
+
+/// Something that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What.
+    pub what: Subject,
+    /// The reply's code.
+    pub reply: u16,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// The setting that made it so, where one did.
+    pub cause: Option<String>,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// The client, by the first line.
+    Client,
+    /// A command.
+    Command(&'static str),
+    /// A sender, by its reverse-path; none where it was not yet looked at.
+    Sender(Option<String>),
+    /// A recipient, by its forward-path.
+    Recipient(String),
+    /// A message after its content, by its reverse-path.
+    Message(String),
 }

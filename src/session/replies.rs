@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+use crate::config::rules::Messages;
 use crate::config::settings::{Mechanism, Settings};
 use crate::mail::date;
 use crate::policy::admission::Admission;
@@ -12,6 +13,7 @@ use crate::spool::{Committed, Refusal};
 
 pub(super) fn greeting(settings: &Settings, now: SystemTime) -> Reply {
     let text = settings
+        .messages
         .greeting
         .replace("{hostname}", settings.hostname.as_str());
     Reply::bare(220, text.replace("{date}", &date::rfc5322(now)))
@@ -223,8 +225,9 @@ pub(super) fn too_many_failed_logins() -> Reply {
     Reply::new(421, EnhancedStatus(4, 7, 0), "Too many failed logins")
 }
 
-pub(super) fn authentication_required() -> Reply {
-    Reply::new(530, EnhancedStatus(5, 7, 0), "Authentication required")
+pub(super) fn authentication_required(messages: &Messages) -> Reply {
+    let text = messages.authentication_required.clone();
+    Reply::new(530, EnhancedStatus(5, 7, 0), text)
 }
 
 pub(super) fn starttls_first() -> Reply {
@@ -235,12 +238,50 @@ pub(super) fn starttls_first() -> Reply {
     )
 }
 
-pub(super) fn relay_denied() -> Reply {
-    Reply::new(
-        554,
-        EnhancedStatus(5, 7, 1),
-        "Relay rejected for policy reasons",
+pub(super) fn relay_denied(messages: &Messages) -> Reply {
+    Reply::new(554, EnhancedStatus(5, 7, 1), messages.relay_denied.clone())
+}
+
+/// The first line where no site serves the session; no enhanced code there (RFC 2034 section 3).
+pub(super) fn site_not_enabled(messages: &Messages) -> Reply {
+    Reply::bare(554, messages.site_not_enabled.clone())
+}
+
+/// The first line where a host may not connect.
+pub(super) fn connection_denied(text: String) -> Reply {
+    Reply::bare(554, text)
+}
+
+/// The first line where it cannot be decided whether a host may connect.
+pub(super) fn connection_deferred() -> Reply {
+    Reply::bare(
+        421,
+        "Your host name could not be looked up; try again later",
     )
+}
+
+pub(super) fn sender_denied(address: &str) -> Reply {
+    let text = format!("Mail from {address} rejected for policy reasons");
+    Reply::new(554, EnhancedStatus(5, 7, 1), text)
+}
+
+pub(super) fn recipient_denied() -> Reply {
+    let text = "Message rejected for policy reasons";
+    Reply::new(554, EnhancedStatus(5, 7, 1), text)
+}
+
+pub(super) fn no_host_name() -> Reply {
+    let text = "Your address has no host name that looks up to it";
+    Reply::new(550, EnhancedStatus(5, 7, 25), text)
+}
+
+pub(super) fn no_such_sender_domain() -> Reply {
+    let text = "The sender's domain takes no mail";
+    Reply::new(550, EnhancedStatus(5, 1, 8), text)
+}
+
+pub(super) fn dns_failure() -> Reply {
+    Reply::new(451, EnhancedStatus(4, 4, 3), "DNS failure; try again later")
 }
 
 pub(super) fn unknown_user() -> Reply {
@@ -274,13 +315,12 @@ pub(super) fn refused(refusal: Refusal) -> Reply {
     }
 }
 
-pub(super) fn too_many_errors() -> Reply {
-    let text = "SMTP service not available, closing transmission channel";
-    Reply::new(421, EnhancedStatus(4, 7, 0), text)
-}
-
-pub(super) fn closing() -> Reply {
-    too_many_errors()
+pub(super) fn too_many_errors(messages: &Messages) -> Reply {
+    Reply::new(
+        421,
+        EnhancedStatus(4, 7, 0),
+        messages.too_many_errors.clone(),
+    )
 }
 
 pub(super) fn timeout() -> Reply {

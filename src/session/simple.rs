@@ -38,7 +38,8 @@ impl Session {
             return self.say(replies::cannot_verify(), output);
         }
         if !self.is_admitted() {
-            return self.say(replies::authentication_required(), output);
+            let reply = replies::authentication_required(&self.settings.messages);
+            return self.say(reply, output);
         }
         let domains = &self.settings.local_domains;
         let domain = domains.first().unwrap_or(&self.settings.hostname);

@@ -32,7 +32,7 @@ impl Session {
     ) -> Step {
         self.tls = Some(facts);
         match self.stage {
-            Stage::Tls => self.greet(now, output),
+            Stage::Tls => self.begin(now, output),
             Stage::Plaintext | Stage::StartTls => {
                 self.stage = Stage::StartTls;
                 self.hello = None;

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use super::{Answer, Effect, Output, Session, SessionStart, Step};
+use super::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
 use crate::config::Settings;
 use crate::config::settings::PortKind;
 use crate::directory::{Directory, LoginOutcome, Lookup};
-use crate::mail::{MessageId, TlsFacts};
+use crate::mail::{Domain, MessageId, TlsFacts};
+use crate::policy::facts::{Finding, Question};
 use crate::server::probe;
 use crate::spool::{Committed, Refusal};
 
@@ -248,6 +249,13 @@ impl World {
             (Effect::FindRecipient(_), Some(Trouble::Directory)) => {
                 Answer::Recipient(Lookup::Unavailable)
             }
+            (Effect::LookUp(question), _) => Answer::LookedUp(dns(&question)),
+            (Effect::FindGroups(_), _) => Answer::Groups(Some(Vec::new())),
+            (Effect::CheckOwner { user, sender }, _) => {
+                let owned = sender.local_part().eq_ignore_ascii_case(&user)
+                    && self.settings.is_local_domain(sender.domain());
+                Answer::Owned(Some(owned))
+            }
             (Effect::FindRecipient(path), _) => Answer::Recipient(self.directory.find(&path)),
             (Effect::OpenMessage(_), Some(Trouble::Open(refusal))) => Answer::Opened(Err(refusal)),
             (Effect::OpenMessage(_), _) => Answer::Opened(Ok(MessageId::new(1, opened))),
@@ -268,6 +276,21 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What DNS says in transcripts; `tests/data/dns` says the same to the binary.
+fn dns(question: &Question) -> Finding {
+    let name = |text: &str| Domain::parse(text).unwrap();
+    match question {
+        Question::HostNames(_) => Finding::HostNames(vec![name("client.named.example")]),
+        Question::Listed { zone, .. } | Question::MailDomain(zone)
+            if *zone == name("failing.example") =>
+        {
+            Finding::Failed
+        }
+        Question::Listed { zone, .. } => Finding::Listed(*zone == name("listed.example")),
+        Question::MailDomain(domain) => Finding::MailDomain(*domain != name("nowhere.example")),
     }
 }
 
@@ -371,6 +394,7 @@ impl<'a> Player<'a> {
             port: world.port(way),
             client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
+            telling: Telling::Refusals,
         });
         let mut player = Self {
             world,
@@ -386,7 +410,7 @@ impl<'a> Player<'a> {
         if way == Way::Tls {
             player.start_tls("at connect");
         } else {
-            let step = player.session.greet(now(), &mut player.output);
+            let step = player.session.begin(now(), &mut player.output);
             player.go_on(step);
         }
         player
@@ -423,7 +447,12 @@ impl<'a> Player<'a> {
             }
             Effect::DropMessage => self.content.clear(),
             Effect::CommitMessage => self.record.contents.push(std::mem::take(&mut self.content)),
-            Effect::CheckSpace(_) | Effect::CheckLogin(_) | Effect::FindRecipient(_) => {}
+            Effect::CheckSpace(_)
+            | Effect::CheckLogin(_)
+            | Effect::FindRecipient(_)
+            | Effect::LookUp(_)
+            | Effect::FindGroups(_)
+            | Effect::CheckOwner { .. } => {}
         }
         let answer = self.world.answer(effect, self.opened);
         self.record.effects.push(format!("{described}: {answer:?}"));

@@ -1,7 +1,7 @@
 //! The envelope as text: what a record begins with, and what an `ID.env` file is. An operator can read
 //! it; one line a fact, unknown lines are an error, so that nothing is half understood.
 
-use crate::mail::{Envelope, ForwardPath, MessageId, Recipient, ReversePath, Target};
+use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, Recipient, ReversePath, Target};
 
 const TITLE: &str = "gatepost message 1";
 
@@ -61,10 +61,13 @@ impl Meta {
         }
         text.push_str(&format!("from <{}>\n", envelope.reverse_path));
         for (recipient, done) in envelope.recipients.iter().zip(&self.done) {
-            let Target::User(user) = &recipient.target;
+            let target = match &recipient.target {
+                Target::User(user) => format!("user {user}"),
+                Target::Outside(mailbox) => format!("outside {mailbox}"),
+            };
             let state = if *done { "done" } else { "due" };
             text.push_str(&format!(
-                "to {state} <{}> user {user}\n",
+                "to {state} <{}> {target}\n",
                 recipient.forward_path
             ));
         }
@@ -121,7 +124,11 @@ impl Meta {
             _ => return None,
         };
         let (forward_path, rest) = ForwardPath::parse_prefix(rest).ok()?;
-        let target = Target::User(rest.strip_prefix(" user ")?.to_owned());
+        let target = match rest.strip_prefix(' ')?.split_once(' ')? {
+            ("user", user) => Target::User(user.to_owned()),
+            ("outside", mailbox) => Target::Outside(Mailbox::parse(mailbox).ok()?),
+            _ => return None,
+        };
         self.envelope.recipients.push(Recipient {
             forward_path,
             target,

@@ -5,7 +5,11 @@ use super::Found;
 impl Found<'_> {
     pub(super) fn the_greeting_fits_its_line(&mut self) {
         let hostname = self.settings.hostname.as_str();
-        let text = self.settings.greeting.replace("{hostname}", hostname);
+        let text = self
+            .settings
+            .messages
+            .greeting
+            .replace("{hostname}", hostname);
         let text = text.replace("{date}", LONGEST_DATE);
         let octets = "220 ".len() + text.len() + "\r\n".len();
         if octets > REPLY_LINE_MAX_OCTETS {

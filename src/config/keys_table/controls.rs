@@ -5,6 +5,44 @@ use super::super::keys::{Default, Key, Kind};
 pub(super) const KEYS: &[Key] = &[
     Key {
         section: "connections",
+        name: "verify_host_name",
+        kind: Kind::YesNo,
+        default: Default::Value("no"),
+        meaning: "Whether the client's address must have a name in DNS that looks up to it \
+                  again. Without one, MAIL is refused.",
+        change: "Set it where no honest host lacks a name; some do.",
+        domino: Some("Verify connecting host name in DNS"),
+    },
+    Key {
+        section: "connections",
+        name: "allow",
+        kind: Kind::Hosts,
+        default: Default::Value(""),
+        meaning: "Hosts that may connect. Empty: all.",
+        change: "Name the few networks of a box that serves no others.",
+        domino: Some("Allow connections only from the following Internet hosts"),
+    },
+    Key {
+        section: "connections",
+        name: "deny",
+        kind: Kind::Hosts,
+        default: Default::Value(""),
+        meaning: "Hosts that may not connect; it wins over allow.",
+        change: "Name hosts you do not want to hear from.",
+        domino: Some("Deny connections from the following Internet hosts"),
+    },
+    Key {
+        section: "connections",
+        name: "explain_to",
+        kind: Kind::Networks,
+        default: Default::Value(""),
+        meaning: "Networks whose clients hear with each refusal which line of this file made \
+                  it.",
+        change: "Set your own network while you look for a fault.",
+        domino: None,
+    },
+    Key {
+        section: "connections",
         name: "error_limit",
         kind: Kind::Number {
             min: 0,
@@ -49,6 +87,24 @@ pub(super) const KEYS: &[Key] = &[
                   nothing accepted is lost. Domino's default is no.",
         change: "Say no only where no local address may ever be refused.",
         domino: Some("Verify that local domain recipients exist in the directory"),
+    },
+    Key {
+        section: "recipients",
+        name: "allow",
+        kind: Kind::Mails,
+        default: Default::Value(""),
+        meaning: "Recipients whose mail is taken, here and elsewhere. Empty: all.",
+        change: "List recipients on a box that takes mail for few.",
+        domino: Some("Allow messages intended only for the following Internet addresses"),
+    },
+    Key {
+        section: "recipients",
+        name: "deny",
+        kind: Kind::Mails,
+        default: Default::Value(""),
+        meaning: "Recipients whose mail is refused; it wins over allow.",
+        change: "List addresses that get nothing but spam.",
+        domino: Some("Deny messages intended for the following Internet addresses"),
     },
     Key {
         section: "recipients",

@@ -2,15 +2,21 @@
 
 use super::keys::Key;
 
+mod access;
 mod controls;
+mod lists;
 mod operation;
+mod relay;
 mod server;
 mod sessions;
 
 /// Every key there is; a section's keys stand together.
 pub(super) const TABLES: &[&[Key]] = &[
     server::KEYS,
+    access::KEYS,
     sessions::KEYS,
+    relay::KEYS,
+    lists::KEYS,
     controls::KEYS,
     operation::KEYS,
 ];

@@ -26,6 +26,16 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "server",
+        name: "load_internet_sites",
+        kind: Kind::YesNo,
+        default: Default::Value("no"),
+        meaning: "Whether logins and mail without a login are decided by the [site:NAME] that \
+                  serves a session's local address, and no more by the ports' own keys.",
+        change: "Set it for several sites on one machine; without a site nobody is served.",
+        domino: Some("Load Internet configurations from Server/Internet Sites documents"),
+    },
+    Key {
+        section: "server",
         name: "spool",
         kind: Kind::Path,
         default: Default::Value("/var/spool/gatepost"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Bench, Connection, State};
 use crate::events;
 use crate::net::parking::Ticket;
+use crate::policy::facts::Finding;
 use crate::session::{Answer, Effect, Step};
 use crate::spool::{Committed, Draft, Refusal};
 use crate::sys::clock;
@@ -71,6 +72,14 @@ impl Connection {
             }
             Effect::FindRecipient(path) => {
                 Performed::Answer(Answer::Recipient(self.setup.directory.find(&path)))
+            }
+            // Until look-ups are made off the workers nothing is known by DNS.
+            Effect::LookUp(_) => Performed::Answer(Answer::LookedUp(Finding::Failed)),
+            Effect::FindGroups(_) => Performed::Answer(Answer::Groups(Some(Vec::new()))),
+            Effect::CheckOwner { user, sender } => {
+                let owned = sender.local_part().eq_ignore_ascii_case(&user)
+                    && self.setup.settings.is_local_domain(sender.domain());
+                Performed::Answer(Answer::Owned(Some(owned)))
             }
             Effect::OpenMessage(envelope) => {
                 let from = envelope.reverse_path.to_string();

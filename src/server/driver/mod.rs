@@ -27,7 +27,9 @@ use crate::config::settings::{Port, PortKind};
 use crate::events::{self, EndReason, SessionSummary};
 use crate::net::parking::Ticket;
 use crate::net::{Interest, Job, Outcome, Signals, Wake};
-use crate::session::{Answer, Interrupt, Output, Session, SessionStart, Step, WIRE_MAX_OCTETS};
+use crate::session::{
+    Answer, Interrupt, Output, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
+};
 
 mod effects;
 
@@ -120,6 +122,7 @@ impl Connection {
             port,
             client,
             local,
+            telling: Telling::Refusals,
         };
         Self {
             session: Session::new(start),
@@ -163,7 +166,7 @@ impl Connection {
                 self.begin_tls(bench)?;
                 self.handshake(bench)
             }
-            _ => Ok(self.session.greet(clock::now(), &mut bench.output)),
+            _ => Ok(self.session.begin(clock::now(), &mut bench.output)),
         }
     }
 

@@ -10,7 +10,10 @@ use std::time::{Duration, SystemTime};
 use gatepost::config::Settings;
 use gatepost::directory::{LoginOutcome, Lookup};
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
-use gatepost::session::{Answer, Effect, Output, Session, SessionStart, Step, WIRE_MAX_OCTETS};
+use gatepost::policy::facts::Finding;
+use gatepost::session::{
+    Answer, Effect, Output, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
+};
 use gatepost::spool::Refusal;
 
 const TOKENS: &[&[u8]] = &[
@@ -104,6 +107,7 @@ fn play(settings: &Arc<Settings>, pieces: &[&[u8]]) -> Record {
         port: 0,
         client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
         local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
+        telling: Telling::Refusals,
     });
     let (output, record, content) = (Output::default(), Record::default(), Vec::new());
     let mut player = Player {
@@ -113,7 +117,7 @@ fn play(settings: &Arc<Settings>, pieces: &[&[u8]]) -> Record {
         content,
         opened: 0,
     };
-    let step = player.session.greet(now(), &mut player.output);
+    let step = player.session.begin(now(), &mut player.output);
     player.go_on(step);
     for piece in pieces {
         player.feed(piece);
@@ -171,6 +175,11 @@ impl Player {
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             Effect::CheckLogin(credentials) => Answer::Login(login(&credentials.login)),
             Effect::FindRecipient(path) => Answer::Recipient(find(&path)),
+            Effect::LookUp(_) => Answer::LookedUp(Finding::Failed),
+            Effect::FindGroups(user) => Answer::Groups((user != "bob").then(Vec::new)),
+            Effect::CheckOwner { sender, .. } => {
+                Answer::Owned(Some(sender.local_part().len() % 2 == 0))
+            }
             Effect::OpenMessage(_) => {
                 self.content.clear();
                 self.opened += 1;

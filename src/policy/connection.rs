@@ -1,0 +1,158 @@
+//! Whether a host may connect (DOMINO.md sections 2.3.3 and 2.3.6; CONFIG: the order is
+//! `[connections]`, whitelist, blacklist, DNS lists).
+//!
+//! DNS that fails refuses nobody: a deny or black list that cannot be read then does not name the
+//! host. An allow list that cannot be read puts the host off, and never lets it in.
+
+use super::facts::{Finding, Host, Match, Question};
+use super::verdict::Cause;
+use crate::config::rules::Action;
+use crate::config::settings::Settings;
+
+/// A list that names the host, where that is not a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// `tag` or `log`.
+    pub action: Action,
+    /// The header field a tag makes.
+    pub field: &'static str,
+    /// What the field says: the entry or the zone.
+    pub value: String,
+    /// The setting.
+    pub cause: Cause,
+}
+
+/// What was decided of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connecting {
+    /// It may go on.
+    Allowed {
+        /// The lists that name it all the same.
+        marks: Vec<Mark>,
+        /// The last setting that had a say.
+        cause: Cause,
+    },
+    /// It is refused with this text.
+    Refused {
+        /// The text of the first line.
+        text: String,
+        /// The setting.
+        cause: Cause,
+    },
+    /// It cannot be decided now: DNS failed.
+    Deferred(Cause),
+    /// It cannot be decided before this is known.
+    Asks(Question),
+}
+
+/// Decides about `host`. `zones` are the findings of the DNS lists asked so far, in their order.
+pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting {
+    match by_connections(settings, host) {
+        Some(decided) => return decided,
+        None => match host.find_in(&settings.whitelist) {
+            Match::Yes(entry) => {
+                let cause = Cause::new("whitelist", "hosts", format!("{entry} names the host"));
+                let marks = Vec::new();
+                return Connecting::Allowed { marks, cause };
+            }
+            Match::Asks(question) => return Connecting::Asks(question),
+            Match::No | Match::Failed => {}
+        },
+    }
+    let mut marks = Vec::new();
+    match host.find_in(&settings.blacklist.hosts) {
+        Match::Yes(entry) => {
+            let mark = Mark {
+                action: settings.blacklist.action,
+                field: "X-Blacklisted",
+                value: entry.to_string(),
+                cause: Cause::new("blacklist", "hosts", format!("{entry} names the host")),
+            };
+            if mark.action == Action::Reject {
+                let text = with_address(&settings.blacklist.reply, host);
+                let cause = mark.cause;
+                return Connecting::Refused { text, cause };
+            }
+            marks.push(mark);
+        }
+        Match::Asks(question) => return Connecting::Asks(question),
+        Match::No | Match::Failed => {}
+    }
+    by_dns_lists(settings, host, zones, marks)
+}
+
+fn by_connections(settings: &Settings, host: &Host) -> Option<Connecting> {
+    let connections = &settings.connections;
+    let refused = |key, why: String| {
+        Some(Connecting::Refused {
+            text: settings.messages.access_denied.clone(),
+            cause: Cause::new("connections", key, why),
+        })
+    };
+    match host.find_in(&connections.deny) {
+        Match::Yes(entry) => return refused("deny", format!("{entry} names the host")),
+        Match::Asks(question) => return Some(Connecting::Asks(question)),
+        Match::No | Match::Failed => {}
+    }
+    if connections.allow.is_empty() {
+        return None;
+    }
+    match host.find_in(&connections.allow) {
+        Match::Yes(_) => None,
+        Match::Asks(question) => Some(Connecting::Asks(question)),
+        Match::No => refused("allow", "no entry names the host".to_owned()),
+        Match::Failed => {
+            let why = "the host's name could not be looked up";
+            Some(Connecting::Deferred(Cause::new(
+                "connections",
+                "allow",
+                why,
+            )))
+        }
+    }
+}
+
+/// One zone after the other; the first that has the host ends it.
+fn by_dns_lists(
+    settings: &Settings,
+    host: &Host,
+    zones: &[Finding],
+    mut marks: Vec<Mark>,
+) -> Connecting {
+    let dnsbl = &settings.dnsbl;
+    for (at, zone) in dnsbl.zones.iter().enumerate() {
+        match zones.get(at) {
+            None => {
+                return Connecting::Asks(Question::Listed {
+                    zone: zone.clone(),
+                    address: host.address,
+                });
+            }
+            Some(Finding::Listed(true)) => {
+                let cause = Cause::new("dnsbl", "zones", format!("{zone} lists the host"));
+                if dnsbl.action == Action::Reject {
+                    let text = with_address(&dnsbl.reply, host);
+                    return Connecting::Refused { text, cause };
+                }
+                marks.push(Mark {
+                    action: dnsbl.action,
+                    field: "X-DNSBL-Site",
+                    value: zone.to_string(),
+                    cause: cause.clone(),
+                });
+                return Connecting::Allowed { marks, cause };
+            }
+            Some(_) => {}
+        }
+    }
+    let cause = match marks.last() {
+        Some(mark) => mark.cause.clone(),
+        None => Cause::new("connections", "deny", "no list refuses the host"),
+    };
+    Connecting::Allowed { marks, cause }
+}
+
+/// `%s` in a text is the host's address (DOMINO.md section 2.3.6).
+fn with_address(text: &str, host: &Host) -> String {
+    text.replace("%s", &host.address.to_string())
+}

@@ -1,0 +1,119 @@
+//! Whether an outside recipient is taken (DOMINO.md sections 2.3.1 and 2.3.2; CONFIG: relay).
+//!
+//! | step | the host | is |
+//! | --- | --- | --- |
+//! | 1 | is not under enforcement (`enforce_for`, `internal`) | allowed |
+//! | 2 | is in `exclude_hosts` | allowed |
+//! | 3 | has logged in, and `authenticated_users = exempt` | allowed |
+//! | 4 | is in `deny_hosts`, or the domain is in `deny_domains` by more than `*` | refused |
+//! | 5 | or the domain is in an allow list | allowed |
+//! | 6 | both allow lists are empty and `deny_domains` lacks `*` | allowed |
+//! | 7 | anything else | refused |
+//!
+//! What is allowed is refused all the same where no smarthost can send it. A name that could not be
+//! looked up never allows anything.
+
+use super::facts::{Host, Match};
+use super::verdict::{Cause, Verdict};
+use crate::config::lists::RelayPattern;
+use crate::config::rules::EnforceFor;
+use crate::config::settings::Settings;
+use crate::mail::Domain;
+
+/// Whether a session from `host`, logged in or not, may send to `domain`, which is not local.
+pub fn decide(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
+    match by_rules(settings, host, login, domain) {
+        Verdict::Allowed(_) if !settings.has_smarthost() => {
+            let why = "there is no smarthost to send outside mail to";
+            Verdict::Refused(Cause::new("smarthost", "host", why))
+        }
+        verdict => verdict,
+    }
+}
+
+fn by_rules(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
+    let relay = &settings.relay;
+    let cause = |key, why: &'static str| Cause::new("relay", key, why);
+    match relay.enforce_for {
+        EnforceFor::None => {
+            return Verdict::Allowed(cause("enforce_for", "the relay rules are for no host"));
+        }
+        EnforceFor::External if relay.internal.iter().any(|n| n.contains(host.address)) => {
+            return Verdict::Allowed(cause("internal", "the host is internal"));
+        }
+        EnforceFor::External | EnforceFor::All => {}
+    }
+    let excluded = host.find_in(&relay.exclude_hosts);
+    if let Match::Yes(entry) = excluded {
+        let why = format!("{entry} names the host");
+        return Verdict::Allowed(Cause::new("relay", "exclude_hosts", why));
+    }
+    if login.is_some() && relay.authenticated_users_exempt {
+        let why = "the session has logged in";
+        return Verdict::Allowed(cause("authenticated_users", why));
+    }
+    if let Match::Asks(question) = excluded {
+        return Verdict::Asks(question);
+    }
+    match by_lists(settings, host, domain) {
+        Verdict::Refused(_) if excluded == Match::Failed => {
+            let why = "the host's name could not be looked up";
+            Verdict::Deferred(cause("exclude_hosts", why))
+        }
+        verdict => verdict,
+    }
+}
+
+fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
+    let relay = &settings.relay;
+    let cause = |key, why: String| Cause::new("relay", key, why);
+    let denied = host.find_in(&relay.deny_hosts);
+    if let Match::Yes(entry) = denied {
+        return Verdict::Refused(cause("deny_hosts", format!("{entry} names the host")));
+    }
+    let named = |entry: &&RelayPattern| **entry != RelayPattern::Any && entry.matches(domain);
+    if let Some(entry) = relay.deny_domains.iter().find(named) {
+        return Verdict::Refused(cause("deny_domains", format!("{entry} names {domain}")));
+    }
+    if let Match::Asks(question) = denied {
+        return Verdict::Asks(question);
+    }
+    if denied == Match::Failed {
+        let why = "the host's name could not be looked up".to_owned();
+        return Verdict::Deferred(cause("deny_hosts", why));
+    }
+    if let Some(entry) = relay.allow_domains.iter().find(|e| e.matches(domain)) {
+        return Verdict::Allowed(cause("allow_domains", format!("{entry} names {domain}")));
+    }
+    match host.find_in(&relay.allow_hosts) {
+        Match::Yes(entry) => {
+            return Verdict::Allowed(cause("allow_hosts", format!("{entry} names the host")));
+        }
+        Match::Asks(question) => return Verdict::Asks(question),
+        Match::Failed => {
+            let why = "the host's name could not be looked up".to_owned();
+            return Verdict::Deferred(cause("allow_hosts", why));
+        }
+        Match::No => {}
+    }
+    let no_allow_list = relay.allow_domains.is_empty() && relay.allow_hosts.is_empty();
+    let everything_denied = relay.deny_domains.contains(&RelayPattern::Any);
+    match (no_allow_list, everything_denied) {
+        (true, false) => {
+            let why = "no list stands in the way: the server is an open relay".to_owned();
+            Verdict::Allowed(cause("deny_domains", why))
+        }
+        (_, true) => {
+            let why = "* refuses what no list allows".to_owned();
+            Verdict::Refused(cause("deny_domains", why))
+        }
+        (false, false) => {
+            let why = "neither the domain nor the host is in an allow list".to_owned();
+            let key = match relay.allow_domains.is_empty() {
+                true => "allow_hosts",
+                false => "allow_domains",
+            };
+            Verdict::Refused(cause(key, why))
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether a reverse-path is taken (DOMINO.md sections 2.3.3 and 2.3.4; CONFIG: names).
+//!
+//! The null reverse-path is never refused by lists: notifications need it (RFC 5321 section 4.5.5).
+
+use super::facts::{Finding, Host, HostNames, Question};
+use super::verdict::{Cause, Verdict};
+use crate::config::settings::Settings;
+use crate::mail::{Mailbox, ReversePath};
+
+/// `verify_host_name`: whether the client has a name that is confirmed.
+pub fn host_name(settings: &Settings, host: &Host) -> Verdict {
+    let cause = |why| Cause::new("connections", "verify_host_name", why);
+    if !settings.connections.verify_host_name {
+        return Verdict::Allowed(cause("host names are not asked for"));
+    }
+    match &host.names {
+        HostNames::Unasked => Verdict::Asks(Question::HostNames(host.address)),
+        HostNames::Failed => Verdict::Deferred(cause("the host's name could not be looked up")),
+        HostNames::Known(names) if names.is_empty() => {
+            Verdict::Refused(cause("the host's address has no name that looks up to it"))
+        }
+        HostNames::Known(_) => Verdict::Allowed(cause("the host has a confirmed name")),
+    }
+}
+
+/// The allow and deny lists.
+pub fn lists(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
+    let cause = |key, why: String| Cause::new("senders", key, why);
+    let ReversePath::Mailbox(mailbox) = reverse_path else {
+        let why = "the null sender is always taken".to_owned();
+        return Verdict::Allowed(cause("deny", why));
+    };
+    let senders = &settings.senders;
+    if let Some(entry) = senders.deny.iter().find(|entry| entry.matches(mailbox)) {
+        return Verdict::Refused(cause("deny", format!("{entry} names the sender")));
+    }
+    if senders.allow.is_empty() {
+        return Verdict::Allowed(cause("allow", "empty: every sender".to_owned()));
+    }
+    match senders.allow.iter().find(|entry| entry.matches(mailbox)) {
+        Some(entry) => Verdict::Allowed(cause("allow", format!("{entry} names the sender"))),
+        None => Verdict::Refused(cause("allow", "no entry names the sender".to_owned())),
+    }
+}
+
+/// The sender that has to belong to the login, where one has.
+pub fn to_be_owned<'a>(
+    settings: &Settings,
+    login: Option<&str>,
+    reverse_path: &'a ReversePath,
+) -> Option<&'a Mailbox> {
+    match reverse_path {
+        ReversePath::Mailbox(mailbox) if login.is_some() && settings.senders.must_match_login => {
+            Some(mailbox)
+        }
+        ReversePath::Mailbox(_) | ReversePath::Null => None,
+    }
+}
+
+/// The verdict once it is known whether the sender belongs to the login; none: the directory cannot
+/// be read.
+pub fn owned(is_owned: Option<bool>) -> Verdict {
+    let cause = |why| Cause::new("senders", "must_match_login", why);
+    match is_owned {
+        Some(true) => Verdict::Allowed(cause("the sender belongs to the login")),
+        Some(false) => Verdict::Refused(cause("the sender does not belong to the login")),
+        None => Verdict::Deferred(cause("the directory could not be read")),
+    }
+}
+
+/// `verify_domain`: whether the sender's domain takes mail. Our own domains do, and an
+/// address-literal needs no DNS.
+pub fn domain(
+    settings: &Settings,
+    reverse_path: &ReversePath,
+    finding: Option<&Finding>,
+) -> Verdict {
+    let cause = |why| Cause::new("senders", "verify_domain", why);
+    let ReversePath::Mailbox(mailbox) = reverse_path else {
+        return Verdict::Allowed(cause("the null sender has no domain"));
+    };
+    let domain = mailbox.domain();
+    if !settings.senders.verify_domain {
+        return Verdict::Allowed(cause("senders' domains are not verified"));
+    }
+    if domain.is_literal() || settings.is_local_domain(domain) {
+        return Verdict::Allowed(cause("the domain needs no look-up"));
+    }
+    match finding {
+        None => Verdict::Asks(Question::MailDomain(domain.clone())),
+        Some(Finding::MailDomain(true)) => Verdict::Allowed(cause("the domain takes mail")),
+        Some(Finding::MailDomain(false)) => Verdict::Refused(cause("the domain takes no mail")),
+        Some(_) => Verdict::Deferred(cause("the domain could not be looked up")),
+    }
+}

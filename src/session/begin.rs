@@ -1,0 +1,99 @@
+//! The beginning of a session: its site, whether its host may connect, the greeting.
+
+use std::time::SystemTime;
+
+use super::note::{Note, Subject};
+use super::{Due, Effect, Output, Session, State, Step, replies};
+use crate::policy::connection::{self, Connecting};
+use crate::policy::facts::{Finding, HostNames, Question};
+use crate::policy::site;
+use crate::policy::verdict::Cause;
+use crate::protocol::command::{Command, Verb};
+use crate::protocol::reply::Reply;
+
+impl Session {
+    /// Says the first line: the greeting or a refusal. On a tls port it comes once TLS is up.
+    pub fn begin(&mut self, now: SystemTime, output: &mut Output) -> Step {
+        if let Some(cause) = self.site_is_not_enabled() {
+            let reply = replies::site_not_enabled(&self.settings.messages);
+            return self.turn_away(reply, "site", &cause, output);
+        }
+        match connection::decide(&self.settings, &self.host, &self.zones) {
+            Connecting::Asks(question) => {
+                let due = Due::Connection(question.clone());
+                self.perform(due, Effect::LookUp(question))
+            }
+            Connecting::Refused { text, cause } => self.turn_away(
+                replies::connection_denied(text),
+                "connection",
+                &cause,
+                output,
+            ),
+            Connecting::Deferred(cause) => {
+                self.note_turned_away(421, "connection", &cause, output);
+                replies::connection_deferred().write_to(&mut output.wire);
+                self.state = State::Closed;
+                Step::Close
+            }
+            Connecting::Allowed { marks, cause } => {
+                self.tell("connection", "allowed", &cause, output);
+                for mark in &marks {
+                    let cause = mark.cause.in_words(&self.settings);
+                    output.notes.push(Note::Listed { cause });
+                }
+                self.marks = marks;
+                let greeting = replies::greeting(&self.settings, now);
+                self.say(greeting, output)
+            }
+        }
+    }
+
+    fn site_is_not_enabled(&self) -> Option<Cause> {
+        let port = self.port()?;
+        let serving = site::serving(&self.settings, self.local.ip());
+        serving.not_enabled(&self.settings, port.kind)
+    }
+
+    /// A refusal as the first line; it does not count towards `error_limit`.
+    fn turn_away(
+        &mut self,
+        reply: Reply,
+        step: &'static str,
+        cause: &Cause,
+        output: &mut Output,
+    ) -> Step {
+        self.note_turned_away(reply.code(), step, cause, output);
+        self.explained(reply, cause).write_to(&mut output.wire);
+        self.state = State::TurnedAway;
+        Step::Receive
+    }
+
+    fn note_turned_away(&self, reply: u16, step: &'static str, cause: &Cause, output: &mut Output) {
+        self.tell(step, "refused", cause, output);
+        self.note_refused(Subject::Client, reply, (step, Some(cause)), output);
+    }
+
+    /// Any command but QUIT after a refusal as the first line (RFC 5321 section 3.1).
+    pub(super) fn turned_away(
+        &mut self,
+        command: Option<Command<'_>>,
+        output: &mut Output,
+    ) -> Step {
+        match command {
+            Some(Command {
+                verb: Verb::Quit,
+                arguments,
+            }) => self.quit(arguments, output),
+            _ => self.say(replies::bad_sequence(), output),
+        }
+    }
+
+    /// What DNS said of the client before the first line.
+    pub(super) fn looked_up(&mut self, question: &Question, finding: Finding) {
+        match question {
+            Question::HostNames(_) => self.host.names = HostNames::found(finding),
+            Question::Listed { .. } => self.zones.push(finding),
+            Question::MailDomain(_) => unreachable!("senders come later"),
+        }
+    }
+}

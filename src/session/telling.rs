@@ -1,0 +1,84 @@
+//! What a session tells of verdicts: to the log, to `explain`, and to clients in `explain_to`.
+
+use super::note::{Note, Refused, Subject};
+use super::{Output, Session, Telling};
+use crate::policy::admission;
+use crate::policy::site::{Serving, serving};
+use crate::policy::verdict::Cause;
+use crate::protocol::reply::Reply;
+
+impl Session {
+    /// Notes a verdict where every one is to be told.
+    pub(super) fn tell(
+        &self,
+        step: &'static str,
+        verdict: &'static str,
+        cause: &Cause,
+        output: &mut Output,
+    ) {
+        match self.telling {
+            Telling::Refusals => {}
+            Telling::Everything => output.notes.push(Note::Decided {
+                step,
+                verdict,
+                cause: cause.in_words(&self.settings),
+            }),
+        }
+    }
+
+    /// Notes a refusal: what, the reply's code, why in one word and by which setting.
+    pub(super) fn note_refused(
+        &self,
+        what: Subject,
+        reply: u16,
+        (reason, cause): (&'static str, Option<&Cause>),
+        output: &mut Output,
+    ) {
+        output.notes.push(Note::Refused(Refused {
+            what,
+            reply,
+            reason,
+            cause: cause.map(|cause| cause.in_words(&self.settings)),
+        }));
+    }
+
+    /// A refusal as this client is to hear it.
+    pub(super) fn explained(&self, reply: Reply, cause: &Cause) -> Reply {
+        let networks = &self.settings.connections.explain_to;
+        let address = self.host.address;
+        match networks.iter().any(|network| network.contains(address)) {
+            true => reply.explained(&cause.in_words(&self.settings)),
+            false => reply,
+        }
+    }
+
+    /// The setting that decides about AUTH here.
+    pub(super) fn auth_cause(&self) -> Cause {
+        if self.admission().starttls_required {
+            return Cause::new("extensions", "starttls", "STARTTLS has to come first");
+        }
+        match self.port() {
+            Some(port) => admission::auth_cause(port, self.serving(), self.stage),
+            None => unreachable!("a session on a port of its settings"),
+        }
+    }
+
+    /// The setting that keeps a session without a login from sending.
+    pub(super) fn admission_cause(&self) -> Cause {
+        if self.login_is_due {
+            return Cause::new(
+                "auth",
+                "attempts_max",
+                "a login failed and none has succeeded",
+            );
+        }
+        match self.port() {
+            Some(port) => admission::anonymous_cause(port, self.serving(), self.stage),
+            None => unreachable!("a session on a port of its settings"),
+        }
+    }
+
+    fn serving(&self) -> Serving<'_> {
+        serving(&self.settings, self.local.ip())
+    }
+}
