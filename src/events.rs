@@ -18,6 +18,8 @@ use crate::sys::clock;
 use limit::{Limiter, Suppressed};
 use line::Line;
 
+pub mod aliases;
+pub mod dns;
 pub mod limit;
 pub mod line;
 pub mod users;

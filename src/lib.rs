@@ -16,6 +16,7 @@
 //! | 2 | [`transport`] | a stream, plain or TLS, that never blocks longer than told |
 //! | 3 | [`session`] | the SMTP session, sans-IO, one file per command |
 //! | 3 | [`delivery`] | from the spool to the Maildirs |
+//! | 3 | [`dns`] | questions to DNS, with deadlines |
 //! | 4 | [`net`] | reactor, parking, workers |
 //! | 5 | [`server`] | builds everything from the settings and runs it |
 //! | 6 | [`cli`] | one file per subcommand |
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod delivery;
 pub mod directory;
+pub mod dns;
 pub mod events;
 pub mod mail;
 pub mod net;

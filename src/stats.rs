@@ -40,4 +40,12 @@ pub struct Stats {
     pub tls_failures: Counter,
     /// Sessions ended by a fault of ours.
     pub bugs: Counter,
+    /// Questions to DNS.
+    pub dns_questions: Counter,
+    /// Those of them whose answer was known.
+    pub dns_cache_hits: Counter,
+    /// Those of them that failed, for whatever reason.
+    pub dns_failures: Counter,
+    /// Those of them that failed because the answer took too long.
+    pub dns_timeouts: Counter,
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use gatepost::cli::init::{Wishes, set_up};
 use gatepost::config::settings::StartTls;
-use gatepost::directory::{Directory, LoginOutcome, Lookup};
+use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
 use gatepost::mail::{Domain, ForwardPath, Target};
 use gatepost::server::probe;
 
@@ -70,7 +70,7 @@ fn a_set_up_passes_check_and_its_password_is_right() {
         directory.verify("postmaster@mx.here.example", password.as_bytes()),
         want
     );
-    let want = Lookup::Found(Target::User("postmaster".to_owned()));
+    let want = Lookup::Found(Found::one(Target::User("postmaster".to_owned())));
     assert_eq!(directory.find(&ForwardPath::Postmaster), want);
     for (name, mode) in [
         ("users", 0o600),

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::{Server, data, has_program};
 
 const INI: &str = "[port:tls]\nname_and_password = yes\n[port:tcp]\nname_and_password = yes\n";
-const MESSAGE: &str = "From: <sender@there.example>\r\nSubject: real client\r\n\r\nHello.\r\n";
+const MESSAGE: &str = "From: <alice@here.example>\r\nSubject: real client\r\n\r\nHello.\r\n";
 
 /// Runs a client that must succeed.
 fn must_succeed(command: &mut Command, input: &str) {
@@ -54,7 +54,7 @@ fn swaks_delivers_over_all_three_ways() {
         let mut swaks = Command::new("swaks");
         let addresses = [
             "--from",
-            "sender@there.example",
+            "alice@here.example",
             "--to",
             "alice@here.example",
         ];
@@ -97,7 +97,7 @@ fn curl_delivers_over_all_three_ways() {
         ]);
         curl.args([
             "--mail-from",
-            "sender@there.example",
+            "alice@here.example",
             "--mail-rcpt",
             "alice@here.example",
         ]);
@@ -124,7 +124,7 @@ fn msmtp_delivers_over_all_three_ways() {
     let login = "auth plain\nuser alice\npassword wonderland\ntls on\ntls_certcheck off\n";
     write!(
         file,
-        "defaults\nfrom sender@there.example\nhost {host}\n\
+        "defaults\nfrom alice@here.example\nhost {host}\n\
          account tcp\nport {tcp}\nauth off\ntls off\n\
          account starttls\nport {tcp}\n{login}tls_starttls on\n\
          account tls\nport {tls}\n{login}tls_starttls off\n"
@@ -154,7 +154,7 @@ host, tcp, tls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 context = ssl._create_unverified_context()
 message = 'Subject: smtplib\\n\\n.dots\\n..more\\n'
 def send(client):
-    client.sendmail('sender@there.example', ['alice@here.example', 'bob@here.example'], message)
+    client.sendmail('alice@here.example', ['alice@here.example', 'bob@here.example'], message)
     client.quit()
 send(smtplib.SMTP(host, tcp))
 client = smtplib.SMTP(host, tcp)

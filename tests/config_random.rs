@@ -1,11 +1,14 @@
-//! No octets make the reader of the configuration panic, and every line it faults is there.
+//! No octets make a reader of the configuration's files panic, and every line it faults is there.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepost::config::ini;
+use gatepost::directory::aliases::AliasFile;
+use gatepost::directory::graph::{Aliases, Names};
 use gatepost::directory::users::Users;
+use gatepost::mail::Domain;
 
 /// A small generator of numbers (xorshift64*), good enough to shake a parser.
 struct Shaker(u64);
@@ -48,6 +51,12 @@ const PIECES: &[&[u8]] = &[
     b"}",
     b"$6$",
     b"{SCRAM-SHA-256}4096,",
+    b"\"",
+    b"\\",
+    b"a",
+    b"b: a",
+    b"@here.example",
+    b":include:",
 ];
 
 fn noise(shaker: &mut Shaker) -> Vec<u8> {
@@ -72,6 +81,11 @@ fn no_octets_panic() {
     };
     println!("seed: GATEPOST_SEED={seed}");
     let mut shaker = Shaker(seed | 1);
+    let local_domains = [Domain::parse("here.example").unwrap()];
+    let names = Names {
+        is_user: Some(&|name| name.len() % 2 == 1),
+        subaddress: Some('+'),
+    };
     for _ in 0..20_000 {
         let text = noise(&mut shaker);
         let lines = text.iter().filter(|&&octet| octet == b'\n').count() + 1;
@@ -86,5 +100,13 @@ fn no_octets_panic() {
         );
         let (_, faults) = Users::parse(&text);
         assert!(faults.iter().all(|fault| fault.line <= lines));
+        let (file, faults) = AliasFile::parse(&text, &local_domains);
+        let (_, more) = Aliases::resolve(&file, names);
+        let faults = faults.iter().chain(&more);
+        assert!(
+            faults
+                .map(|fault| fault.line)
+                .all(|line| (1..=lines).contains(&line))
+        );
     }
 }

@@ -20,6 +20,7 @@ const RANKS: &[(&str, u8)] = &[
     ("transport", 2),
     ("session", 3),
     ("delivery", 3),
+    ("dns", 3),
     ("net", 4),
     ("control", 4),
     ("server", 5),

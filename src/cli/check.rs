@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
+use crate::config::serving::Serving;
 use crate::config::settings::{Port, PortKind, Settings, StartTls};
 use crate::policy::admission::{Stage, admission_by};
-use crate::policy::site::{self, Serving};
 use crate::server::probe;
 
 use super::arguments::Arguments;
@@ -26,7 +26,7 @@ pub fn table(settings: &Settings) -> String {
     let mut text = String::new();
     for port in settings.ports.iter().filter(|port| port.enabled) {
         for address in port.socket_addresses() {
-            for serving in site::all_serving(settings, address.ip()) {
+            for serving in settings.all_serving(address.ip()) {
                 for stage in stages(settings, port) {
                     text.push_str(&line(settings, port, address, serving, *stage));
                 }

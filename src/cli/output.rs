@@ -38,6 +38,14 @@ impl Failure {
         Self { code, text }
     }
 
+    /// A failure whose text has been said already.
+    pub fn silent(code: u8) -> Self {
+        Self {
+            code,
+            text: String::new(),
+        }
+    }
+
     /// The command was called wrongly.
     pub fn usage(text: impl Display) -> Self {
         Self::new(USAGE, text)

@@ -139,7 +139,8 @@ impl Draft {
         })
     }
 
-    fn section_line(&self, section: &str) -> Option<usize> {
+    /// The line where a section begins.
+    pub fn section_line(&self, section: &str) -> Option<usize> {
         let found = self.sections.iter().find(|(name, _)| name == section);
         found.map(|(_, line)| *line)
     }

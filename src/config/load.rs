@@ -86,10 +86,13 @@ fn open(file: &Path) -> Result<Draft, Vec<Problem>> {
     }
 }
 
-/// Lines of the configuration file first, those of other files after them.
+/// Lines of the configuration file first; those of other files after them, as the rules found them.
 fn in_file_order(draft: Draft) -> Vec<Problem> {
     let mut problems = draft.problems;
-    problems.sort_by_key(|problem| (problem.file != draft.file, problem.line));
+    problems.sort_by_key(|problem| match problem.file == draft.file {
+        true => (false, problem.line),
+        false => (true, None),
+    });
     problems
 }
 
@@ -122,11 +125,14 @@ fn assemble(draft: &mut Draft) -> Settings {
         auth: auth(draft),
         recipients: Recipients {
             verify: draft.yes("recipients", "verify"),
+            deny_ambiguous: draft.yes("recipients", "deny_ambiguous"),
+            deny_groups: draft.yes("recipients", "deny_groups"),
             subaddress: draft.character("recipients", "subaddress"),
             allow: draft.mails("recipients", "allow"),
             deny: draft.mails("recipients", "deny"),
             catch_all: draft.text("recipients", "catch_all"),
         },
+        aliases: draft.path("aliases", "file"),
         messages: load_rules::messages(draft),
         limits: limits(draft),
         connections: connections(draft),

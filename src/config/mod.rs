@@ -12,6 +12,7 @@
 //! | `check` | the rules over several keys (V- and W-rules) |
 //! | `settings` | the immutable [`Settings`] |
 //! | `rules` | those of them that decide who may do what |
+//! | `serving` | which site serves a session |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
 //! | `sample` | the sample configuration |
@@ -27,6 +28,7 @@ mod load_rules;
 pub mod problem;
 pub mod rules;
 pub mod sample;
+pub mod serving;
 pub mod settings;
 pub mod suggest;
 pub mod values;

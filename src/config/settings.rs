@@ -52,6 +52,8 @@ pub struct Settings {
     pub auth: Auth,
     /// `[recipients]`.
     pub recipients: Recipients,
+    /// `[aliases] file`, made absolute.
+    pub aliases: Option<PathBuf>,
     /// `[messages]`.
     pub messages: Messages,
     /// `[limits]`.
@@ -241,6 +243,10 @@ impl Network {
 pub struct Recipients {
     /// `verify`: refuse unknown local recipients.
     pub verify: bool,
+    /// `deny_ambiguous`: refuse a local-part that is both a user and an alias.
+    pub deny_ambiguous: bool,
+    /// `deny_groups`: refuse mail to an alias with several targets.
+    pub deny_groups: bool,
     /// `subaddress`: the separator of `user+detail`.
     pub subaddress: Option<char>,
     /// `allow`; empty = all.

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config;
-use crate::sys::clock;
+use crate::mail::{ForwardPath, Target};
+use crate::sys::{clock, replace};
+
+mod aliases;
 
 const SECRET: &str = "$5$rounds=1000$saltstring$u7X0AzhtXz8OJGjmFxJZ3wsMNzDhLV1b8xwAnDZDcJ7";
 
@@ -60,7 +63,7 @@ fn path(address: &str) -> ForwardPath {
 }
 
 fn found(name: &str) -> Lookup {
-    Lookup::Found(Target::User(name.to_owned()))
+    Lookup::Found(Found::one(Target::User(name.to_owned())))
 }
 
 fn secret(password: &str) -> String {
@@ -98,6 +101,10 @@ fn logins_are_names_or_local_addresses_in_any_case() {
             want,
             "{login} {password}"
         );
+        if good {
+            let accepted = LoginOutcome::Accepted("alice".to_owned());
+            assert_eq!(directory.login_by_name(login), accepted, "{login}");
+        }
     }
 }
 
@@ -185,6 +192,7 @@ fn without_a_file_postmaster_is_there_and_others_come_later() {
         found("postmaster")
     );
     assert_eq!(directory.verify("alice", b"x"), LoginOutcome::Unavailable);
+    assert_eq!(directory.login_by_name("alice"), LoginOutcome::Unavailable);
     site.write(&format!("alice:{SECRET}\n"));
     assert_eq!(directory.find(&path("alice@here.example")), found("alice"));
     let (_site, directory) = Site::new("unverified", None, "verify = no\n");
@@ -248,7 +256,7 @@ fn an_unknown_name_is_measured_by_one_secret_in_all_its_forms() {
     let (_site, directory) = Site::new("stand-in", Some(&users), "");
     let users = directory.users().unwrap();
     let stand_in = |login: &str| {
-        let name = directory.login_name(login).unwrap();
+        let name = directory.local_name(login).unwrap();
         directory.stand_in(&users, &name).map(std::ptr::from_ref)
     };
     for login in ["BOB", "bob@here.example", "Bob@Other.Example"] {

@@ -4,7 +4,7 @@
 //! no secret. Blank lines and lines that begin with `#` are comments; fields after the secret are
 //! Dovecot's and passed over. Refuses to know: where the file lies. Limits: 4 MiB.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::config::values::user_name;
@@ -95,6 +95,14 @@ impl Users {
         let place = number.checked_rem(count)?;
         self.secrets.get(usize::try_from(place).ok()?)
     }
+}
+
+/// The names on all lines, broken ones included, in lower case.
+pub fn names_written(content: &[u8]) -> HashSet<String> {
+    let lines = content.split(|&octet| octet == b'\n');
+    let names = lines.filter(|line| !is_comment(line)).filter_map(name_of);
+    let names = names.filter_map(|name| std::str::from_utf8(name).ok());
+    names.map(str::to_lowercase).collect()
 }
 
 /// Whether a line says nothing.

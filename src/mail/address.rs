@@ -6,6 +6,7 @@
 //! may be used is the session's question, see [`Mailbox::is_ascii`].
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest local-part, in octets (RFC 5321 section 4.5.3.1.1).
@@ -82,6 +83,14 @@ impl PartialEq for Domain {
 
 impl Eq for Domain {}
 
+impl Hash for Domain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for octet in self.0.bytes() {
+            octet.to_ascii_lowercase().hash(state);
+        }
+    }
+}
+
 impl fmt::Display for Domain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -89,7 +98,7 @@ impl fmt::Display for Domain {
 }
 
 /// A mailbox: local-part and domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mailbox {
     local_part: String,
     domain: Domain,

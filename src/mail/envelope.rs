@@ -34,7 +34,7 @@ pub struct Recipient {
 }
 
 /// Where a recipient's copy goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The mailbox of this user (a directory name below the mail root; checked by the directory).
     User(String),

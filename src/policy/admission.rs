@@ -12,8 +12,8 @@
 
 use std::net::IpAddr;
 
-use super::site::{Serving, only_starttls_helps, serving};
 use super::verdict::Cause;
+use crate::config::serving::Serving;
 use crate::config::settings::{Port, PortKind, Settings, StartTls};
 
 /// How far a session's TLS is.
@@ -52,7 +52,7 @@ pub fn first_stage(port: &Port) -> Stage {
 
 /// What `settings` admit at `stage` to a session that came in on `local`, a local address of `port`.
 pub fn admission(settings: &Settings, port: &Port, local: IpAddr, stage: Stage) -> Admission {
-    admission_by(settings, port, serving(settings, local), stage)
+    admission_by(settings, port, settings.serving(local), stage)
 }
 
 /// The same where it is known who serves.
@@ -66,34 +66,22 @@ pub fn admission_by(
         Stage::Plaintext => settings.extensions.starttls,
         Stage::StartTls | Stage::Tls => StartTls::Disabled,
     };
-    let enabled = serving.not_enabled(settings, port.kind).is_none();
-    let (auth, anonymous) = methods(settings, port, serving, stage);
-    let needs_starttls = match (serving, stage) {
-        (Serving::Site(site), Stage::Plaintext) => only_starttls_helps(settings, site, port.kind),
-        _ => false,
+    let methods = settings.methods(port, serving);
+    let auth = match stage {
+        Stage::Plaintext | Stage::Tls => methods.auth,
+        Stage::StartTls => methods.auth_after_starttls,
     };
-    let starttls_required = enabled && (starttls == StartTls::Required || needs_starttls);
+    let enabled = settings.is_enabled(port, serving);
+    let is_forced = starttls == StartTls::Required
+        || stage == Stage::Plaintext && settings.only_starttls_helps(port, serving);
+    let starttls_required = enabled && is_forced;
     let usable = enabled && !starttls_required;
     Admission {
         auth: auth && usable,
-        anonymous: anonymous && usable,
+        anonymous: methods.anonymous && usable,
         starttls: enabled && starttls != StartTls::Disabled,
         starttls_required,
         enabled,
-    }
-}
-
-/// Name-and-password and anonymous, as written.
-fn methods(settings: &Settings, port: &Port, serving: Serving<'_>, stage: Stage) -> (bool, bool) {
-    match (serving, stage) {
-        (Serving::Server, Stage::Plaintext | Stage::Tls) => {
-            (port.name_and_password, port.anonymous)
-        }
-        (Serving::Server, Stage::StartTls) => (settings.tls_name_and_password(), port.anonymous),
-        (Serving::Site(site), Stage::Plaintext) => (site.tcp_name_and_password, site.tcp_anonymous),
-        (Serving::Site(site), Stage::StartTls) => (site.tls_name_and_password, site.tcp_anonymous),
-        (Serving::Site(site), Stage::Tls) => (site.tls_name_and_password, site.tls_anonymous),
-        (Serving::Nobody, _) => (false, false),
     }
 }
 

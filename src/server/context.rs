@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::driver::Connection;
 use crate::config::settings::Settings;
 use crate::directory::Directory;
+use crate::dns::Resolver;
 use crate::net::parking::Lot;
 use crate::spool::Spool;
 use crate::stats::Stats;
@@ -31,6 +32,8 @@ pub struct Context {
     pub spool: Arc<Spool>,
     /// The places of all sessions.
     pub lot: Arc<Lot<Connection>>,
+    /// Asks DNS.
+    pub resolver: Resolver,
     /// What has been done.
     pub stats: Arc<Stats>,
     stopping: OnceLock<Instant>,
@@ -39,11 +42,13 @@ pub struct Context {
 impl Context {
     /// Brings the parts together.
     pub fn new(setup: Setup, spool: Arc<Spool>) -> Self {
+        let stats = Arc::<Stats>::default();
         Self {
+            resolver: Resolver::system(Arc::clone(&stats)),
             setup: RwLock::new(Arc::new(setup)),
             spool,
             lot: Arc::new(Lot::new()),
-            stats: Arc::default(),
+            stats,
             stopping: OnceLock::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `context` | what all sessions of one run share |
+//! | `explain` | why a message is or would be refused |
 //! | `gate` | accepted sockets: limits, then a session each |
 //! | `driver` | runs one session: octets in, effects performed, replies out |
 //! | `listeners` | binds the ports |
@@ -13,6 +14,7 @@
 
 pub mod context;
 pub mod driver;
+pub mod explain;
 pub mod gate;
 pub mod listeners;
 pub mod logger;

@@ -1,12 +1,14 @@
-//! What the configuration check asks of the world: the certificate and the users file as they are on
-//! disk now. Shared by `check` and by every start.
+//! What the configuration check asks of the world: the certificate, the users file and the aliases
+//! file as they are on disk now. Shared by `check` and by every start.
 
 use std::io;
 use std::path::Path;
 
-use crate::config::check::{CertificateFault, Currency, Probe, UsersFacts};
-use crate::config::{self, Loaded, Problem};
-use crate::directory::users::{FILE_MAX_OCTETS, Users};
+use crate::config::check::{AliasesFacts, CertificateFault, Currency, Probe, UsersFacts};
+use crate::config::{self, Loaded, Problem, Settings};
+use crate::directory::aliases::{self, AliasFile};
+use crate::directory::graph::{Aliases, Names};
+use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::date;
 use crate::sys::{clock, machine, replace};
 use crate::transport::certificate::{self, Culprit, Validity};
@@ -48,6 +50,42 @@ impl Probe for Files {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => UsersFacts::Missing,
             Err(error) => UsersFacts::Unreadable(machine::reason(&error)),
+        }
+    }
+
+    fn aliases(&self, settings: &Settings) -> AliasesFacts {
+        let Some(path) = &settings.aliases else {
+            return AliasesFacts::NotSet;
+        };
+        let content = match replace::read_limited(path, aliases::FILE_MAX_OCTETS) {
+            Ok(content) => content,
+            Err(error) => return AliasesFacts::Unreadable(machine::reason(&error)),
+        };
+        let (file, mut faults) = AliasFile::parse(&content, &settings.local_domains);
+        // A user whose line is broken is not unknown: one mistake, one line.
+        let users = replace::read_limited(&settings.auth.users, FILE_MAX_OCTETS).ok();
+        let users = users.map(|content| users::names_written(&zeroize::Zeroizing::new(content)));
+        let is_user = users.map(|users| move |name: &str| users.contains(name));
+        let names = Names {
+            is_user: is_user.as_ref().map(|is_user| is_user as _),
+            subaddress: settings.recipients.subaddress,
+        };
+        let (aliases, more) = Aliases::resolve(&file, names);
+        faults.extend(more);
+        faults.sort_by_key(|fault| fault.line);
+        let named = |only_groups: bool| {
+            let names = aliases
+                .names()
+                .filter(|(_, is_group)| *is_group || !only_groups);
+            names.map(|(name, _)| name.to_owned()).collect()
+        };
+        AliasesFacts::Read {
+            names: named(false),
+            groups: named(true),
+            faults: faults
+                .into_iter()
+                .map(|fault| (fault.line, fault.reason))
+                .collect(),
         }
     }
 }

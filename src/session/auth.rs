@@ -11,17 +11,8 @@ use crate::protocol::sasl::{Exchange, Next};
 
 impl Session {
     pub(super) fn auth(&mut self, arguments: &[u8], output: &mut Output) -> Step {
-        let has_extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
-        if !has_extended || self.login.is_some() || self.transaction.is_some() {
-            return self.say(replies::bad_sequence(), output);
-        }
-        if !self.admission().auth {
-            let cause = self.auth_cause();
-            return self.refuse_auth(replies::auth_not_available(), &cause, output);
-        }
-        if self.auth_needs_tls() {
-            let cause = Cause::new("auth", "plaintext_from", "the client is not listed");
-            return self.refuse_auth(replies::encryption_required(), &cause, output);
+        if let Some(step) = self.auth_is_refused(output) {
+            return step;
         }
         let words = arguments.split(|octet| *octet == b' ');
         let mut words = words.filter(|word| !word.is_empty());
@@ -44,6 +35,36 @@ impl Session {
             Some(response) => self.auth_response(response, output),
             None => self.say(replies::challenge(challenge), output),
         }
+    }
+
+    /// A login whose password nobody has proven: for `explain`, which asks what would come of it.
+    pub fn log_in_unproven(
+        &mut self,
+        login: String,
+        outcome: LoginOutcome,
+        output: &mut Output,
+    ) -> Step {
+        match self.auth_is_refused(output) {
+            Some(step) => step,
+            None => self.logged_in(login, outcome, output),
+        }
+    }
+
+    /// Sequence, switched off, TLS.
+    fn auth_is_refused(&mut self, output: &mut Output) -> Option<Step> {
+        let has_extended = self.hello.as_ref().is_some_and(|hello| hello.extended);
+        if !has_extended || self.login.is_some() || self.transaction.is_some() {
+            return Some(self.say(replies::bad_sequence(), output));
+        }
+        if !self.admission().auth {
+            let cause = self.auth_cause();
+            return Some(self.refuse_auth(replies::auth_not_available(), &cause, output));
+        }
+        if self.auth_needs_tls() {
+            let cause = Cause::new("auth", "plaintext_from", "the client is not listed");
+            return Some(self.refuse_auth(replies::encryption_required(), &cause, output));
+        }
+        None
     }
 
     pub(super) fn auth_response(&mut self, line: &[u8], output: &mut Output) -> Step {

@@ -50,8 +50,7 @@ impl Session {
 
     fn site_is_not_enabled(&self) -> Option<Cause> {
         let port = self.port()?;
-        let serving = site::serving(&self.settings, self.local.ip());
-        serving.not_enabled(&self.settings, port.kind)
+        site::not_enabled(&self.settings, port, self.serving())
     }
 
     /// A refusal as the first line; it does not count towards `error_limit`.

@@ -28,6 +28,10 @@ impl Session {
         if !self.is_admitted() {
             return self.refuse_unadmitted(output);
         }
+        if self.login.is_none() {
+            let cause = self.admission_cause();
+            self.tell("login", "not needed", &cause, output);
+        }
         let (reverse_path, params) = match mail_path(arguments) {
             Ok(arguments) => arguments,
             Err(error) => return self.say(argument_reply(error, replies::bad_sender()), output),

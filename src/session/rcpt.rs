@@ -1,10 +1,13 @@
 //! RCPT (RFC 5321 section 4.1.1.3). Each recipient is decided by itself.
 
+use std::collections::HashSet;
+
 use super::mail::{argument_reply, parameter_reply};
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, replies};
-use crate::directory::Lookup;
+use crate::directory::{Found, Lookup};
 use crate::mail::{Domain, ForwardPath, Recipient, Target};
+use crate::policy::recipient::Resolved;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::policy::{recipient, relay};
 use crate::protocol::command::rcpt_path;
@@ -60,7 +63,7 @@ impl Session {
             Verdict::Allowed(cause) => {
                 self.tell("relay", "allowed", &cause, output);
                 let target = Target::Outside(mailbox.clone());
-                self.add_recipient(path, target);
+                self.add_recipients(&path, vec![target]);
                 self.say(replies::recipient_ok(), output)
             }
             Verdict::Refused(cause) => {
@@ -77,8 +80,8 @@ impl Session {
     }
 
     pub(super) fn found(&mut self, path: ForwardPath, lookup: Lookup, output: &mut Output) -> Step {
-        let target = match lookup {
-            Lookup::Found(target) => target,
+        let found = match lookup {
+            Lookup::Found(found) => found,
             Lookup::Unknown => {
                 let cause = Cause::new("recipients", "verify", "no user or alias has this name");
                 self.tell("recipient", "refused", &cause, output);
@@ -92,22 +95,47 @@ impl Session {
                 return self.refuse_recipient(&path, reply, "directory", &cause, output);
             }
         };
-        self.add_recipient(path, target);
-        self.say(replies::recipient_ok(), output)
+        match self.resolved_verdict(&path, &found) {
+            Verdict::Refused(cause) => {
+                self.tell("recipient", "refused", &cause, output);
+                let (reply, reason) = match cause.section.as_ref() {
+                    "smarthost" => (replies::relay_denied(&self.settings.messages), "relay"),
+                    _ => (replies::recipient_denied(), "recipient"),
+                };
+                self.refuse_recipient(&path, reply, reason, &cause, output)
+            }
+            Verdict::Allowed(cause) | Verdict::Deferred(cause) => {
+                self.tell("recipient", "allowed", &cause, output);
+                self.add_recipients(&path, found.targets);
+                self.say(replies::recipient_ok(), output)
+            }
+            Verdict::Asks(_) => unreachable!("the recipient is known"),
+        }
     }
 
-    /// One copy per mailbox, however often it is named.
-    fn add_recipient(&mut self, forward_path: ForwardPath, target: Target) {
+    fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Verdict {
+        let is_outside = |target: &Target| matches!(target, Target::Outside(_));
+        let resolved = Resolved {
+            group: found.group,
+            ambiguous: found.ambiguous,
+            outside: found.targets.iter().any(is_outside),
+        };
+        recipient::resolved(&self.settings, path, resolved)
+    }
+
+    /// One copy per target, however often it is named. An alias may lead past the limit of recipients,
+    /// by what one alias may lead to.
+    fn add_recipients(&mut self, forward_path: &ForwardPath, mut targets: Vec<Target>) {
         let Some(transaction) = self.transaction.as_mut() else {
             return;
         };
         let recipients = &mut transaction.envelope.recipients;
-        if !recipients.iter().any(|known| known.target == target) {
-            recipients.push(Recipient {
-                forward_path,
-                target,
-            });
-        }
+        let known: HashSet<&Target> = recipients.iter().map(|known| &known.target).collect();
+        targets.retain(|target| !known.contains(target));
+        recipients.extend(targets.into_iter().map(|target| Recipient {
+            forward_path: forward_path.clone(),
+            target,
+        }));
     }
 
     /// Whether a recipient is ours: a local domain, our own address as a literal, or the postmaster

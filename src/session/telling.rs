@@ -2,8 +2,8 @@
 
 use super::note::{Note, Refused, Subject};
 use super::{Output, Session, Telling};
+use crate::config::serving::Serving;
 use crate::policy::admission;
-use crate::policy::site::{Serving, serving};
 use crate::policy::verdict::Cause;
 use crate::protocol::reply::Reply;
 
@@ -78,7 +78,8 @@ impl Session {
         }
     }
 
-    fn serving(&self) -> Serving<'_> {
-        serving(&self.settings, self.local.ip())
+    /// Who answers for this session's authentication.
+    pub(super) fn serving(&self) -> Serving<'_> {
+        self.settings.serving(self.local.ip())
     }
 }

@@ -1,6 +1,6 @@
 //! Transcripts against the session in process, at every split.
 //!
-//! The world is a real directory on `tests/data/users`, and a disk of [`DISK_OCTETS`].
+//! The world is a real directory on `tests/data/users` and `aliases`, and a disk of [`DISK_OCTETS`].
 
 use std::collections::HashMap;
 use std::fs;
@@ -195,7 +195,9 @@ impl World {
     fn new(extra: &str) -> Self {
         let folder = folder();
         fs::create_dir_all(&folder).unwrap();
-        fs::copy(ini::data("users"), folder.join("users")).unwrap();
+        for name in ["users", "aliases"] {
+            fs::copy(ini::data(name), folder.join(name)).unwrap();
+        }
         let file = folder.join("gatepost.ini");
         fs::write(&file, ini::base_ini(ADDRESS, &folder, extra)).unwrap();
         let loaded = probe::load(&file).unwrap_or_else(|problems| panic!("{extra}: {problems:?}"));
@@ -250,11 +252,9 @@ impl World {
                 Answer::Recipient(Lookup::Unavailable)
             }
             (Effect::LookUp(question), _) => Answer::LookedUp(dns(&question)),
-            (Effect::FindGroups(_), _) => Answer::Groups(Some(Vec::new())),
+            (Effect::FindGroups(user), _) => Answer::Groups(self.directory.groups_of(&user)),
             (Effect::CheckOwner { user, sender }, _) => {
-                let owned = sender.local_part().eq_ignore_ascii_case(&user)
-                    && self.settings.is_local_domain(sender.domain());
-                Answer::Owned(Some(owned))
+                Answer::Owned(self.directory.owns(&user, &sender))
             }
             (Effect::FindRecipient(path), _) => Answer::Recipient(self.directory.find(&path)),
             (Effect::OpenMessage(_), Some(Trouble::Open(refusal))) => Answer::Opened(Err(refusal)),

@@ -175,6 +175,12 @@ mod tests {
         meta.done = vec![true, false, true];
         (meta.attempts, meta.next_attempt, meta.file) = (3, 99, Some((1 << 40, u32::MAX)));
         meta.envelope.reverse_path = ReversePath::Null;
+        for mailbox in ["x@there.example", "\"a b\"@there.example", "a@[192.0.2.1]"] {
+            meta.envelope.recipients[1].target = Target::Outside(Mailbox::parse(mailbox).unwrap());
+            assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
+        }
+        assert_eq!(Meta::parse(&meta.to_text().replace("[192", "[x")), None);
+        assert_eq!(Meta::parse(&meta.to_text().replace("outside", "out")), None);
         assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
         assert_eq!(Meta::parse(""), None);
         assert_eq!(Meta::parse(&meta.to_text().replace("due", "duo")), None);

@@ -11,6 +11,7 @@ pub mod machine;
 pub mod process;
 pub mod random;
 pub mod replace;
+pub mod resolver;
 pub mod signals;
 pub mod socket;
 pub mod syslog;

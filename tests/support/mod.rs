@@ -5,7 +5,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub mod fakedns;
 pub mod ini;
+pub mod player;
 pub mod transcript;
 
 use std::fs;
@@ -85,7 +87,9 @@ impl Server {
     pub fn start_with(extra: &str, adapt: impl FnOnce(&mut Command)) -> Self {
         let folder = TempFolder::new("server");
         let address = own_address();
-        fs::copy(data("users"), folder.path().join("users")).unwrap();
+        for name in ["users", "aliases"] {
+            fs::copy(data(name), folder.path().join(name)).unwrap();
+        }
         let ini = base_ini(address, folder.path(), extra);
         fs::write(folder.path().join("gatepost.ini"), ini).unwrap();
         let (child, log, seen) = spawn(folder.path(), adapt);

@@ -1,10 +1,10 @@
-//! Rules over the files that keys name: certificate, key, users.
+//! Rules over the files that keys name: certificate, key, users, aliases.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::problem::Problem;
 use super::super::settings::{Port, PortKind, StartTls};
-use super::{Currency, Found, Probe, UsersFacts, section};
+use super::{AliasesFacts, Currency, Found, Probe, UsersFacts, section};
 
 impl Found<'_> {
     /// V-06 and W-09.
@@ -29,6 +29,9 @@ impl Found<'_> {
         };
         let (certificate, private_key) = (("tls", "certificate"), ("tls", "private_key"));
         let tls = &self.settings.tls;
+        if tls.certificate.is_none() && self.every_site_has_its_own() {
+            return;
+        }
         let missing = match (&tls.certificate, &tls.private_key) {
             (Some(_), Some(_)) => return self.the_files_are_usable(probe),
             (None, _) => certificate,
@@ -38,6 +41,14 @@ impl Found<'_> {
         if self.draft.is_intact(&[certificate, private_key]) {
             self.at(missing, &depends_on, None, reason);
         }
+    }
+
+    /// Whether sites are loaded and none of them needs the certificate of `[tls]`.
+    fn every_site_has_its_own(&self) -> bool {
+        let sites = &self.settings.sites;
+        self.settings.load_internet_sites
+            && !sites.is_empty()
+            && sites.iter().all(|site| site.certificate.is_some())
     }
 
     pub(super) fn the_files_are_usable(&mut self, probe: &dyn Probe) {
@@ -69,7 +80,7 @@ impl Found<'_> {
         let reason = match probe.users(&path) {
             UsersFacts::Read(names, faults) => {
                 self.catch_all_is_one_of(&names, &path);
-                return self.faulty_users(&path, faults);
+                return self.faulty_lines(&path, faults);
             }
             UsersFacts::Unreadable(reason) => reason,
             UsersFacts::Missing => match self.why_users_are_needed() {
@@ -95,14 +106,21 @@ impl Found<'_> {
         if self.settings.recipients.verify {
             return Some("[recipients] verify needs one");
         }
-        let starttls = self.settings.extensions.starttls;
-        let plain = starttls != StartTls::Required && !self.settings.auth.plaintext_from.is_empty();
-        let after = starttls != StartTls::Disabled && self.settings.tls_name_and_password();
-        let can_log_in = |port: &Port| match port.kind {
-            PortKind::Tcp => port.name_and_password && plain || after,
-            PortKind::Tls => port.name_and_password,
+        let settings = self.settings;
+        let starttls = settings.extensions.starttls;
+        let plain = starttls != StartTls::Required && !settings.auth.plaintext_from.is_empty();
+        let can_log_in = |port: &Port| {
+            let serving = settings.serving_of_port(port).into_iter();
+            let mut methods = serving.map(|serving| settings.methods(port, serving));
+            methods.any(|methods| match port.kind {
+                PortKind::Tcp => {
+                    methods.auth && plain
+                        || methods.auth_after_starttls && starttls != StartTls::Disabled
+                }
+                PortKind::Tls => methods.auth,
+            })
         };
-        let mut enabled = self.settings.ports.iter().filter(|port| port.enabled);
+        let mut enabled = settings.ports.iter().filter(|port| port.enabled);
         enabled
             .any(can_log_in)
             .then_some("name_and_password needs one")
@@ -119,10 +137,36 @@ impl Found<'_> {
         self.at(("recipients", "catch_all"), &[], None, reason);
     }
 
-    pub(super) fn faulty_users(&mut self, users: &Path, faults: Vec<(usize, String)>) {
+    /// The aliases file is there when it is named, and is good, also against the users.
+    pub(super) fn the_aliases_are_good(&mut self, probe: &dyn Probe) {
+        let Some(path) = self.settings.aliases.clone() else {
+            return;
+        };
+        // Which names are local, and which are users, is not known while these are at fault.
+        let depends_on = [
+            ("aliases", "file"),
+            ("auth", "users"),
+            ("server", "hostname"),
+            ("server", "local_domains"),
+            ("recipients", "subaddress"),
+        ];
+        if !self.draft.is_intact(&depends_on) {
+            return;
+        }
+        match probe.aliases(self.settings) {
+            AliasesFacts::NotSet => {}
+            AliasesFacts::Unreadable(reason) => {
+                let reason = format!("{}: {reason}", path.display());
+                self.at(("aliases", "file"), &[], None, reason);
+            }
+            AliasesFacts::Read { faults, .. } => self.faulty_lines(&path, faults),
+        }
+    }
+
+    fn faulty_lines(&mut self, file: &Path, faults: Vec<(usize, String)>) {
         self.problems
             .extend(faults.into_iter().map(|(line, reason)| Problem {
-                file: PathBuf::from(users),
+                file: file.to_owned(),
                 line: Some(line),
                 section: None,
                 key: None,

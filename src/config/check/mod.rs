@@ -1,19 +1,27 @@
 //! The rules over several keys, and over the files the keys name (DOMINO.md section 1.12).
 //!
+//! Where sites are loaded, W-01 to W-04 are judged on the site that serves each port, and name its keys.
+//!
 //! Promises: each rule names the key the contract says and reports at its line; a rule over a key
-//! that is itself at fault stays silent. Refuses to know: how certificates and users files look
-//! inside; a [`Probe`] tells.
+//! that is itself at fault stays silent. Refuses to know: how certificates, users and
+//! aliases files look inside; a [`Probe`] tells.
 //!
 //! | rule | named | error or warning |
 //! | --- | --- | --- |
+//! | V-04 | `[server_access] enforce` | access is enforced where nobody can log in |
 //! | V-02, V-03 | the port's `anonymous` | an enabled port that admits nobody |
 //! | V-05 | the later `number` | two enabled listeners on one address and port |
 //! | V-06 | `[tls] certificate`, or the key whose file fails | TLS without a usable certificate and key |
 //! | W-01 | `[port:tls] name_and_password` | AUTH is gone after STARTTLS |
+//! | W-02 | `[server_access] enforce` | strangers pass the access lists by not logging in |
 //! | W-03 | the port's `anonymous` | no mail from other servers |
 //! | W-04 | the port's `name_and_password` | passwords in clear text |
 //! | W-05 | `[port:tcp] status` | no port is enabled |
-//! | W-09 | `[tls] certificate` | the certificate is not valid today |
+//! | W-06 | `load_internet_sites`, or the site's header | nobody is served |
+//! | W-07 | `[relay]`: the list at fault | an open relay |
+//! | W-08 | `[server_access]`: the list | a user there is not |
+//! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
+//! | W-09 | the certificate's key | the certificate is not valid today |
 
 use std::path::Path;
 
@@ -21,8 +29,11 @@ use super::draft::Draft;
 use super::problem::Problem;
 use super::settings::{Port, Settings};
 
+mod access;
 mod files;
 mod ports;
+mod relay;
+mod sites;
 mod texts;
 
 /// What a check must know of the world: answered by rooms above this one.
@@ -39,6 +50,9 @@ pub trait Probe {
 
     /// Reads a users file.
     fn users(&self, path: &Path) -> UsersFacts;
+
+    /// Reads the aliases file and holds it against the users file.
+    fn aliases(&self, settings: &Settings) -> AliasesFacts;
 }
 
 /// Whether a certificate is valid today.
@@ -70,6 +84,24 @@ pub enum UsersFacts {
     Read(Vec<String>, Vec<(usize, String)>),
 }
 
+/// What stands in the aliases file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AliasesFacts {
+    /// There is no `[aliases] file`.
+    NotSet,
+    /// It cannot be read, and why.
+    Unreadable(String),
+    /// Its aliases and its faults.
+    Read {
+        /// The names of all aliases, groups included, in lower case.
+        names: Vec<String>,
+        /// The names of the groups: aliases with several targets.
+        groups: Vec<String>,
+        /// The lines at fault, in their order, with why.
+        faults: Vec<(usize, String)>,
+    },
+}
+
 /// Applies every rule; problems go into the draft.
 pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     let mut found = Found {
@@ -85,9 +117,18 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.listeners_do_not_meet();
     found.other_servers_can_send();
     found.a_port_is_enabled();
+    found.sites_do_not_meet();
+    found.sites_serve_somebody();
+    found.access_needs_a_login();
+    found.access_does_not_bind_strangers();
+    found.access_lists_name_users(probe);
+    found.no_open_relay();
+    found.relayed_mail_can_be_sent();
     found.the_certificate_is_usable(probe);
+    found.site_certificates_are_usable(probe);
     found.the_users_are_known(probe);
-    found.the_greeting_fits_its_line();
+    found.the_aliases_are_good(probe);
+    found.the_texts_fit_their_lines();
     let problems = found.problems;
     draft.problems.extend(problems);
 }
@@ -99,6 +140,28 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Records a warning about a section as a whole, at its header.
+    fn at_section(
+        &mut self,
+        section: &str,
+        depends_on: &[&str],
+        warning: &'static str,
+        reason: impl Into<String>,
+    ) {
+        let all: Vec<_> = depends_on.iter().map(|key| (section, *key)).collect();
+        if !self.draft.is_intact(&all) {
+            return;
+        }
+        self.problems.push(Problem {
+            file: self.draft.file.clone(),
+            line: self.draft.section_line(section),
+            section: Some(section.to_owned()),
+            key: None,
+            reason: reason.into(),
+            warning: Some(warning),
+        });
+    }
+
     /// Records what a rule found, unless a key it depends on is itself at fault.
     fn at(
         &mut self,

@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 
+use super::super::serving::Serving;
 use super::super::settings::{Port, PortKind, StartTls};
 use super::{Found, section};
 
 impl Found<'_> {
     /// V-02, V-03.
     pub(super) fn somebody_is_admitted(&mut self, port: &Port) {
-        if port.name_and_password || port.anonymous {
+        // A site that admits nobody is a state of its own (DOMINO.md S-77, S-78).
+        let in_site_mode = self.settings.load_internet_sites;
+        if in_site_mode || port.name_and_password || port.anonymous {
             return;
         }
         let section = section(port);
@@ -28,54 +31,61 @@ impl Found<'_> {
 
     /// W-01.
     pub(super) fn auth_stays_after_starttls(&mut self, port: &Port) {
-        let offered = self.settings.extensions.starttls != StartTls::Disabled;
-        let lost = port.kind == PortKind::Tcp
-            && port.name_and_password
-            && offered
-            && !self.settings.tls_name_and_password();
-        if !lost {
+        let settings = self.settings;
+        if port.kind != PortKind::Tcp || settings.extensions.starttls == StartTls::Disabled {
             return;
         }
-        let section = section(port);
-        let reason = format!(
-            "clients of [{section}] can log in before STARTTLS but not after it: \
-             this key decides there"
-        );
-        let depends_on = [
-            (section.as_str(), "name_and_password"),
-            (&section, "status"),
-            ("extensions", "starttls"),
-        ];
-        self.at(
-            ("port:tls", "name_and_password"),
-            &depends_on,
-            Some("W-01"),
-            reason,
-        );
+        for serving in settings.serving_of_port(port) {
+            let methods = settings.methods(port, serving);
+            if !methods.auth || methods.auth_after_starttls {
+                continue;
+            }
+            let (before, after) = auth_keys(port, serving);
+            let section = section(port);
+            let reason = format!(
+                "clients of [{section}] can log in before STARTTLS but not after it: \
+                 this key decides there"
+            );
+            let depends_on = [
+                (before.0.as_str(), before.1),
+                (&section, "status"),
+                ("extensions", "starttls"),
+            ];
+            self.at((&after.0, after.1), &depends_on, Some("W-01"), reason);
+        }
     }
 
     /// W-04.
     pub(super) fn passwords_are_not_in_clear(&mut self, port: &Port) {
+        let settings = self.settings;
         let clear = port.kind == PortKind::Tcp
-            && port.name_and_password
-            && self.settings.extensions.starttls != StartTls::Required
-            && !self.settings.auth.plaintext_from.is_empty();
+            && settings.extensions.starttls != StartTls::Required
+            && !settings.auth.plaintext_from.is_empty();
         if !clear {
             return;
         }
-        let section = section(port);
-        let depends_on = [
-            (section.as_str(), "status"),
-            ("extensions", "starttls"),
-            ("auth", "plaintext_from"),
-        ];
-        let reason = "passwords cross the network in clear text; see [auth] plaintext_from";
-        self.at(
-            (&section, "name_and_password"),
-            &depends_on,
-            Some("W-04"),
-            reason,
-        );
+        for serving in settings.serving_of_port(port) {
+            if !settings.methods(port, serving).auth {
+                continue;
+            }
+            let (before, _) = auth_keys(port, serving);
+            let section = section(port);
+            let depends_on = [
+                (section.as_str(), "status"),
+                ("extensions", "starttls"),
+                ("auth", "plaintext_from"),
+            ];
+            let reason = match serving {
+                Serving::Site(_) => format!(
+                    "passwords cross the network in clear text on [{section}]; see [auth] \
+                     plaintext_from"
+                ),
+                Serving::Server | Serving::Nobody => {
+                    "passwords cross the network in clear text; see [auth] plaintext_from".into()
+                }
+            };
+            self.at((&before.0, before.1), &depends_on, Some("W-04"), reason);
+        }
     }
 
     /// V-05, named at the later number.
@@ -118,15 +128,36 @@ impl Found<'_> {
             port.enabled && port.addresses.iter().any(|address| !address.is_loopback())
         };
         let facing: Vec<&Port> = self.settings.ports.iter().filter(facing).collect();
-        if facing.iter().any(|port| port.anonymous) {
+        let settings = self.settings;
+        let admits = |port: &Port, serving| settings.methods(port, serving).anonymous;
+        let open = |port: &&Port| {
+            let mut serving = settings.serving_of_port(port).into_iter();
+            serving.any(|serving| admits(port, serving))
+        };
+        if facing.iter().any(open) {
             return;
         }
-        // A port that admits nobody at all is an error already.
-        for port in facing.into_iter().filter(|port| port.name_and_password) {
+        for port in facing {
             let section = section(port);
-            let depends_on = [(section.as_str(), "addresses"), (&section, "status")];
-            let reason = "no port takes mail without a login, so other servers can send none";
-            self.at((&section, "anonymous"), &depends_on, Some("W-03"), reason);
+            for serving in settings.serving_of_port(port) {
+                // One that admits nobody at all is an error or a warning already.
+                let methods = settings.methods(port, serving);
+                if !methods.auth && !settings.only_starttls_helps(port, serving) {
+                    continue;
+                }
+                let (own, key) = anonymous_key(port, serving);
+                let depends_on = [(section.as_str(), "addresses"), (&section, "status")];
+                let reason = match serving {
+                    Serving::Site(_) => format!(
+                        "no port takes mail without a login, [{section}] neither, so other \
+                         servers can send none"
+                    ),
+                    Serving::Server | Serving::Nobody => {
+                        "no port takes mail without a login, so other servers can send none".into()
+                    }
+                };
+                self.at((&own, key), &depends_on, Some("W-03"), reason);
+            }
         }
     }
 
@@ -142,6 +173,32 @@ impl Found<'_> {
             Some("W-05"),
             reason,
         );
+    }
+}
+
+/// The keys that decide about AUTH on a tcp port, before STARTTLS and after it.
+fn auth_keys(
+    port: &Port,
+    serving: Serving<'_>,
+) -> ((String, &'static str), (String, &'static str)) {
+    match serving {
+        Serving::Site(site) => (
+            (site.section(), "tcp_name_and_password"),
+            (site.section(), "tls_name_and_password"),
+        ),
+        Serving::Server | Serving::Nobody => (
+            (section(port), "name_and_password"),
+            ("port:tls".to_owned(), "name_and_password"),
+        ),
+    }
+}
+
+/// The key that decides about mail without a login.
+fn anonymous_key(port: &Port, serving: Serving<'_>) -> (String, &'static str) {
+    match (serving, port.kind) {
+        (Serving::Site(site), PortKind::Tcp) => (site.section(), "tcp_anonymous"),
+        (Serving::Site(site), PortKind::Tls) => (site.section(), "tls_anonymous"),
+        (Serving::Server | Serving::Nobody, _) => (section(port), "anonymous"),
     }
 }
 

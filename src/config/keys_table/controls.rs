@@ -108,6 +108,25 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "recipients",
+        name: "deny_ambiguous",
+        kind: Kind::YesNo,
+        default: Default::Value("no"),
+        meaning: "Whether a local recipient that is both a user and an alias is refused. With no the \
+                  alias wins.",
+        change: "Say yes where no name may mean two things.",
+        domino: Some("Reject ambiguous names"),
+    },
+    Key {
+        section: "recipients",
+        name: "deny_groups",
+        kind: Kind::YesNo,
+        default: Default::Value("no"),
+        meaning: "Whether mail to a group, an alias with several targets, is refused.",
+        change: "Say yes where groups are for access lists alone.",
+        domino: Some("Deny mail to groups"),
+    },
+    Key {
+        section: "recipients",
         name: "subaddress",
         kind: Kind::Character,
         default: Default::Value("+"),

@@ -3,6 +3,7 @@
 use super::keys::Key;
 
 mod access;
+mod aliases;
 mod controls;
 mod lists;
 mod operation;
@@ -18,6 +19,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     relay::KEYS,
     lists::KEYS,
     controls::KEYS,
+    aliases::KEYS,
     operation::KEYS,
 ];
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Bench, Connection, State};
 use crate::events;
 use crate::net::parking::Ticket;
-use crate::policy::facts::Finding;
+use crate::policy::facts::{Finding, Question};
 use crate::session::{Answer, Effect, Step};
 use crate::spool::{Committed, Draft, Refusal};
 use crate::sys::clock;
@@ -16,6 +16,8 @@ use crate::transport::stream::{Progress, Received};
 pub enum Report {
     /// What the spool says of the message.
     Committed(Result<Committed, Refusal>),
+    /// What DNS says.
+    LookedUp(Finding),
 }
 
 /// The message whose content is coming in.
@@ -73,13 +75,13 @@ impl Connection {
             Effect::FindRecipient(path) => {
                 Performed::Answer(Answer::Recipient(self.setup.directory.find(&path)))
             }
-            // Until look-ups are made off the workers nothing is known by DNS.
-            Effect::LookUp(_) => Performed::Answer(Answer::LookedUp(Finding::Failed)),
-            Effect::FindGroups(_) => Performed::Answer(Answer::Groups(Some(Vec::new()))),
+            Effect::LookUp(question) => self.look_up(question, ticket),
+            Effect::FindGroups(user) => {
+                Performed::Answer(Answer::Groups(self.setup.directory.groups_of(&user)))
+            }
             Effect::CheckOwner { user, sender } => {
-                let owned = sender.local_part().eq_ignore_ascii_case(&user)
-                    && self.setup.settings.is_local_domain(sender.domain());
-                Performed::Answer(Answer::Owned(Some(owned)))
+                let owned = self.setup.directory.owns(&user, &sender);
+                Performed::Answer(Answer::Owned(owned))
             }
             Effect::OpenMessage(envelope) => {
                 let from = envelope.reverse_path.to_string();
@@ -107,6 +109,25 @@ impl Connection {
                 Performed::Nothing
             }
         }
+    }
+
+    /// Asks DNS; the session holds no worker while it waits.
+    fn look_up(&mut self, question: Question, ticket: Ticket) -> Performed {
+        let resolver = &self.context.resolver;
+        if let Some(finding) = resolver.known(&question) {
+            return Performed::Answer(Answer::LookedUp(finding));
+        }
+        let lot = Arc::clone(&self.context.lot);
+        let answer = move |finding| lot.send(ticket, Report::LookedUp(finding));
+        resolver.ask(question, Box::new(answer));
+        Performed::Held
+    }
+
+    /// DNS has answered.
+    pub(super) fn looked_up(&mut self, finding: Finding, bench: &mut Bench) -> Step {
+        self.state = State::Talking;
+        self.waiting_since = clock::monotonic();
+        self.answer(Answer::LookedUp(finding), bench)
     }
 
     pub(super) fn commit(&mut self, ticket: Ticket) -> Performed {

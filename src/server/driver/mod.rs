@@ -11,6 +11,7 @@
 //! | is in mail data | octets | `data_timeout` after the last octet |
 //! | has a reply unread | room | `command_timeout` after it was said |
 //! | has a whole message | the spool | the spool answers |
+//! | has a question to DNS | the resolver | it answers, within its own deadline |
 //!
 //! and never past `session_timeout`, or half a minute once the service is going down. Limits: one turn
 //! takes at most [`READS_A_TURN`] reads, then others have theirs.
@@ -360,7 +361,7 @@ impl Connection {
 
     fn timed_out(&mut self, bench: &mut Bench) -> Outcome {
         match self.state {
-            // The spool always answers; until it does there is nothing to say.
+            // Spool and resolver always answer; until they do there is nothing to say.
             State::Held => return self.hold(bench),
             State::Closing(reason) => return self.end(reason, bench),
             State::Handshaking => return self.end(EndReason::Timeout, bench),
@@ -472,6 +473,7 @@ impl Job for Connection {
                 State::Talking | State::Held => Ok(Step::Receive),
             },
             Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),
+            Wake::Message(Report::LookedUp(finding)) => Ok(self.looked_up(finding, bench)),
             Wake::Deadline => Err(self.timed_out(bench)),
             Wake::Stop if self.is_to_stop() => Err(self.stop(bench)),
             Wake::Stop => Ok(Step::Receive),

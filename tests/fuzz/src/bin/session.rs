@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gatepost::config::Settings;
-use gatepost::directory::{LoginOutcome, Lookup};
+use gatepost::directory::{Found, LoginOutcome, Lookup};
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
 use gatepost::session::{
@@ -215,12 +215,12 @@ fn login(name: &str) -> LoginOutcome {
 
 fn find(path: &ForwardPath) -> Lookup {
     let ForwardPath::Mailbox(mailbox) = path else {
-        return Lookup::Found(Target::User("postmaster".to_owned()));
+        return Lookup::Found(Found::one(Target::User("postmaster".to_owned())));
     };
     match mailbox.local_part().len() % 4 {
         3 => Lookup::Unknown,
         2 => Lookup::Unavailable,
-        _ => Lookup::Found(Target::User(mailbox.local_part().to_owned())),
+        _ => Lookup::Found(Found::one(Target::User(mailbox.local_part().to_owned()))),
     }
 }
 

@@ -1,0 +1,15 @@
+//! Aliases and groups.
+
+use super::super::keys::{Default, Key, Kind};
+
+pub(super) const KEYS: &[Key] = &[Key {
+    section: "aliases",
+    name: "file",
+    kind: Kind::Path,
+    default: Default::Nothing("/etc/aliases"),
+    meaning: "A file of aliases in the form of /etc/aliases: \"name: target, target\". A target is a \
+              user, an alias, or an address; commands, files and lists from files are refused. An \
+              alias with several targets is a group. The file is read again when it changes.",
+    change: "Set it to give users further names, and for groups in [server_access].",
+    domino: Some("groups"),
+}];

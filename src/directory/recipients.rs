@@ -1,0 +1,243 @@
+//! Recipients: where mail for a local name goes, and whose name it is.
+//!
+//! Promises: a local-part is looked up whole, then without its detail; an alias wins over a user of its
+//! name. What nobody has goes to the catch-all, or, unverified, to `postmaster`, wherever mail for that
+//! name goes; it makes nobody the owner of an address. A target that is no user any more gets what
+//! nobody has, and an alias that has no other target is asked for again later. Refuses to know: which
+//! domains are ours, except for owners. Limits: a look-up gives at most what an alias may lead to
+//! ([`TARGETS_MAX`](super::graph::TARGETS_MAX)) and the same for the fallback.
+
+use crate::mail::{ForwardPath, Mailbox, Target};
+
+use super::aliases::Address;
+use super::graph::{Aliases, End};
+use super::users::Users;
+use super::{Directory, POSTMASTER, without_detail};
+
+/// What a look-up of a local recipient came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// The mail goes there.
+    Found(Found),
+    /// Nobody by that name.
+    Unknown,
+    /// The users or the aliases cannot be read now.
+    Unavailable,
+}
+
+/// A recipient that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where copies go: at least one, each once, in the order of the aliases file.
+    pub targets: Vec<Target>,
+    /// Whether the name is a group: an alias with several targets.
+    pub group: bool,
+    /// Whether the name is both a user and an alias.
+    pub ambiguous: bool,
+}
+
+impl Found {
+    /// A recipient with one target that is no group.
+    pub fn one(target: Target) -> Self {
+        Self {
+            targets: vec![target],
+            group: false,
+            ambiguous: false,
+        }
+    }
+
+    fn user(name: &str) -> Self {
+        Self::one(Target::User(name.to_owned()))
+    }
+}
+
+/// The direct members of a name, as EXPN shows them (RFC 5321 section 4.1.1.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expansion {
+    /// Their addresses; a user is its own only member.
+    Members(Vec<String>),
+    /// Nobody by that name.
+    Unknown,
+    /// The users or the aliases cannot be read now.
+    Unavailable,
+}
+
+/// The users behind a group, for access lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Members {
+    /// Their names in lower case, nested groups followed, outside addresses left out.
+    Users(Vec<String>),
+    /// No alias has that name.
+    Unknown,
+    /// The users or the aliases cannot be read now.
+    Unavailable,
+}
+
+impl Directory {
+    /// Finds a recipient in a local domain.
+    pub fn find(&self, forward_path: &ForwardPath) -> Lookup {
+        let name = local_name(forward_path);
+        let view = self.view();
+        let Some((users, aliases)) = view
+            .as_ref()
+            .and_then(|view| Some((&view.users, view.aliases.as_ref()?)))
+        else {
+            return match name == POSTMASTER {
+                true => Lookup::Found(Found::user(POSTMASTER)),
+                false => Lookup::Unavailable,
+            };
+        };
+        let Some(name) = self.known(users, aliases, &name) else {
+            let Some(fallback) = self.fallback() else {
+                return Lookup::Unknown;
+            };
+            return Lookup::Found(everything_for(aliases, fallback));
+        };
+        let (mut targets, some_are_gone) = copies(aliases, name);
+        if let Some(fallback) = self.fallback().filter(|_| some_are_gone) {
+            let Found { targets: more, .. } = everything_for(aliases, fallback);
+            let fresh = more.into_iter().filter(|target| !targets.contains(target));
+            targets.extend(fresh.collect::<Vec<_>>());
+        }
+        if targets.is_empty() {
+            return match name == POSTMASTER {
+                true => Lookup::Found(Found::user(POSTMASTER)),
+                false => Lookup::Unavailable,
+            };
+        }
+        Lookup::Found(Found {
+            targets,
+            group: aliases.is_group(name),
+            ambiguous: aliases.contains(name) && users.contains(name),
+        })
+    }
+
+    /// Whether `user`, a name in lower case, may send as `sender`: as itself in every local domain,
+    /// with or without a detail, and as every alias that leads to it alone. None while that cannot be
+    /// told.
+    pub fn owns(&self, user: &str, sender: &Mailbox) -> Option<bool> {
+        if !self.local_domains.contains(sender.domain()) {
+            return Some(false);
+        }
+        let name = sender.local_part().to_lowercase();
+        if name == user {
+            return Some(true);
+        }
+        let view = self.view()?;
+        let aliases = view.aliases.as_ref()?;
+        let Some(name) = self.known(&view.users, aliases, &name) else {
+            return Some(false);
+        };
+        let leads_to_it_alone = || {
+            let mut ends = aliases.ends(name)?;
+            let first = ends.next()?;
+            Some(ends.next().is_none() && matches!(first, End::User(name) if name == user))
+        };
+        Some(name == user || leads_to_it_alone().unwrap_or(false))
+    }
+
+    /// The users behind an alias, for `@group` in access lists; without the `@`, in any case.
+    pub fn members(&self, group: &str) -> Members {
+        let view = self.view();
+        let Some(aliases) = view.as_ref().and_then(|view| view.aliases.as_ref()) else {
+            return Members::Unavailable;
+        };
+        let group = group.to_lowercase();
+        let Some(ends) = aliases.ends(&group) else {
+            return Members::Unknown;
+        };
+        let users = ends.filter_map(|end| match end {
+            End::User(name) => Some(name.clone()),
+            End::Outside(_) | End::Nobody => None,
+        });
+        Members::Users(users.collect())
+    }
+
+    /// The aliases that lead to `user`, a name in lower case, alone or with others: the groups it
+    /// belongs to are among them. None while that cannot be told.
+    pub fn groups_of(&self, user: &str) -> Option<Vec<String>> {
+        let view = self.view()?;
+        let aliases = view.aliases.as_ref()?;
+        let is_user = |end: &End| matches!(end, End::User(name) if name == user);
+        let names = aliases.names().map(|(name, _)| name);
+        let groups = names.filter(|name| aliases.ends(name).is_some_and(|mut e| e.any(is_user)));
+        Some(groups.map(str::to_owned).collect())
+    }
+
+    /// The direct members of a recipient in a local domain.
+    pub fn expand(&self, forward_path: &ForwardPath) -> Expansion {
+        let name = local_name(forward_path);
+        let view = self.view();
+        let Some((users, aliases)) = view
+            .as_ref()
+            .and_then(|view| Some((&view.users, view.aliases.as_ref()?)))
+        else {
+            return Expansion::Unavailable;
+        };
+        let Some(name) = self.known(users, aliases, &name) else {
+            return Expansion::Unknown;
+        };
+        let Some(members) = aliases.members(name) else {
+            return Expansion::Members(self.address(name).into_iter().collect());
+        };
+        let members = members.iter().filter_map(|member| match member {
+            Address::Local(name) => self.address(name),
+            Address::Outside(mailbox) => Some(mailbox.to_string()),
+        });
+        Expansion::Members(members.collect())
+    }
+
+    /// The name of a user or an alias that a local-part stands for.
+    fn known<'n>(&self, users: &Users, aliases: &Aliases, local_part: &'n str) -> Option<&'n str> {
+        let cut = without_detail(local_part, self.recipients.subaddress);
+        let mut names = [Some(local_part), cut].into_iter().flatten();
+        names.find(|name| aliases.contains(name) || *name == POSTMASTER || users.contains(name))
+    }
+
+    /// Who gets what nobody has. Unverified mail is accepted mail, and somebody has to have it.
+    fn fallback(&self) -> Option<&str> {
+        let unverified = || (!self.recipients.verify).then_some(POSTMASTER);
+        self.recipients.catch_all.as_deref().or_else(unverified)
+    }
+
+    /// The address of a local name, in the first local domain.
+    fn address(&self, name: &str) -> Option<String> {
+        let domain = self.local_domains.first()?.clone();
+        Some(Mailbox::new(name, domain).ok()?.to_string())
+    }
+}
+
+fn local_name(forward_path: &ForwardPath) -> String {
+    match forward_path {
+        ForwardPath::Postmaster => POSTMASTER.to_owned(),
+        ForwardPath::Mailbox(mailbox) => mailbox.local_part().to_lowercase(),
+    }
+}
+
+/// Where mail for a name goes, and whether some of its targets are gone.
+fn copies(aliases: &Aliases, name: &str) -> (Vec<Target>, bool) {
+    let Some(ends) = aliases.ends(name) else {
+        return (vec![Target::User(name.to_owned())], false);
+    };
+    let mut some_are_gone = false;
+    let targets = ends.filter_map(|end| match end {
+        End::User(name) => Some(Target::User(name.clone())),
+        End::Outside(mailbox) => Some(Target::Outside(mailbox.clone())),
+        End::Nobody => {
+            some_are_gone = true;
+            None
+        }
+    });
+    (targets.collect(), some_are_gone)
+}
+
+/// Where mail for the fallback goes: at the least to the user of that name.
+fn everything_for(aliases: &Aliases, fallback: &str) -> Found {
+    match copies(aliases, fallback).0 {
+        targets if targets.is_empty() => Found::user(fallback),
+        targets => Found {
+            targets,
+            ..Found::user(fallback)
+        },
+    }
+}

@@ -1,0 +1,106 @@
+//! A file that is read again when it changes.
+//!
+//! Promises: as long as the file stays as it is, a look costs one system call and no reading; a file
+//! that cannot be read is looked at anew each time, and only its first failure is new. Refuses to
+//! know: what the file says. Limits: the file size is the caller's.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::sys::replace;
+
+/// One file and the last look at it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    path: PathBuf,
+    max_octets: u64,
+    /// The file as it was at the last look; none where it could not be read.
+    stamp: Option<Stamp>,
+    /// Whether the last look failed.
+    has_failed: bool,
+}
+
+/// What a look came to.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// The file is as it was.
+    Same,
+    /// It changed, and reads so.
+    Changed(Zeroizing<Vec<u8>>),
+    /// It cannot be read, and that is new.
+    Failed(io::Error),
+    /// It still cannot be read.
+    StillFailed(io::Error),
+}
+
+/// What tells one content of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Watched {
+    /// A file nobody has looked at yet.
+    pub(super) fn new(path: &Path, max_octets: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            max_octets,
+            stamp: None,
+            has_failed: false,
+        }
+    }
+
+    /// Where the file lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Looks at the file, and reads it where it changed.
+    pub(super) fn look(&mut self) -> Seen {
+        let seen = fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata));
+        if matches!((&seen, self.stamp), (Ok(now), Some(then)) if *now == then) {
+            return Seen::Same;
+        }
+        match seen.and_then(|_| self.read()) {
+            Ok((stamp, content)) => {
+                self.stamp = Some(stamp);
+                self.has_failed = false;
+                Seen::Changed(content)
+            }
+            Err(error) => {
+                self.stamp = None;
+                match std::mem::replace(&mut self.has_failed, true) {
+                    true => Seen::StillFailed(error),
+                    false => Seen::Failed(error),
+                }
+            }
+        }
+    }
+
+    fn read(&self) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
+        let file = File::open(&self.path)?;
+        let stamp = Stamp::of(&file.metadata()?);
+        let content = replace::read_open(&file, self.max_octets)?;
+        Ok((stamp, Zeroizing::new(content)))
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Mail through aliases with the real binary: who gets copies, and files replaced while it runs.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+
+use support::{Client, Server};
+
+const ALIASES: &str = "[aliases]\nfile = aliases\n";
+
+/// Replaces a file of the server's folder in one step.
+fn replace(server: &Server, name: &str, content: &str) {
+    let folder = server.folder.path();
+    fs::write(folder.join("next"), content).unwrap();
+    fs::rename(folder.join("next"), folder.join(name)).unwrap();
+}
+
+fn client(server: &Server) -> Client {
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    client
+}
+
+/// Ends a transaction that was only opened to ask.
+fn ask(client: &mut Client, to: &str, want: &str) {
+    client.command("MAIL FROM:<sender@there.example>", "250");
+    client.command(&format!("RCPT TO:<{to}>"), want);
+    client.command("RSET", "250");
+}
+
+#[test]
+fn a_group_reaches_each_member_once() {
+    let server = Server::start(ALIASES);
+    replace(
+        &server,
+        "aliases",
+        "team: alice, staff, bob\nstaff: bob, root, Alice@here.example\nroot: alice\nsales: bob\n",
+    );
+    let mut client = client(&server);
+    client.message("team@here.example", "Subject: one\r\n\r\nx");
+    let alice = server.wait_for_mail("alice", 1);
+    let bob = server.wait_for_mail("bob", 1);
+    assert!(alice[0].contains("Subject: one") && bob[0].contains("Subject: one"));
+    // Group, nested group, alias and user together: still one copy each.
+    client.command("MAIL FROM:<sender@there.example>", "250");
+    for to in ["team", "staff", "root+x", "ALICE", "sales+lists", "bob"] {
+        client.command(&format!("RCPT TO:<{to}@here.example>"), "250");
+    }
+    client.command("DATA", "354");
+    client.send(b"Subject: two\r\n\r\nx\r\n.\r\n");
+    client.expect("250 2.0.0 Queued as ");
+    // What comes last is there only when all before it was delivered.
+    client.message("sales+x@here.example", "Subject: three\r\n\r\nx");
+    let bob = server.wait_for_mail("bob", 3);
+    let of = |mail: &[String], subject: &str| {
+        let subject = format!("Subject: {subject}");
+        mail.iter().filter(|text| text.contains(&subject)).count()
+    };
+    assert_eq!((of(&bob, "two"), of(&bob, "three"), bob.len()), (1, 1, 3));
+    let alice = server.wait_for_mail("alice", 2);
+    assert_eq!((of(&alice, "two"), alice.len()), (1, 2));
+}
+
+#[test]
+fn unknown_recipients_and_postmaster_follow_aliases() {
+    let server = Server::start(&format!("{ALIASES}[recipients]\ncatch_all = bob\n"));
+    replace(&server, "aliases", "postmaster: alice\n");
+    let mut client = client(&server);
+    client.message("postmaster", "Subject: to postmaster\r\n\r\nx");
+    assert!(server.wait_for_mail("alice", 1)[0].contains("to postmaster"));
+    client.message("nobody@here.example", "Subject: to nobody\r\n\r\nx");
+    assert!(server.wait_for_mail("bob", 1)[0].contains("to nobody"));
+    assert!(server.new_mail("postmaster").is_empty());
+}
+
+#[test]
+fn files_replaced_while_it_runs_count_at_the_next_recipient() {
+    let mut server = Server::start(ALIASES);
+    server.wait_for_log("event=aliases_read");
+    let users = fs::read_to_string(server.folder.path().join("users")).unwrap();
+    let mut client = client(&server);
+    ask(&mut client, "team@here.example", "250");
+    ask(&mut client, "new@here.example", "550 5.1.1");
+    replace(&server, "aliases", "new: alice\n");
+    ask(&mut client, "new@here.example", "250");
+    ask(&mut client, "team@here.example", "550 5.1.1");
+    let broken = "new: alice\nnewer: alice, newer\nx:\n";
+    replace(&server, "aliases", broken);
+    for _ in 0..3 {
+        ask(&mut client, "new@here.example", "250");
+        ask(&mut client, "newer@here.example", "550 5.1.1");
+    }
+    let line = server.wait_for_log("event=aliases_broken");
+    assert!(
+        line.contains("line=3") && line.contains("has no target"),
+        "{line}"
+    );
+    // Against the users: dave only comes later.
+    replace(&server, "aliases", "newer: dave\n");
+    ask(&mut client, "newer@here.example", "550 5.1.1");
+    ask(&mut client, "new@here.example", "250");
+    server.wait_for_log("neither a user nor an alias");
+    replace(&server, "users", &users.replace("bob:", "dave:"));
+    ask(&mut client, "newer@here.example", "250");
+    ask(&mut client, "new@here.example", "550 5.1.1");
+    fs::remove_file(server.folder.path().join("aliases")).unwrap();
+    ask(&mut client, "newer@here.example", "250");
+    server.wait_for_log("event=aliases_unreadable");
+    let log = server.log_text();
+    let count = |needle: &str| log.matches(needle).count();
+    assert_eq!(count("event=aliases_broken"), 2, "{log}");
+    assert_eq!(count("event=aliases_unreadable"), 1, "{log}");
+}
+
+#[test]
+fn a_broken_file_keeps_the_server_from_starting() {
+    let mut server = Server::start(ALIASES);
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    replace(&server, "aliases", "a: b\nb: a\n");
+    let output = support::gatepost()
+        .arg("serve")
+        .arg("--config")
+        .arg(server.folder.path().join("gatepost.ini"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("aliases:2: the aliases go round in a loop: a -> b -> a"));
+}
+
+/// Nothing takes mail for other servers yet: it waits, and the local copy does not.
+#[test]
+fn the_outside_member_of_a_group_waits_and_outlives_a_kill() {
+    let mut server = Server::start(ALIASES);
+    let mut client = client(&server);
+    client.message("team@here.example", "Subject: one\r\n\r\nx");
+    server.wait_for_mail("alice", 1);
+    server.wait_for_mail("postmaster", 1);
+    let line = server.wait_for_log("event=deferred");
+    assert!(line.contains("smarthost"), "{line}");
+    server.kill();
+    server.restart();
+    let mut client = self::client(&server);
+    client.message("root@here.example", "Subject: two\r\n\r\nx");
+    let alice = server.wait_for_mail("alice", 2);
+    assert_eq!(alice.len(), 2);
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+}
