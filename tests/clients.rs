@@ -52,12 +52,7 @@ fn swaks_delivers_over_all_three_ways() {
         (&tls, [&["--tlsc", "--auth", "LOGIN"][..], &login].concat()),
     ] {
         let mut swaks = Command::new("swaks");
-        let addresses = [
-            "--from",
-            "alice@here.example",
-            "--to",
-            "alice@here.example",
-        ];
+        let addresses = ["--from", "alice@here.example", "--to", "alice@here.example"];
         swaks
             .args(["--server", port])
             .args(addresses)
@@ -153,8 +148,8 @@ import smtplib, ssl, sys
 host, tcp, tls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 context = ssl._create_unverified_context()
 message = 'Subject: smtplib\\n\\n.dots\\n..more\\n'
-def send(client):
-    client.sendmail('alice@here.example', ['alice@here.example', 'bob@here.example'], message)
+def send(client, sender='alice@here.example'):
+    client.sendmail(sender, ['alice@here.example', 'bob@here.example'], message)
     client.quit()
 send(smtplib.SMTP(host, tcp))
 client = smtplib.SMTP(host, tcp)
@@ -163,7 +158,7 @@ client.login('alice', 'wonderland')
 send(client)
 client = smtplib.SMTP_SSL(host, tls, context=context)
 client.login('bob', 'builder')
-send(client)
+send(client, 'bob@here.example')
 client = smtplib.SMTP_SSL(host, tls, context=context)
 try:
     client.login('bob', 'wrong')

@@ -279,7 +279,7 @@ impl Drop for World {
     }
 }
 
-/// What DNS says in transcripts; `tests/data/dns` says the same to the binary.
+/// What DNS says in transcripts; `tests/transcripts.rs` says the same to the binary.
 fn dns(question: &Question) -> Finding {
     let name = |text: &str| Domain::parse(text).unwrap();
     match question {

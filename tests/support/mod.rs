@@ -5,6 +5,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub mod checking;
 pub mod fakedns;
 pub mod ini;
 pub mod player;
