@@ -181,12 +181,14 @@ fn envelope(users: &[&str]) -> Envelope {
             .unwrap()
             .0,
         target: Target::User((*user).to_owned()),
+        notifications: Default::default(),
     };
     Envelope {
         reverse_path: ReversePath::Null,
         recipients: users.iter().map(recipient).collect(),
         eight_bit: false,
         smtputf8: false,
+        notifications: Default::default(),
         client: [127, 0, 0, 1].into(),
         login: None,
     }

@@ -49,9 +49,11 @@ fn disk_with_mail() -> (SimDisk, Vec<String>) {
             recipients: vec![Recipient {
                 forward_path: ForwardPath::parse_prefix("<alice@here.example>").unwrap().0,
                 target: Target::User("alice".to_owned()),
+                notifications: Default::default(),
             }],
             eight_bit: false,
             smtputf8: false,
+            notifications: Default::default(),
             client: [127, 0, 0, 1].into(),
             login: None,
         };

@@ -73,9 +73,11 @@ fn envelope(user: &str) -> Envelope {
         recipients: vec![Recipient {
             forward_path: ForwardPath::parse_prefix(&forward_path).unwrap().0,
             target: Target::User(user.to_owned()),
+            notifications: Default::default(),
         }],
         eight_bit: false,
         smtputf8: false,
+        notifications: Default::default(),
         client: [192, 0, 2, 1].into(),
         login: None,
     }

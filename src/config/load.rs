@@ -227,11 +227,16 @@ fn extensions(draft: &Draft) -> Extensions {
         smtputf8: enabled("smtputf8"),
         help: enabled("help"),
         vrfy: enabled("vrfy"),
+        expn: enabled("expn"),
+        chunking: enabled("chunking"),
+        dsn: enabled("dsn"),
     }
 }
 
 fn auth(draft: &Draft) -> Auth {
     let mechanism = |word| match word {
+        "scram-sha-256-plus" => Mechanism::ScramSha256Plus,
+        "scram-sha-256" => Mechanism::ScramSha256,
         "plain" => Mechanism::Plain,
         "login" => Mechanism::Login,
         other => unreachable!("the table lists the mechanism {other}, which is not built"),

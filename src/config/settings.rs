@@ -183,11 +183,21 @@ pub struct Extensions {
     pub help: bool,
     /// VRFY.
     pub vrfy: bool,
+    /// EXPN.
+    pub expn: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
 }
 
 /// A SASL mechanism (RFC 4422) we serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
+    /// SCRAM-SHA-256-PLUS: bound to the TLS session (RFC 7677).
+    ScramSha256Plus,
+    /// SCRAM-SHA-256 (RFC 7677).
+    ScramSha256,
     /// PLAIN (RFC 4616).
     Plain,
     /// LOGIN (an old draft; what Domino and most devices speak).

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `users` | the users file |
 //! | `secret` | a stored password |
+//! | `scram` | what SCRAM needs of a login |
 //! | `aliases` | the aliases file |
 //! | `graph` | where aliases lead |
 //! | `watched`, `reading` | both files, read again when they change, as one view |
@@ -18,6 +19,7 @@ pub mod aliases;
 pub mod graph;
 mod reading;
 mod recipients;
+pub mod scram;
 pub mod secret;
 pub mod users;
 mod watched;

@@ -21,17 +21,14 @@ use sha_crypt::{Params, sha256_crypt, sha512_crypt};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::protocol::scram::Keys;
 use crate::sys::random;
 
 /// A stored password.
 #[derive(Clone)]
 pub(super) enum Secret {
     /// SCRAM-SHA-256 (RFC 7677).
-    Scram {
-        iterations: NonZeroU32,
-        salt: Vec<u8>,
-        stored_key: Zeroizing<Vec<u8>>,
-    },
+    Scram(Keys),
     /// SHA-crypt.
     ShaCrypt {
         variant: Variant,
@@ -87,13 +84,9 @@ impl Secret {
         let within = password.get(..PASSWORD_MAX_OCTETS.min(password.len()));
         let within = within.unwrap_or(password);
         let same = match self {
-            Self::Scram {
-                iterations,
-                salt,
-                stored_key,
-            } => {
-                let keys = scram_keys(within, salt, *iterations);
-                bool::from(keys.stored_key.ct_eq(stored_key))
+            Self::Scram(stored) => {
+                let keys = scram_keys(within, &stored.salt, stored.iterations);
+                bool::from(keys.stored_key.ct_eq(&stored.stored_key))
             }
             Self::ShaCrypt {
                 variant,
@@ -109,13 +102,22 @@ impl Secret {
         same & (within.len() == password.len()) & !password.contains(&0)
     }
 
+    /// What SCRAM needs; none where the secret is of another kind.
+    pub fn scram(&self) -> Option<&Keys> {
+        match self {
+            Self::Scram(keys) => Some(keys),
+            Self::ShaCrypt { .. } => None,
+        }
+    }
+
     /// A secret no password matches, with the cost of those we write.
     pub fn nobodys() -> Self {
-        Self::Scram {
+        Self::Scram(Keys {
             iterations: ITERATIONS,
             salt: vec![0; SALT_OCTETS],
             stored_key: Zeroizing::new(Vec::new()),
-        }
+            server_key: Zeroizing::new(Vec::new()),
+        })
     }
 }
 
@@ -139,13 +141,8 @@ fn encode_with(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizin
     ))
 }
 
-struct ScramKeys {
-    stored_key: Zeroizing<Vec<u8>>,
-    server_key: Zeroizing<Vec<u8>>,
-}
-
 /// RFC 5802 section 3.
-fn scram_keys(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> ScramKeys {
+fn scram_keys(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Keys {
     let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
     pbkdf2::derive(
         pbkdf2::PBKDF2_HMAC_SHA256,
@@ -158,7 +155,9 @@ fn scram_keys(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> ScramKeys
     let client_key = hmac::sign(&key, b"Client Key");
     let stored_key = digest::digest(&digest::SHA256, client_key.as_ref());
     let server_key = hmac::sign(&key, b"Server Key");
-    ScramKeys {
+    Keys {
+        iterations,
+        salt: salt.to_vec(),
         stored_key: Zeroizing::new(stored_key.as_ref().to_vec()),
         server_key: Zeroizing::new(server_key.as_ref().to_vec()),
     }
@@ -186,11 +185,15 @@ fn parse_scram(text: &str) -> Result<Secret, String> {
     if salt.is_empty() || stored_key.len() != length || server_key.len() != length {
         return Err("its salt is empty or its keys are not 32 octets long".to_owned());
     }
-    Ok(Secret::Scram {
+    if salt.len() > SALT_MAX_OCTETS {
+        return Err(format!("its salt is longer than {SALT_MAX_OCTETS} octets"));
+    }
+    Ok(Secret::Scram(Keys {
         iterations,
         salt: salt.to_vec(),
         stored_key,
-    })
+        server_key,
+    }))
 }
 
 fn parse_sha_crypt(text: &str, allowed: &[Variant]) -> Result<Secret, String> {
@@ -278,8 +281,10 @@ fn group(text: &mut String, digest: &[u8], places: [Option<usize>; 3], letters: 
 /// Iterations of the passwords we write. RFC 7677 asks for 4096 at least; this many take about
 /// 3 ms on a desktop core and some 50 ms on a small ARM core without SHA instructions: dear to a
 /// thief of the file, yet a box that checks a few logins a second does not notice.
-const ITERATIONS: NonZeroU32 = NonZeroU32::new(15_000).expect("not zero");
-const SALT_OCTETS: usize = 16;
+pub(super) const ITERATIONS: NonZeroU32 = NonZeroU32::new(15_000).expect("not zero");
+pub(super) const SALT_OCTETS: usize = 16;
+/// The longest salt of SCRAM: it is sent to the client.
+const SALT_MAX_OCTETS: usize = 256;
 const CRYPT_LETTERS: &[u8; 64] =
     b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const HOW: &str = "write it with gatepost passwd";
@@ -363,6 +368,7 @@ mod tests {
     #[test]
     fn broken_secrets_are_named_without_being_shown() {
         let hash = "A".repeat(86);
+        let key = format!("{}=", "A".repeat(43));
         let rows = [
             (String::new(), "the password is missing"),
             ("hunter2".to_owned(), "has no {SCHEME}"),
@@ -402,6 +408,10 @@ mod tests {
             (
                 "{SCRAM-SHA-256}4096,YWJj,YWJj,YWJj".to_owned(),
                 "not 32 octets",
+            ),
+            (
+                format!("{{SCRAM-SHA-256}}4096,{},{key},{key}", "YWJj".repeat(86)),
+                "longer than 256",
             ),
         ];
         for (text, want) in rows {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::config::values::user_name;
+use crate::protocol::scram::Keys;
 
 use super::secret::Secret;
 
@@ -16,6 +17,8 @@ pub struct Users {
     secrets: Vec<Secret>,
     /// From the name in lower case to its place in `secrets`.
     places: HashMap<String, usize>,
+    /// The places of those that can log in by SCRAM.
+    scram: Vec<usize>,
 }
 
 /// A broken line.
@@ -43,6 +46,7 @@ impl Users {
         Self {
             secrets: Vec::new(),
             places: HashMap::new(),
+            scram: Vec::new(),
         }
     }
 
@@ -65,7 +69,11 @@ impl Users {
                         continue;
                     }
                     lines_of_names.insert(name.clone(), line);
-                    users.places.insert(name, users.secrets.len());
+                    let place = users.secrets.len();
+                    if secret.scram().is_some() {
+                        users.scram.push(place);
+                    }
+                    users.places.insert(name, place);
                     users.secrets.push(secret);
                 }
                 Err(reason) => faults.push(Fault { line, reason }),
@@ -94,6 +102,14 @@ impl Users {
         let count = u64::try_from(self.secrets.len()).ok()?;
         let place = number.checked_rem(count)?;
         self.secrets.get(usize::try_from(place).ok()?)
+    }
+
+    /// The same among those of SCRAM.
+    pub(super) fn any_scram(&self, number: u64) -> Option<&Keys> {
+        let count = u64::try_from(self.scram.len()).ok()?;
+        let place = number.checked_rem(count)?;
+        let place = self.scram.get(usize::try_from(place).ok()?)?;
+        self.secrets.get(*place)?.scram()
     }
 }
 

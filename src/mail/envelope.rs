@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::address::{ForwardPath, Mailbox, ReversePath};
+use super::notifications::{MessageNotifications, RecipientNotifications};
 
 /// The envelope of one message (RFC 5321 section 2.3.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// Whether MAIL said `SMTPUTF8` (RFC 6531).
     pub smtputf8: bool,
+    /// What MAIL asked of notifications.
+    pub notifications: MessageNotifications,
     /// The client's address.
     pub client: IpAddr,
     /// The user the session had logged in as.
@@ -31,6 +34,8 @@ pub struct Recipient {
     pub forward_path: ForwardPath,
     /// Where the copy goes.
     pub target: Target,
+    /// What RCPT asked of notifications.
+    pub notifications: RecipientNotifications,
 }
 
 /// Where a recipient's copy goes.

@@ -110,7 +110,7 @@ fn plain_run(input: &[u8]) -> usize {
 /// The place of the first CR or LF, or the length. Looks at eight octets at once: in `x ^ pattern` an
 /// octet that matches is zero, and `(x - 1) & !x` has the high bit of the lowest zero octet set, so
 /// any high bit says there is one in the eight.
-fn find_cr_or_lf(input: &[u8]) -> usize {
+pub(super) fn find_cr_or_lf(input: &[u8]) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = LOW << 7;
     const CR: u64 = LOW * b'\r' as u64;

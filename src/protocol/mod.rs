@@ -3,6 +3,7 @@
 //! Promises: octets in, values out; any split of the input gives the same values. Refuses to know:
 //! settings, sockets, clocks, who is who.
 
+pub mod chunk;
 pub mod client;
 pub mod command;
 pub mod data;
@@ -10,3 +11,4 @@ pub mod line;
 pub mod params;
 pub mod reply;
 pub mod sasl;
+pub mod scram;

@@ -1,10 +1,14 @@
 //! The parameters of MAIL and RCPT (RFC 5321 section 4.1.1.11).
 //!
-//! Knows SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531) and AUTH (RFC 4954 section 5). Refuses
-//! to know: limits and what they are used for; which extensions are on is an argument.
+//! Knows SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), AUTH (RFC 4954 section 5), and RET,
+//! ENVID, NOTIFY and ORCPT (RFC 3461). Refuses to know: limits and what they are used for; which
+//! extensions are on is an argument.
+
+use crate::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
+use crate::mail::{MessageNotifications, RecipientNotifications};
 
 /// The parameters of a MAIL command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailParameters {
     /// `SIZE=`; a number past 64 bits counts as the largest.
     pub size: Option<u64>,
@@ -15,6 +19,8 @@ pub struct MailParameters {
     /// `AUTH=` was there. We trust nobody to name another's identity, so the value is forgotten, as
     /// RFC 4954 section 5 lets us.
     pub auth: bool,
+    /// `RET=` and `ENVID=`.
+    pub notifications: MessageNotifications,
 }
 
 /// Which extensions with parameters are on.
@@ -28,6 +34,8 @@ pub struct Offered {
     pub smtputf8: bool,
     /// AUTH.
     pub auth: bool,
+    /// DSN.
+    pub dsn: bool,
 }
 
 /// Why a parameter is refused.
@@ -58,20 +66,46 @@ impl MailParameters {
     ) -> Result<(), ParameterError> {
         match keyword {
             "SIZE" if offered.size => once(&mut self.size, size(value)?),
+            // BINARYMIME (RFC 3030) is an extension of its own, and is not served.
+            "BODY" if value.is_some_and(|value| value.eq_ignore_ascii_case("BINARYMIME")) => {
+                Err(ParameterError::Unknown)
+            }
             "BODY" if offered.eight_bit_mime => once(&mut self.eight_bit, eight_bit(value)?),
             "SMTPUTF8" if offered.smtputf8 => flag(&mut self.smtputf8, value.is_none()),
             "AUTH" if offered.auth => flag(&mut self.auth, value.is_some_and(is_auth_value)),
+            "RET" if offered.dsn => {
+                let returns = parsed(value, ReturnContent::parse)?;
+                once(&mut self.notifications.returns, returns)
+            }
+            "ENVID" if offered.dsn => {
+                let envelope_id = parsed(value, EnvelopeId::parse)?;
+                once(&mut self.notifications.envelope_id, envelope_id)
+            }
             _ => Err(ParameterError::Unknown),
         }
     }
 }
 
-/// Checks what follows the forward-path: no extension we serve has a parameter there.
-pub fn rcpt_parameters(text: &str) -> Result<(), ParameterError> {
-    match text.split_ascii_whitespace().next() {
-        None => Ok(()),
-        Some(word) => split(word).and(Err(ParameterError::Unknown)),
+/// Parses what follows the forward-path: DSN alone has parameters there.
+pub fn rcpt_parameters(
+    text: &str,
+    offered: Offered,
+) -> Result<RecipientNotifications, ParameterError> {
+    let mut asked = RecipientNotifications::default();
+    for word in text.split_ascii_whitespace() {
+        let (keyword, value) = split(word)?;
+        match keyword.as_str() {
+            "NOTIFY" if offered.dsn => once(&mut asked.notify, parsed(value, Notify::parse)?)?,
+            "ORCPT" if offered.dsn => {
+                once(
+                    &mut asked.original,
+                    parsed(value, OriginalRecipient::parse)?,
+                )?;
+            }
+            _ => return Err(ParameterError::Unknown),
+        }
     }
+    Ok(asked)
 }
 
 /// Cuts `keyword=value` or `keyword`; the keyword in upper case.
@@ -98,6 +132,13 @@ fn split(word: &str) -> Result<(String, Option<&str>), ParameterError> {
 /// some clients leave it as it is.
 fn keyword_takes_equals(keyword: &str) -> bool {
     keyword.eq_ignore_ascii_case("AUTH")
+}
+
+fn parsed<T>(
+    value: Option<&str>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, ParameterError> {
+    value.and_then(parse).ok_or(ParameterError::Bad)
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), ParameterError> {
@@ -150,6 +191,7 @@ mod tests {
         eight_bit_mime: true,
         smtputf8: true,
         auth: true,
+        dsn: true,
     };
 
     fn sized(size: u64) -> Result<MailParameters, ParameterError> {
@@ -168,6 +210,7 @@ mod tests {
             eight_bit: Some(true),
             smtputf8: true,
             auth: true,
+            ..MailParameters::default()
         };
         let seven = MailParameters {
             eight_bit: Some(false),
@@ -179,15 +222,16 @@ mod tests {
             ("BODY=7BIT", Ok(seven)),
             ("SIZE=0", sized(0)),
             ("SIZE=18446744073709551616", sized(u64::MAX)),
-            ("SIZE=999999999999999999999", bad),
-            ("SIZE=", bad),
-            ("SIZE", bad),
-            ("SIZE=-1", bad),
-            ("SIZE=1 SIZE=1", bad),
-            ("BODY=BINARYMIME", bad),
-            ("BODY=7BIT BODY=7BIT", bad),
-            ("SMTPUTF8=yes", bad),
-            ("SMTPUTF8 SMTPUTF8", bad),
+            ("SIZE=999999999999999999999", bad.clone()),
+            ("SIZE=", bad.clone()),
+            ("SIZE", bad.clone()),
+            ("SIZE=-1", bad.clone()),
+            ("SIZE=1 SIZE=1", bad.clone()),
+            ("BODY=BINARYMIME", unknown.clone()),
+            ("BODY=ODD", bad.clone()),
+            ("BODY=7BIT BODY=7BIT", bad.clone()),
+            ("SMTPUTF8=yes", bad.clone()),
+            ("SMTPUTF8 SMTPUTF8", bad.clone()),
             (
                 "AUTH=e+3Dmc2@example.com",
                 Ok(MailParameters {
@@ -195,12 +239,12 @@ mod tests {
                     ..MailParameters::default()
                 }),
             ),
-            ("AUTH=e+3", bad),
-            ("AUTH=", bad),
-            ("=5", bad),
-            ("SIZE=1=2", bad),
-            ("RET=FULL", unknown),
-            ("X-ODD", unknown),
+            ("AUTH=e+3", bad.clone()),
+            ("AUTH=", bad.clone()),
+            ("=5", bad.clone()),
+            ("SIZE=1=2", bad.clone()),
+            ("RETURN=FULL", unknown.clone()),
+            ("X-ODD", unknown.clone()),
         ];
         for (text, want) in rows {
             assert_eq!(MailParameters::parse(text, ALL), want, "{text}");
@@ -213,11 +257,48 @@ mod tests {
             let got = MailParameters::parse(text, Offered::default());
             assert_eq!(got, Err(ParameterError::Unknown), "{text}");
         }
-        assert_eq!(
-            rcpt_parameters("NOTIFY=NEVER"),
-            Err(ParameterError::Unknown)
-        );
-        assert_eq!(rcpt_parameters("=x"), Err(ParameterError::Bad));
-        assert_eq!(rcpt_parameters(""), Ok(()));
+        for text in ["RET=FULL", "RET=x", "ENVID=x", "BODY=BINARYMIME"] {
+            let got = MailParameters::parse(text, Offered { dsn: false, ..ALL });
+            assert_eq!(got, Err(ParameterError::Unknown), "{text}");
+        }
+        let got = |text| rcpt_parameters(text, Offered { dsn: false, ..ALL });
+        assert_eq!(got("NOTIFY=NEVER"), Err(ParameterError::Unknown));
+        assert_eq!(got("ORCPT=rfc822;x"), Err(ParameterError::Unknown));
+        assert_eq!(got("=x"), Err(ParameterError::Bad));
+        assert_eq!(got(""), Ok(RecipientNotifications::default()));
+    }
+
+    #[test]
+    fn parameters_of_notifications_are_taken_once_and_well_formed() {
+        let got = MailParameters::parse("ret=hdrs ENVID=a+20b", ALL);
+        let want = MessageNotifications {
+            returns: ReturnContent::parse("HDRS"),
+            envelope_id: EnvelopeId::parse("a+20b"),
+        };
+        assert_eq!(got.map(|got| got.notifications), Ok(want));
+        for bad in ["RET", "RET=", "RET=X", "RET=FULL RET=FULL", "ENVID=a=b"] {
+            let got = MailParameters::parse(bad, ALL);
+            assert_eq!(got, Err(ParameterError::Bad), "{bad}");
+        }
+        let got = rcpt_parameters("NOTIFY=delay,success orcpt=rfc822;b+2Bc@there.example", ALL);
+        let want = RecipientNotifications {
+            notify: Notify::parse("SUCCESS,DELAY"),
+            original: OriginalRecipient::parse("rfc822;b+2Bc@there.example"),
+        };
+        assert_eq!(got, Ok(want));
+        let bad = [
+            "NOTIFY",
+            "NOTIFY=NEVER,DELAY",
+            "NOTIFY=NEVER NOTIFY=NEVER",
+            "ORCPT=x",
+            "ORCPT=rfc822;a=b",
+            "ORCPT=rfc822;a ORCPT=rfc822;a",
+        ];
+        for bad in bad {
+            assert_eq!(rcpt_parameters(bad, ALL), Err(ParameterError::Bad), "{bad}");
+        }
+        let unknown = Err(ParameterError::Unknown);
+        assert_eq!(rcpt_parameters("RET=FULL", ALL), unknown);
+        assert_eq!(rcpt_parameters("SIZE=1", ALL), unknown);
     }
 }

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest reply line with its CRLF, octets (RFC 5321 section 4.5.3.1.5).
+use super::line::AUTH_LINE_MAX_OCTETS;
+
+/// The longest reply line with its CRLF, octets (RFC 5321 section 4.5.3.1.5). A challenge may be as long
+/// as a response (RFC 4954 section 4).
 pub const LINE_MAX_OCTETS: usize = 512;
 
 /// An enhanced status code (RFC 3463).
@@ -45,6 +48,11 @@ impl Reply {
         Self::build(code, None, lines)
     }
 
+    /// A reply of several lines, each with the enhanced status code (RFC 2034 section 4).
+    pub fn list(code: u16, status: EnhancedStatus, lines: Vec<Cow<'static, str>>) -> Self {
+        Self::build(code, Some(status), lines)
+    }
+
     fn build(code: u16, status: Option<EnhancedStatus>, lines: Vec<Cow<'static, str>>) -> Self {
         assert!(
             !lines.iter().any(|line| line.contains(['\r', '\n'])),
@@ -77,9 +85,13 @@ impl Reply {
         self.code / 100 == 5
     }
 
-    /// Appends it as it goes over the wire. A line is cut at 512 octets.
+    /// Appends it as it goes over the wire. A line is cut where its kind has its limit.
     pub fn write_to(&self, wire: &mut Vec<u8>) {
         let last = self.lines.len().saturating_sub(1);
+        let line_max = match self.code {
+            CHALLENGE => AUTH_LINE_MAX_OCTETS,
+            _ => LINE_MAX_OCTETS,
+        };
         for (number, text) in self.lines.iter().enumerate() {
             let start = wire.len();
             let dash = if number < last { '-' } else { ' ' };
@@ -88,7 +100,7 @@ impl Reply {
                 wire.extend_from_slice(format!("{status} ").as_bytes());
             }
             wire.extend_from_slice(text.as_bytes());
-            wire.truncate(start + LINE_MAX_OCTETS - 2);
+            wire.truncate(start + line_max - 2);
             wire.extend_from_slice(b"\r\n");
         }
     }
@@ -101,6 +113,8 @@ impl Reply {
     }
 }
 
+const CHALLENGE: u16 = 334;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,9 +125,17 @@ mod tests {
         assert_eq!(reply.to_octets(), b"250 2.1.0 OK\r\n");
         let reply = Reply::lines(250, vec!["mx".into(), "SIZE 1".into()]);
         assert_eq!(reply.to_octets(), b"250-mx\r\n250 SIZE 1\r\n");
+        let reply = Reply::list(
+            250,
+            EnhancedStatus(2, 1, 5),
+            vec!["<a@b>".into(), "<c@d>".into()],
+        );
+        assert_eq!(reply.to_octets(), b"250-2.1.5 <a@b>\r\n250 2.1.5 <c@d>\r\n");
         assert_eq!(
             Reply::bare(220, "x".repeat(600)).to_octets().len(),
             LINE_MAX_OCTETS
         );
+        let challenge = Reply::bare(334, "x".repeat(600));
+        assert_eq!(challenge.to_octets().len(), 600 + 6);
     }
 }

@@ -1,12 +1,22 @@
-//! SASL exchanges of the server's side: PLAIN (RFC 4616) and LOGIN.
+//! SASL exchanges of the server's side: PLAIN (RFC 4616), LOGIN, and SCRAM's messages in Base64.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::scram::{BadMessage, ClientFirst, Offer, Opening, ServerFirst, Verdict};
+
 /// A login that was not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadResponse;
+
+impl From<BadMessage> for BadResponse {
+    fn from(_: BadMessage) -> Self {
+        Self
+    }
+}
 
 /// Where an exchange is.
 #[derive(Debug)]
@@ -17,6 +27,17 @@ pub enum Exchange {
     LoginName,
     /// LOGIN's password is due; the name is here.
     LoginPassword(String),
+    /// SCRAM's client-first-message is due.
+    ScramFirst(Box<Offer>),
+    /// SCRAM's client-final-message is due.
+    ScramFinal {
+        /// What was sent.
+        server: Box<ServerFirst>,
+        /// Whose keys they are; none: nobody's.
+        user: Option<String>,
+    },
+    /// The empty response to SCRAM's server-final-message is due; this user has logged in then.
+    ScramEnd(String),
 }
 
 /// What comes of a response.
@@ -26,6 +47,30 @@ pub enum Next {
     Challenge(&'static str),
     /// A name and a password.
     Login(String, Zeroizing<Vec<u8>>),
+    /// What comes of SCRAM's.
+    Scram(ScramNext),
+}
+
+/// What comes of a response within SCRAM.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ScramNext {
+    /// The keys of this login are wanted.
+    Keys(Box<ClientFirst>),
+    /// The client knows the password.
+    Proven {
+        /// The user.
+        user: String,
+        /// The login, as the client gave it.
+        login: String,
+        /// The server-final-message, in Base64 already.
+        server_final: String,
+    },
+    /// The proof of this login does not hold.
+    Refused(String),
+    /// Somebody hid from the client that we offer -PLUS; the login it gave.
+    Downgraded(String),
+    /// The client has seen our proof; this user has logged in.
+    Ended(String),
 }
 
 /// `Username:` and `Password:`, which is what clients look for.
@@ -39,6 +84,8 @@ impl Exchange {
             Self::Plain => "",
             Self::LoginName => NAME_CHALLENGE,
             Self::LoginPassword(_) => PASSWORD_CHALLENGE,
+            // SCRAM's client speaks first.
+            Self::ScramFirst(_) | Self::ScramFinal { .. } | Self::ScramEnd(_) => "",
         }
     }
 
@@ -56,8 +103,47 @@ impl Exchange {
                 Ok(Next::Challenge(PASSWORD_CHALLENGE))
             }
             Self::LoginPassword(name) => Ok(Next::Login(std::mem::take(name), octets)),
+            Self::ScramFirst(offer) => Ok(Next::Scram(scram_first(offer, &octets)?)),
+            Self::ScramFinal { server, user } => {
+                Ok(Next::Scram(scram_final(server, user.take(), &octets)?))
+            }
+            Self::ScramEnd(user) if octets.is_empty() => {
+                Ok(Next::Scram(ScramNext::Ended(std::mem::take(user))))
+            }
+            Self::ScramEnd(_) => Err(BadResponse),
         }
     }
+
+    /// SCRAM after its first message: the challenge, in Base64 already, and where the exchange is then.
+    pub fn scram_challenge(server: ServerFirst, user: Option<String>) -> (Cow<'static, str>, Self) {
+        let challenge = STANDARD.encode(server.message());
+        let server = Box::new(server);
+        (challenge.into(), Self::ScramFinal { server, user })
+    }
+}
+
+fn scram_first(offer: &Offer, octets: &[u8]) -> Result<ScramNext, BadResponse> {
+    Ok(match ClientFirst::parse(octets, offer)? {
+        Opening::Good(client) => ScramNext::Keys(Box::new(client)),
+        Opening::Downgraded(login) => ScramNext::Downgraded(login),
+    })
+}
+
+/// A proof for keys that are nobody's is worked out like any other.
+fn scram_final(
+    server: &ServerFirst,
+    user: Option<String>,
+    octets: &[u8],
+) -> Result<ScramNext, BadResponse> {
+    let login = server.login().to_owned();
+    Ok(match (server.verify(octets)?, user) {
+        (Verdict::Proven(message), Some(user)) => ScramNext::Proven {
+            user,
+            login,
+            server_final: STANDARD.encode(message),
+        },
+        (Verdict::Proven(_) | Verdict::NotProven, _) => ScramNext::Refused(login),
+    })
 }
 
 fn decode(line: &str) -> Result<Zeroizing<Vec<u8>>, BadResponse> {
@@ -91,6 +177,8 @@ fn plain(octets: &[u8]) -> Result<Next, BadResponse> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::scram::tests::client::{Client, stored};
+    use crate::protocol::scram::{Keys, SERVER_NONCE_OCTETS};
 
     fn login(name: &str, password: &str) -> Result<Next, BadResponse> {
         Ok(Next::Login(
@@ -126,5 +214,38 @@ mod tests {
             exchange.respond(&STANDARD.encode("secret")),
             login("alice", "secret")
         );
+    }
+
+    #[test]
+    fn a_proof_for_keys_that_are_nobodys_logs_nobody_in() {
+        let (stored_key, server_key) = stored(b"right", b"salt", 2);
+        let keys = Keys {
+            iterations: std::num::NonZeroU32::new(2).unwrap(),
+            salt: b"salt".to_vec(),
+            stored_key: Zeroizing::new(stored_key),
+            server_key: Zeroizing::new(server_key),
+        };
+        for user in [Some("alice".to_owned()), None] {
+            let mut client = Client::new("Alice", b"right", "nonce");
+            let mut exchange = Exchange::ScramFirst(Box::new(Offer::Absent));
+            let next = exchange.respond(&STANDARD.encode(client.first()));
+            let Ok(Next::Scram(ScramNext::Keys(first))) = next else {
+                panic!("{next:?}");
+            };
+            let server = first.challenge(keys.clone(), &[0; SERVER_NONCE_OCTETS]);
+            let last = client.last(server.message().as_bytes()).unwrap();
+            let (_, mut exchange) = Exchange::scram_challenge(server, user.clone());
+            let login = "Alice".to_owned();
+            let want = match user {
+                Some(user) => ScramNext::Proven {
+                    user,
+                    login,
+                    server_final: STANDARD.encode(client.server_final()),
+                },
+                None => ScramNext::Refused(login),
+            };
+            let got = exchange.respond(&STANDARD.encode(last));
+            assert_eq!(got, Ok(Next::Scram(want)));
+        }
     }
 }

@@ -9,10 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::settings::{Port, PortKind, Settings};
+use crate::directory::scram::ScramLookup;
 use crate::directory::{Directory, LoginOutcome};
 use crate::mail::{ForwardPath, MessageId, ReversePath, TlsFacts};
 use crate::policy::admission::{Stage, admission};
 use crate::policy::facts::{Finding, Question};
+use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::session::note::Note;
 use crate::session::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
 use crate::spool::Refusal;
@@ -114,7 +116,7 @@ impl Play<'_> {
     fn run(&mut self, settings: &Settings, client: &Client) {
         let is_tls_port = settings.ports.get(client.port).map(|port| port.kind);
         let step = match is_tls_port {
-            Some(PortKind::Tls) => self.answer(Answer::TlsStarted(TLS)),
+            Some(PortKind::Tls) => self.answer(Answer::TlsStarted(TLS, ChannelBindings::default())),
             _ => self.session.begin(clock::now(), &mut self.output),
         };
         let hello = format!("EHLO {}\r\n", client.helo);
@@ -169,10 +171,14 @@ impl Play<'_> {
 
     fn perform(&self, effect: Effect) -> Option<Answer> {
         Some(match effect {
-            Effect::StartTls => Answer::TlsStarted(TLS),
+            Effect::StartTls => Answer::TlsStarted(TLS, ChannelBindings::default()),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             Effect::CheckLogin(_) => Answer::Login(LoginOutcome::Refused),
+            Effect::FindScramKeys(_) => {
+                Answer::ScramKeys(ScramLookup::Unavailable, [0; SERVER_NONCE_OCTETS])
+            }
             Effect::FindRecipient(path) => Answer::Recipient(self.directory.find(&path)),
+            Effect::ExpandName(path) => Answer::Expanded(self.directory.expand(&path)),
             Effect::LookUp(question) => Answer::LookedUp((self.ask)(&question)),
             Effect::FindGroups(user) => Answer::Groups(self.directory.groups_of(&user)),
             Effect::CheckOwner { user, sender } => {

@@ -1,4 +1,4 @@
-//! AUTH (RFC 4954): sequence, switched off, TLS, mechanism, in this order.
+//! AUTH (RFC 4954): sequence, switched off, TLS, mechanism, in this order. SCRAM's own steps are in `scram`.
 
 use super::note::Subject;
 use super::{Credentials, Due, Effect, Note, Output, Session, State, Step, replies};
@@ -8,6 +8,23 @@ use crate::policy::access;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::protocol::reply::Reply;
 use crate::protocol::sasl::{Exchange, Next};
+
+/// A login that is being judged.
+pub(super) struct Attempt {
+    /// The login as the client gave it.
+    pub(super) login: String,
+    /// SCRAM's server-final-message in Base64, which only a login that is good may hear.
+    pub(super) server_final: Option<String>,
+}
+
+impl Attempt {
+    pub(super) fn new(login: String) -> Self {
+        Self {
+            login,
+            server_final: None,
+        }
+    }
+}
 
 impl Session {
     pub(super) fn auth(&mut self, arguments: &[u8], output: &mut Output) -> Step {
@@ -19,12 +36,9 @@ impl Session {
         let (Some(mechanism), initial, None) = (words.next(), words.next(), words.next()) else {
             return self.say(replies::bad_arguments(), output);
         };
-        let offered = self.settings.auth.mechanisms.iter();
-        let mut offered = offered.filter(|offered| {
-            let name = replies::mechanism_name(**offered);
-            mechanism.eq_ignore_ascii_case(name.as_bytes())
-        });
-        let exchange = match offered.next() {
+        let exchange = match self.mechanism_called(mechanism) {
+            Some(Mechanism::ScramSha256Plus) => self.scram_bound(),
+            Some(Mechanism::ScramSha256) => self.scram_unbound(),
             Some(Mechanism::Plain) => Exchange::Plain,
             Some(Mechanism::Login) => Exchange::LoginName,
             None => return self.say(replies::unknown_mechanism(), output),
@@ -46,7 +60,7 @@ impl Session {
     ) -> Step {
         match self.auth_is_refused(output) {
             Some(step) => step,
-            None => self.logged_in(login, outcome, output),
+            None => self.logged_in(Attempt::new(login), outcome, output),
         }
     }
 
@@ -67,6 +81,14 @@ impl Session {
         None
     }
 
+    /// The mechanism of this name, if it is offered now.
+    fn mechanism_called(&self, name: &[u8]) -> Option<Mechanism> {
+        self.mechanisms().find(|offered| {
+            let offered = replies::mechanism_name(*offered);
+            name.eq_ignore_ascii_case(offered.as_bytes())
+        })
+    }
+
     pub(super) fn auth_response(&mut self, line: &[u8], output: &mut Output) -> Step {
         let State::Auth(mut exchange) = std::mem::replace(&mut self.state, State::Command) else {
             unreachable!("a response outside an exchange");
@@ -85,43 +107,48 @@ impl Session {
                     login: login.clone(),
                     password,
                 };
-                self.perform(Due::Login(login), Effect::CheckLogin(credentials))
+                self.perform(
+                    Due::Login(Attempt::new(login)),
+                    Effect::CheckLogin(credentials),
+                )
             }
+            Ok(Next::Scram(next)) => self.scram_goes_on(next, output),
             Err(_) => self.say(replies::bad_response(), output),
         }
     }
 
+    /// What the password came to.
     pub(super) fn logged_in(
         &mut self,
-        login: String,
+        attempt: Attempt,
         outcome: LoginOutcome,
         output: &mut Output,
     ) -> Step {
         match outcome {
-            LoginOutcome::Accepted(user) => self.check_access(login, user, output),
+            LoginOutcome::Accepted(user) => self.check_access(attempt, user, output),
             LoginOutcome::Unavailable => {
                 output.notes.push(Note::LoginUnavailable);
                 self.say(replies::try_later(), output)
             }
             LoginOutcome::Refused => {
                 let reason = "wrong password or unknown user".to_owned();
-                self.login_failed(login, reason, output)
+                self.login_failed(attempt.login, reason, output)
             }
         }
     }
 
     /// The password is right: whether the user may come in (DOMINO.md section 1.7).
-    fn check_access(&mut self, login: String, user: String, output: &mut Output) -> Step {
+    fn check_access(&mut self, attempt: Attempt, user: String, output: &mut Output) -> Step {
         if access::needs_groups(&self.settings) {
             let effect = Effect::FindGroups(user.clone());
-            return self.perform(Due::Groups { login, user }, effect);
+            return self.perform(Due::Groups { attempt, user }, effect);
         }
-        self.groups_found(login, user, Some(Vec::new()), output)
+        self.groups_found(attempt, user, Some(Vec::new()), output)
     }
 
     pub(super) fn groups_found(
         &mut self,
-        login: String,
+        attempt: Attempt,
         user: String,
         groups: Option<Vec<String>>,
         output: &mut Output,
@@ -133,22 +160,35 @@ impl Session {
         match access::decide(&self.settings, &user, &groups) {
             Verdict::Allowed(cause) => {
                 self.tell("login", "allowed", &cause, output);
-                output.notes.push(Note::LoggedIn { user: user.clone() });
-                self.login = Some(user);
-                self.login_is_due = false;
-                self.say(replies::authenticated(), output)
+                let Some(server_final) = attempt.server_final else {
+                    return self.log_in(user, output);
+                };
+                self.state = State::Auth(Exchange::ScramEnd(user));
+                self.say(replies::challenge(server_final), output)
             }
             Verdict::Refused(cause) => {
                 self.tell("login", "refused", &cause, output);
                 let cause = cause.in_words(&self.settings);
                 let reason = format!("access denied by server access settings: {cause}");
-                self.login_failed(login, reason, output)
+                self.login_failed(attempt.login, reason, output)
             }
             Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("access needs no DNS"),
         }
     }
 
-    fn login_failed(&mut self, login: String, reason: String, output: &mut Output) -> Step {
+    pub(super) fn log_in(&mut self, user: String, output: &mut Output) -> Step {
+        output.notes.push(Note::LoggedIn { user: user.clone() });
+        self.login = Some(user);
+        self.login_is_due = false;
+        self.say(replies::authenticated(), output)
+    }
+
+    pub(super) fn login_failed(
+        &mut self,
+        login: String,
+        reason: String,
+        output: &mut Output,
+    ) -> Step {
         self.failed_logins += 1;
         self.login_is_due = true;
         output.notes.push(Note::LoginFailed {

@@ -5,86 +5,22 @@
 
 use std::time::SystemTime;
 
+use super::body::Fault;
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, State, Step, replies};
 use crate::config::rules::Action;
 use crate::mail::trace::Received;
 use crate::mail::{MessageId, date};
 use crate::policy::verdict::Cause;
-use crate::protocol::data::{DataDecoder, HopCounter};
 use crate::protocol::reply::Reply;
 use crate::spool::{Committed, Refusal};
-
-/// More `Received` fields than this are a loop (RFC 5321 section 6.3).
-const HOPS_MAX: u32 = 100;
-
-/// What is known of the content while it comes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Body {
-    decoder: DataDecoder,
-    hops: HopCounter,
-    octets: u64,
-    spool: Option<Refusal>,
-    is_dropped: bool,
-}
-
-/// Why the content is not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    TooLarge,
-    BareLineEnds,
-    Loop,
-    Spool(Refusal),
-}
-
-impl Fault {
-    fn reply(self) -> (Reply, &'static str) {
-        match self {
-            Self::BareLineEnds => (replies::bare_line_ends(), "bare_line_ends"),
-            Self::TooLarge => (replies::too_large(), "size"),
-            Self::Loop => (replies::too_many_hops(), "loop"),
-            Self::Spool(refusal) => (replies::refused(refusal), "spool"),
-        }
-    }
-}
-
-impl Body {
-    /// The spool cannot take it.
-    pub(super) fn spool_failed(&mut self, refusal: Refusal) {
-        self.spool.get_or_insert(refusal);
-    }
-
-    /// Takes mail data; gives the octets used. All of it is looked at, whatever is wrong already: so
-    /// what is told does not depend on how the octets came.
-    fn take(&mut self, input: &[u8], content: &mut Vec<u8>) -> usize {
-        let from = content.len();
-        let used = self.decoder.decode(input, content);
-        let decoded = content.get(from..).unwrap_or_default();
-        self.octets += decoded.len() as u64;
-        self.hops.feed(decoded);
-        used
-    }
-
-    /// The gravest fault so far. What no retry can mend comes first.
-    fn fault(&self, limit: u64) -> Option<Fault> {
-        if self.octets > limit {
-            Some(Fault::TooLarge)
-        } else if self.decoder.has_bare_cr_or_lf() {
-            Some(Fault::BareLineEnds)
-        } else if self.hops.hops() > HOPS_MAX {
-            Some(Fault::Loop)
-        } else {
-            self.spool.map(Fault::Spool)
-        }
-    }
-}
 
 impl Session {
     pub(super) fn data(&mut self, arguments: &[u8], output: &mut Output) -> Step {
         let ready = self
             .transaction
             .as_ref()
-            .filter(|t| !t.envelope.recipients.is_empty());
+            .filter(|t| !t.envelope.recipients.is_empty() && !t.body.is_chunked());
         let Some(transaction) = ready else {
             return self.say(replies::bad_sequence(), output);
         };
@@ -156,47 +92,49 @@ impl Session {
             unreachable!("mail data without a transaction");
         };
         let body = &mut transaction.body;
-        let before = body.clone();
-        let from = output.content.len();
-        let used = body.take(input, &mut output.content);
-        let is_ended = body.decoder.is_ended();
-        let Some(fault) = body.fault(limit) else {
-            if !is_ended {
-                return (used, Step::Receive);
-            }
-            self.commands_completed += 1;
-            return (used, self.perform(Due::Committed, Effect::CommitMessage));
-        };
-        output.content.truncate(from);
-        if !before.is_dropped {
-            // The message goes first, then the same input is looked at again: its end may be in it,
-            // and the reply to that may be the session's last.
-            *body = Body {
-                is_dropped: true,
-                ..before
-            };
+        let looked = body.look(limit, &mut output.content, |body, content| {
+            body.take(input, content)
+        });
+        let is_ended = body.is_ended();
+        let Ok((used, fault)) = looked else {
             return (0, Step::Perform(Effect::DropMessage));
-        }
+        };
         if !is_ended {
             return (used, Step::Receive);
         }
-        (used, self.refuse_message(fault, output))
+        let step = match fault {
+            Some(fault) => self.refuse_message(fault, output),
+            None => {
+                self.commands_completed += 1;
+                self.perform(Due::Committed, Effect::CommitMessage)
+            }
+        };
+        (used, step)
     }
 
     /// The end of mail data that is not accepted.
     fn refuse_message(&mut self, fault: Fault, output: &mut Output) -> Step {
         self.commands_completed += 1;
         self.state = State::Command;
-        let (reply, reason) = fault.reply();
-        let cause = (fault == Fault::TooLarge)
-            .then(|| Cause::new("limits", "message_size", "the message is larger"));
-        self.note_refused_message(&reply, reason, cause.as_ref(), output);
+        let reply = self.refusal(fault, output);
         self.transaction = None;
-        let reply = match &cause {
-            Some(cause) => self.explained(reply, cause),
-            None => reply,
-        };
         self.say(reply, output)
+    }
+
+    /// Notes that the message is refused; gives what is said.
+    pub(super) fn refusal(&self, fault: Fault, output: &mut Output) -> Reply {
+        let (reply, reason) = fault.reply();
+        self.note_refused_message(&reply, reason, fault.cause().as_ref(), output);
+        self.fault_reply(fault)
+    }
+
+    /// What this client is told of a fault.
+    pub(super) fn fault_reply(&self, fault: Fault) -> Reply {
+        let (reply, _) = fault.reply();
+        match fault.cause() {
+            Some(cause) => self.explained(reply, &cause),
+            None => reply,
+        }
     }
 
     pub(super) fn committed(
@@ -205,7 +143,10 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         // The spool may have failed at the very last of the content; it knows best why.
-        let failed = self.transaction.as_ref().and_then(|t| t.body.spool);
+        let failed = self
+            .transaction
+            .as_ref()
+            .and_then(|t| t.body.spool_refusal());
         let result = result.map_err(|refusal| failed.unwrap_or(refusal));
         let reply = match &result {
             Ok(committed) => replies::queued(committed),

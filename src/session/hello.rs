@@ -17,22 +17,26 @@ impl Session {
         if name.is_empty() || name.len() > NAME_MAX_OCTETS || !printable {
             return self.say(replies::bad_arguments(), output);
         }
-        self.transaction = None;
+        let then = self.forget_transaction();
         self.hello = Some(Hello {
             name: name.to_owned(),
             extended,
         });
         let reply = if extended {
-            replies::extended_hello(&self.settings, self.admission(), self.offers_auth())
+            let mechanisms: Vec<_> = match self.offers_auth() {
+                true => self.mechanisms().collect(),
+                false => Vec::new(),
+            };
+            replies::extended_hello(&self.settings, self.admission(), &mechanisms)
         } else {
             replies::hello(&self.settings)
         };
-        self.say(reply, output)
+        self.say_then(reply, then, output)
     }
 
     /// AUTH is listed where it is served, and not where TLS has to come first.
     pub(super) fn offers_auth(&self) -> bool {
-        self.admission().auth && !self.auth_needs_tls() && !self.settings.auth.mechanisms.is_empty()
+        self.admission().auth && !self.auth_needs_tls() && self.mechanisms().next().is_some()
     }
 
     /// Whether a login without TLS is refused to this client.

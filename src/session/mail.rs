@@ -1,7 +1,7 @@
 //! MAIL (RFC 5321 section 4.1.1.2): sequence, authentication, syntax, size, host name, sender lists, owner,
 //! sender's domain, space, in this order.
 
-use super::data::Body;
+use super::body::Body;
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, Transaction, replies};
 use crate::mail::Envelope;
@@ -54,6 +54,7 @@ impl Session {
             recipients: Vec::new(),
             eight_bit: params.eight_bit == Some(true),
             smtputf8: params.smtputf8,
+            notifications: params.notifications,
             client: self.client.ip(),
             login: self.login.clone(),
         };
@@ -193,13 +194,14 @@ impl Session {
     }
 
     /// The extensions whose parameters are taken now.
-    fn offered(&self) -> Offered {
+    pub(super) fn offered(&self) -> Offered {
         let extensions = &self.settings.extensions;
         Offered {
             size: extensions.size,
             eight_bit_mime: extensions.eight_bit_mime,
             smtputf8: extensions.smtputf8,
             auth: self.offers_auth(),
+            dsn: extensions.dsn,
         }
     }
 

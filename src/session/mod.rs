@@ -5,9 +5,10 @@
 //!
 //! | state | input is | leaves it |
 //! | --- | --- | --- |
-//! | command | command lines | DATA (354), AUTH (334), an effect |
+//! | command | command lines | DATA (354), BDAT, AUTH (334), an effect |
 //! | auth | responses | 235, 535, 501, 421 |
 //! | data | mail data | CRLF.CRLF |
+//! | chunk | the octets of a BDAT | their number |
 //! | turned away | command lines | QUIT, error_limit |
 //! | waiting | not taken | the answer to the effect |
 //! | closed | not taken | – |
@@ -24,33 +25,41 @@ use std::time::SystemTime;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::config::settings::{Port, Settings};
-use crate::directory::{LoginOutcome, Lookup};
+use crate::directory::scram::ScramLookup;
+use crate::directory::{Expansion, LoginOutcome, Lookup};
 use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
 use crate::policy::connection::Mark;
 use crate::policy::facts::{Finding, Host, HostNames, Question};
+use crate::protocol::chunk::ChunkSize;
 use crate::protocol::command::{Command, Verb};
 use crate::protocol::line::{LineError, LineKind, LineRead, LineReader};
 use crate::protocol::reply::Reply;
 use crate::protocol::sasl::Exchange;
+use crate::protocol::scram::{ChannelBindings, ClientFirst, SERVER_NONCE_OCTETS};
 use crate::spool::{Committed, Refusal};
 
 mod auth;
 mod begin;
+mod body;
+mod chunk;
 mod data;
 mod hello;
 mod mail;
 pub mod note;
 mod rcpt;
 pub mod replies;
+mod scram;
 mod simple;
 mod starttls;
 mod telling;
 #[cfg(test)]
 mod tests;
 
+use auth::Attempt;
 use mail::Candidate;
 pub use note::Note;
+use rcpt::Named;
 
 /// Replies that wait to be sent before input is no longer taken, octets.
 pub const WIRE_MAX_OCTETS: usize = 16 * 1024;
@@ -76,6 +85,8 @@ pub enum Effect {
     CheckSpace(u64),
     /// Check a login. Answered by [`Answer::Login`].
     CheckLogin(Credentials),
+    /// Look up what SCRAM needs of a login, and draw a nonce. Answered by [`Answer::ScramKeys`].
+    FindScramKeys(String),
     /// Find a recipient in a local domain. Answered by [`Answer::Recipient`].
     FindRecipient(ForwardPath),
     /// Ask DNS. Answered by [`Answer::LookedUp`].
@@ -89,6 +100,8 @@ pub enum Effect {
         /// The sender.
         sender: Mailbox,
     },
+    /// Find the members of a list in a local domain. Answered by [`Answer::Expanded`].
+    ExpandName(ForwardPath),
     /// Open a message in the spool; content follows. Answered by [`Answer::Opened`].
     OpenMessage(Box<Envelope>),
     /// The content is whole: make it durable. Answered by [`Answer::Committed`].
@@ -118,12 +131,14 @@ impl std::fmt::Debug for Credentials {
 /// The outcome of an [`Effect`].
 #[derive(Debug)]
 pub enum Answer {
-    /// TLS is up.
-    TlsStarted(TlsFacts),
+    /// TLS is up, and this is what it can be bound to.
+    TlsStarted(TlsFacts, ChannelBindings),
     /// Whether there is room.
     Space(Result<(), Refusal>),
     /// The login's outcome.
     Login(LoginOutcome),
+    /// The login's keys, and random octets no other exchange has.
+    ScramKeys(ScramLookup, [u8; SERVER_NONCE_OCTETS]),
     /// The recipient's outcome.
     Recipient(Lookup),
     /// What DNS said.
@@ -132,6 +147,8 @@ pub enum Answer {
     Groups(Option<Vec<String>>),
     /// Whether the sender belongs to the login; none where the directory cannot be read.
     Owned(Option<bool>),
+    /// The members, or why there are none.
+    Expanded(Expansion),
     /// The message is open under this id, or is not.
     Opened(Result<MessageId, Refusal>),
     /// The message is durable, or is not.
@@ -207,6 +224,8 @@ pub struct Session {
     marks: Vec<Mark>,
     stage: Stage,
     tls: Option<TlsFacts>,
+    /// What SCRAM can be bound to; none in plain text.
+    bindings: Option<Box<ChannelBindings>>,
     state: State,
     line: LineReader,
     hello: Option<Hello>,
@@ -231,13 +250,14 @@ struct Hello {
 struct Transaction {
     envelope: Envelope,
     /// What is known of the content while it comes.
-    body: data::Body,
+    body: body::Body,
 }
 
 enum State {
     Command,
     Auth(Exchange),
     Data,
+    Chunk(chunk::Incoming),
     /// An effect is being performed; its answer says how to go on.
     Waiting(Due),
     /// The first line was a refusal (CONFIG: refused at the first line).
@@ -253,12 +273,15 @@ enum Due {
     Owner(Box<Candidate>),
     SenderDomain(Box<Candidate>),
     Space(Box<Candidate>),
-    Login(String),
-    Groups { login: String, user: String },
-    Recipient(ForwardPath),
-    Relay(ForwardPath),
+    Login(Attempt),
+    Groups { attempt: Attempt, user: String },
+    ScramKeys(Box<ClientFirst>),
+    Recipient(Box<Named>),
+    Relay(Box<Named>),
     Verify,
+    Expand,
     Opened,
+    ChunkOpened(ChunkSize),
     Committed,
 }
 
@@ -296,6 +319,7 @@ impl Session {
             marks: Vec::new(),
             stage,
             tls: None,
+            bindings: None,
             line: LineReader::default(),
             hello: None,
             login: None,
@@ -330,6 +354,7 @@ impl Session {
                     self.receive_line(rest, output)
                 }
                 State::Data => self.receive_data(rest, output),
+                State::Chunk(_) => self.receive_chunk(rest, output),
                 State::Waiting(_) => return (used, Step::Receive),
                 State::Closed => return (input.len(), Step::Close),
             };
@@ -347,7 +372,10 @@ impl Session {
             unreachable!("an answer without an effect");
         };
         match (due, answer) {
-            (Due::Tls, Answer::TlsStarted(facts)) => self.tls_started(facts, now, output),
+            (Due::Tls, Answer::TlsStarted(facts, bindings)) => {
+                self.bindings = Some(Box::new(bindings));
+                self.tls_started(facts, now, output)
+            }
             (Due::Connection(question), Answer::LookedUp(finding)) => {
                 self.looked_up(&question, finding);
                 self.begin(now, output)
@@ -356,9 +384,9 @@ impl Session {
                 self.host.names = HostNames::found(finding);
                 self.check_host_name(candidate, output)
             }
-            (Due::Relay(path), Answer::LookedUp(finding)) => {
+            (Due::Relay(named), Answer::LookedUp(finding)) => {
                 self.host.names = HostNames::found(finding);
-                self.relay(path, output)
+                self.relay(named, output)
             }
             (Due::Owner(candidate), Answer::Owned(owned)) => {
                 self.sender_owned(candidate, owned, output)
@@ -366,16 +394,27 @@ impl Session {
             (Due::SenderDomain(candidate), Answer::LookedUp(finding)) => {
                 self.check_domain(candidate, Some(&finding), output)
             }
-            (Due::Groups { login, user }, Answer::Groups(groups)) => {
-                self.groups_found(login, user, groups, output)
+            (Due::Groups { attempt, user }, Answer::Groups(groups)) => {
+                self.groups_found(attempt, user, groups, output)
             }
             (Due::Space(candidate), Answer::Space(space)) => {
                 self.has_space(*candidate, space, output)
             }
-            (Due::Login(login), Answer::Login(outcome)) => self.logged_in(login, outcome, output),
-            (Due::Recipient(path), Answer::Recipient(lookup)) => self.found(path, lookup, output),
+            (Due::Login(attempt), Answer::Login(outcome)) => {
+                self.logged_in(attempt, outcome, output)
+            }
+            (Due::ScramKeys(client), Answer::ScramKeys(lookup, nonce)) => {
+                self.scram_keys(*client, lookup, &nonce, output)
+            }
+            (Due::Recipient(named), Answer::Recipient(lookup)) => {
+                self.found(&named, lookup, output)
+            }
             (Due::Verify, Answer::Recipient(lookup)) => self.verified(lookup, output),
+            (Due::Expand, Answer::Expanded(expansion)) => self.expanded(expansion, output),
             (Due::Opened, Answer::Opened(opened)) => self.opened(opened, now, output),
+            (Due::ChunkOpened(size), Answer::Opened(opened)) => {
+                self.chunk_opened(size, opened, now, output)
+            }
             (Due::Committed, Answer::Committed(result)) => self.committed(result, output),
             _ => unreachable!("an answer to another effect"),
         }
@@ -403,8 +442,16 @@ impl Session {
     pub fn is_in_mail_data(&self) -> bool {
         matches!(
             self.state,
-            State::Data | State::Waiting(Due::Opened | Due::Committed)
+            State::Data
+                | State::Chunk(_)
+                | State::Waiting(Due::Opened | Due::ChunkOpened(_) | Due::Committed)
         )
+    }
+
+    /// Whether part of a message has come, or is about to: between two chunks as well.
+    pub fn has_begun_message(&self) -> bool {
+        let transaction = self.transaction.as_ref();
+        self.is_in_mail_data() || transaction.is_some_and(|t| t.body.has_open_message())
     }
 
     /// Grows with each whole command or response.
@@ -454,6 +501,7 @@ impl Session {
             State::Auth(_) => LineKind::SaslResponse,
             State::Command
             | State::Data
+            | State::Chunk(_)
             | State::TurnedAway
             | State::Waiting(_)
             | State::Closed => LineKind::Command,
@@ -515,7 +563,9 @@ impl Session {
             Verb::Quit => self.quit(arguments, output),
             Verb::Help => self.help(output),
             Verb::Vrfy => self.vrfy(arguments, output),
-            Verb::Expn | Verb::Etrn | Verb::Bdat => self.say(replies::not_available(), output),
+            Verb::Expn => self.expn(arguments, output),
+            Verb::Bdat => self.bdat(arguments, output),
+            Verb::Etrn => self.say(replies::not_available(), output),
             Verb::OtherProtocol => self.other_protocol(output),
         }
     }
@@ -549,6 +599,24 @@ impl Session {
     fn perform(&mut self, due: Due, effect: Effect) -> Step {
         self.state = State::Waiting(due);
         Step::Perform(effect)
+    }
+
+    /// Says a reply and goes on with `then`, unless the reply was the session's last.
+    fn say_then(&mut self, reply: Reply, then: Step, output: &mut Output) -> Step {
+        match self.say(reply, output) {
+            Step::Receive => then,
+            end @ (Step::Close | Step::Perform(_)) => end,
+        }
+    }
+
+    /// Ends the transaction. A message whose chunks have begun to come goes with it.
+    fn forget_transaction(&mut self) -> Step {
+        match self.transaction.take() {
+            Some(transaction) if transaction.body.has_open_message() => {
+                Step::Perform(Effect::DropMessage)
+            }
+            Some(_) | None => Step::Receive,
+        }
     }
 
     /// Whether MAIL, VRFY and the like are open to this session now.

@@ -6,7 +6,8 @@ use super::mail::{argument_reply, parameter_reply};
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, replies};
 use crate::directory::{Found, Lookup};
-use crate::mail::{Domain, ForwardPath, Recipient, Target};
+use crate::mail::notifications::OriginalRecipient;
+use crate::mail::{Domain, ForwardPath, Recipient, RecipientNotifications, Target};
 use crate::policy::recipient::Resolved;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::policy::{recipient, relay};
@@ -14,9 +15,16 @@ use crate::protocol::command::rcpt_path;
 use crate::protocol::params::rcpt_parameters;
 use crate::protocol::reply::Reply;
 
+/// A recipient that is being looked at.
+pub(super) struct Named {
+    pub(super) path: ForwardPath,
+    notifications: RecipientNotifications,
+}
+
 impl Session {
     pub(super) fn rcpt(&mut self, arguments: &[u8], output: &mut Output) -> Step {
-        let Some(transaction) = self.transaction.as_ref() else {
+        let open = self.transaction.as_ref();
+        let Some(transaction) = open.filter(|transaction| !transaction.body.is_chunked()) else {
             return self.say(replies::bad_sequence(), output);
         };
         let (smtputf8, count) = (
@@ -27,10 +35,13 @@ impl Session {
             Ok(arguments) => arguments,
             Err(error) => return self.say(argument_reply(error, replies::bad_recipient()), output),
         };
-        if let Err(error) = rcpt_parameters(params) {
-            return self.say(parameter_reply(error), output);
-        }
-        if !path.is_ascii() && !smtputf8 {
+        let notifications = match rcpt_parameters(params, self.offered()) {
+            Ok(notifications) => notifications,
+            Err(error) => return self.say(parameter_reply(error), output),
+        };
+        let original = notifications.original.as_ref();
+        let is_ascii = path.is_ascii() && original.is_none_or(OriginalRecipient::is_ascii);
+        if !is_ascii && !smtputf8 {
             return self.say(replies::needs_smtputf8(), output);
         }
         if count >= self.settings.limits.recipients {
@@ -47,15 +58,21 @@ impl Session {
             Verdict::Allowed(cause) => self.tell("recipient", "allowed", &cause, output),
             Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("lists need no DNS"),
         }
-        if !self.is_local(&path) {
-            return self.relay(path, output);
+        let named = Box::new(Named {
+            path,
+            notifications,
+        });
+        if !self.is_local(&named.path) {
+            return self.relay(named, output);
         }
-        self.perform(Due::Recipient(path.clone()), Effect::FindRecipient(path))
+        let effect = Effect::FindRecipient(named.path.clone());
+        self.perform(Due::Recipient(named), effect)
     }
 
     /// Decides about an outside recipient.
-    pub(super) fn relay(&mut self, path: ForwardPath, output: &mut Output) -> Step {
-        let ForwardPath::Mailbox(mailbox) = &path else {
+    pub(super) fn relay(&mut self, named: Box<Named>, output: &mut Output) -> Step {
+        let path = &named.path;
+        let ForwardPath::Mailbox(mailbox) = path else {
             unreachable!("postmaster is local");
         };
         let login = self.login.as_deref();
@@ -63,50 +80,51 @@ impl Session {
             Verdict::Allowed(cause) => {
                 self.tell("relay", "allowed", &cause, output);
                 let target = Target::Outside(mailbox.clone());
-                self.add_recipients(&path, vec![target]);
+                self.add_recipients(&named, vec![target]);
                 self.say(replies::recipient_ok(), output)
             }
             Verdict::Refused(cause) => {
                 self.tell("relay", "refused", &cause, output);
                 let reply = replies::relay_denied(&self.settings.messages);
-                self.refuse_recipient(&path, reply, "relay", &cause, output)
+                self.refuse_recipient(path, reply, "relay", &cause, output)
             }
             Verdict::Deferred(cause) => {
                 self.tell("relay", "deferred", &cause, output);
-                self.refuse_recipient(&path, replies::dns_failure(), "relay", &cause, output)
+                self.refuse_recipient(path, replies::dns_failure(), "relay", &cause, output)
             }
-            Verdict::Asks(question) => self.perform(Due::Relay(path), Effect::LookUp(question)),
+            Verdict::Asks(question) => self.perform(Due::Relay(named), Effect::LookUp(question)),
         }
     }
 
-    pub(super) fn found(&mut self, path: ForwardPath, lookup: Lookup, output: &mut Output) -> Step {
+    pub(super) fn found(&mut self, named: &Named, lookup: Lookup, output: &mut Output) -> Step {
+        let path = &named.path;
         let found = match lookup {
             Lookup::Found(found) => found,
             Lookup::Unknown => {
                 let cause = Cause::new("recipients", "verify", "no user or alias has this name");
                 self.tell("recipient", "refused", &cause, output);
                 let reply = replies::unknown_user();
-                return self.refuse_recipient(&path, reply, "unknown", &cause, output);
+                return self.refuse_recipient(path, reply, "unknown", &cause, output);
             }
             Lookup::Unavailable => {
                 let cause = Cause::new("auth", "users", "the file cannot be read");
                 self.tell("recipient", "deferred", &cause, output);
                 let reply = replies::try_later();
-                return self.refuse_recipient(&path, reply, "directory", &cause, output);
+                return self.refuse_recipient(path, reply, "directory", &cause, output);
             }
         };
-        match self.resolved_verdict(&path, &found) {
+        match self.resolved_verdict(path, &found) {
             Verdict::Refused(cause) => {
                 self.tell("recipient", "refused", &cause, output);
                 let (reply, reason) = match cause.section.as_ref() {
                     "smarthost" => (replies::relay_denied(&self.settings.messages), "relay"),
                     _ => (replies::recipient_denied(), "recipient"),
                 };
-                self.refuse_recipient(&path, reply, reason, &cause, output)
+                self.refuse_recipient(path, reply, reason, &cause, output)
             }
             Verdict::Allowed(cause) | Verdict::Deferred(cause) => {
                 self.tell("recipient", "allowed", &cause, output);
-                self.add_recipients(&path, found.targets);
+                self.add_recipients(named, found.targets);
                 self.say(replies::recipient_ok(), output)
             }
             Verdict::Asks(_) => unreachable!("the recipient is known"),
@@ -123,9 +141,9 @@ impl Session {
         recipient::resolved(&self.settings, path, resolved)
     }
 
-    /// One copy per target, however often it is named. An alias may lead past the limit of recipients,
-    /// by what one alias may lead to.
-    fn add_recipients(&mut self, forward_path: &ForwardPath, mut targets: Vec<Target>) {
+    /// One copy per target, however often it is named; what was asked first holds. An alias may lead
+    /// past the limit of recipients, by what one alias may lead to.
+    fn add_recipients(&mut self, named: &Named, mut targets: Vec<Target>) {
         let Some(transaction) = self.transaction.as_mut() else {
             return;
         };
@@ -133,8 +151,9 @@ impl Session {
         let known: HashSet<&Target> = recipients.iter().map(|known| &known.target).collect();
         targets.retain(|target| !known.contains(target));
         recipients.extend(targets.into_iter().map(|target| Recipient {
-            forward_path: forward_path.clone(),
+            forward_path: named.path.clone(),
             target,
+            notifications: named.notifications.clone(),
         }));
     }
 

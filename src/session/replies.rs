@@ -23,8 +23,12 @@ pub(super) fn hello(settings: &Settings) -> Reply {
     Reply::bare(250, settings.hostname.to_string())
 }
 
-/// EHLO's reply. AUTH where it is admitted; a login that TLS has to come before is not listed.
-pub(super) fn extended_hello(settings: &Settings, admission: Admission, auth: bool) -> Reply {
+/// EHLO's reply. AUTH with the mechanisms that are offered now, if there are any.
+pub(super) fn extended_hello(
+    settings: &Settings,
+    admission: Admission,
+    mechanisms: &[Mechanism],
+) -> Reply {
     let extensions = &settings.extensions;
     let mut lines: Vec<Cow<'static, str>> = vec![settings.hostname.to_string().into()];
     if extensions.pipelining {
@@ -36,8 +40,7 @@ pub(super) fn extended_hello(settings: &Settings, admission: Admission, auth: bo
     if admission.starttls {
         lines.push("STARTTLS".into());
     }
-    if auth {
-        let mechanisms = &settings.auth.mechanisms;
+    if !mechanisms.is_empty() {
         let names: Vec<_> = mechanisms
             .iter()
             .map(|mechanism| mechanism_name(*mechanism))
@@ -54,14 +57,28 @@ pub(super) fn extended_hello(settings: &Settings, admission: Admission, auth: bo
     if extensions.smtputf8 {
         lines.push("SMTPUTF8".into());
     }
-    if extensions.help {
-        lines.push("HELP".into());
+    for (keyword, on) in [
+        // What is refused until there is TLS is refused before its octets, see `chunk`.
+        (
+            "CHUNKING",
+            extensions.chunking && !admission.starttls_required,
+        ),
+        ("DSN", extensions.dsn),
+        ("VRFY", extensions.vrfy),
+        ("EXPN", extensions.expn),
+        ("HELP", extensions.help),
+    ] {
+        if on {
+            lines.push(keyword.into());
+        }
     }
     Reply::lines(250, lines)
 }
 
 pub(super) fn mechanism_name(mechanism: Mechanism) -> &'static str {
     match mechanism {
+        Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+        Mechanism::ScramSha256 => "SCRAM-SHA-256",
         Mechanism::Plain => "PLAIN",
         Mechanism::Login => "LOGIN",
     }
@@ -95,11 +112,19 @@ pub(super) fn queued(message: &Committed) -> Reply {
     )
 }
 
+pub(super) fn chunk_received(octets: u64) -> Reply {
+    Reply::new(
+        250,
+        EnhancedStatus(2, 0, 0),
+        format!("{octets} octets received"),
+    )
+}
+
 pub(super) fn ready_for_tls() -> Reply {
     Reply::new(220, EnhancedStatus(2, 0, 0), "Ready to start TLS")
 }
 
-pub(super) fn challenge(challenge: &'static str) -> Reply {
+pub(super) fn challenge(challenge: impl Into<Cow<'static, str>>) -> Reply {
     Reply::bare(334, challenge)
 }
 
@@ -111,7 +136,9 @@ pub(super) fn authenticated() -> Reply {
 pub(super) fn help(settings: &Settings, admission: Admission, auth: bool) -> Reply {
     let mut commands = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT HELP".to_owned();
     for (command, on) in [
+        (" BDAT", settings.extensions.chunking),
         (" VRFY", settings.extensions.vrfy),
+        (" EXPN", settings.extensions.expn),
         (" STARTTLS", admission.starttls),
         (" AUTH", auth),
     ] {
@@ -130,6 +157,21 @@ pub(super) fn cannot_verify() -> Reply {
 
 pub(super) fn user_exists() -> Reply {
     Reply::new(250, EnhancedStatus(2, 1, 5), "User exists")
+}
+
+/// The members of a list, at least one.
+pub(super) fn members(members: Vec<String>) -> Reply {
+    let lines = members.into_iter();
+    let lines = lines.map(|member| format!("<{member}>").into());
+    Reply::list(250, EnhancedStatus(2, 1, 5), lines.collect())
+}
+
+pub(super) fn cannot_expand() -> Reply {
+    Reply::new(
+        252,
+        EnhancedStatus(2, 1, 5),
+        "Cannot EXPN list, but will accept message and attempt delivery",
+    )
 }
 
 pub(super) fn unknown_command() -> Reply {

@@ -37,8 +37,7 @@ impl Session {
                 self.stage = Stage::StartTls;
                 self.hello = None;
                 self.login = None;
-                self.transaction = None;
-                Step::Receive
+                self.forget_transaction()
             }
         }
     }

@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 use super::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
 use crate::config::Settings;
 use crate::config::settings::PortKind;
-use crate::directory::{Directory, LoginOutcome, Lookup};
+use crate::directory::scram::ScramLookup;
+use crate::directory::{Directory, Expansion, LoginOutcome, Lookup};
 use crate::mail::{Domain, MessageId, TlsFacts};
 use crate::policy::facts::{Finding, Question};
 use crate::server::probe;
@@ -22,6 +23,7 @@ use crate::spool::{Committed, Refusal};
 
 #[path = "../../tests/support/ini.rs"]
 mod ini;
+mod scram;
 #[path = "../../tests/support/transcript.rs"]
 mod transcript;
 
@@ -56,11 +58,14 @@ fn transcripts_hold_and_no_split_of_the_octets_changes_them() {
 }
 
 fn play_at_every_split(transcript: &Transcript) {
-    let world = World::new(&transcript.ini);
+    play_at_every_split_in(&World::new(&transcript.ini), transcript);
+}
+
+fn play_at_every_split_in(world: &World, transcript: &Transcript) {
     for way in &transcript.ways {
         let stage = Stage {
             transcript,
-            world: &world,
+            world,
             way: *way,
         };
         let whole = stage.play(Cut::Whole);
@@ -78,60 +83,91 @@ fn play_at_every_split(transcript: &Transcript) {
 
 #[test]
 fn what_the_world_cannot_do_is_answered_with_4yz() {
+    let later = "S=: 451 4.3.0 Try again later\n";
+    let no_space = "S=: 452 4.3.1 Insufficient system storage\n";
+    let mail = "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nS: 250\nS: 250\n";
+    let data = format!("{mail}C: DATA\nS: 354\nC: content\nC: .\n");
     let rows = [
         (
             Trouble::Directory,
-            "C: RCPT TO:<alice@here.example>\nS=: 451 4.3.0 Try again later\n",
+            format!("C: MAIL FROM:<>\nS: 250\nC: RCPT TO:<alice@here.example>\n{later}"),
+        ),
+        (Trouble::Directory, format!("C: EXPN alice\n{later}")),
+        (
+            Trouble::Logins,
+            format!("C: AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=\n{later}"),
         ),
         (
             Trouble::Logins,
-            "C: AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=\nS=: 451 4.3.0 Try again later\n",
+            format!("C: AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\n{later}"),
         ),
         (
             Trouble::Open(Refusal::Failure),
-            "C: DATA\nS=: 451 4.3.0 Try again later\n",
+            format!("{mail}C: DATA\n{later}"),
         ),
         (
             Trouble::Open(Refusal::NoSpace),
-            "C: DATA\nS=: 452 4.3.1 Insufficient system storage\n",
+            format!("{mail}C: DATA\n{no_space}"),
         ),
-        (
-            Trouble::Commit(Refusal::Failure),
-            "S=: 451 4.3.0 Try again later\n",
-        ),
+        (Trouble::Commit(Refusal::Failure), format!("{data}{later}")),
         (
             Trouble::Commit(Refusal::NoSpace),
-            "S=: 452 4.3.1 Insufficient system storage\n",
+            format!("{data}{no_space}"),
         ),
         (
             Trouble::Write(Refusal::NoSpace),
-            "S=: 452 4.3.1 Insufficient system storage\n",
+            format!("{data}{no_space}"),
+        ),
+    ];
+    rows.iter()
+        .for_each(|(trouble, steps)| play_in_trouble(*trouble, steps));
+}
+
+#[test]
+fn what_the_world_cannot_do_is_answered_behind_the_chunk() {
+    let mail = "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nS: 250\nS: 250\n";
+    let rows = [
+        (
+            Trouble::Open(Refusal::NoSpace),
+            "C-raw: BDAT 5\\r\\nquit\\nBDAT 4 LAST\\r\\nquitDATA\\r\\n\n\
+             S=: 452 4.3.1 Insufficient system storage\n\
+             S=: 452 4.3.1 Insufficient system storage\nS: 503\n",
+        ),
+        (
+            Trouble::Open(Refusal::Failure),
+            "C: BDAT 0 LAST\nS=: 451 4.3.0 Try again later\nC: BDAT 0\nS: 503\n",
+        ),
+        (
+            Trouble::Write(Refusal::NoSpace),
+            "C-raw: BDAT 6 LAST\\r\\nquit\\r\\n\n\
+             S=: 452 4.3.1 Insufficient system storage\nC: MAIL FROM:<>\nS: 250\n",
+        ),
+        (
+            Trouble::Commit(Refusal::Failure),
+            "C-raw: BDAT 3\\r\\na\\r\\n\nS: 250\nC: BDAT 0 LAST\nS=: 451 4.3.0 Try again later\n\
+             C: BDAT 0 LAST\nS: 503\nC: MAIL FROM:<>\nS: 250\n",
         ),
     ];
     for (trouble, steps) in rows {
-        let before = match trouble {
-            Trouble::Logins => "",
-            Trouble::Directory => "C: MAIL FROM:<>\nS: 250\n",
-            Trouble::Open(_) => "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nS: 250\nS: 250\n",
-            Trouble::Commit(_) | Trouble::Write(_) => {
-                "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nC: DATA\nS: 250\nS: 250\nS: 354\n\
-                 C: content\nC: .\n"
-            }
-        };
-        let text = format!(
-            "I: [port:tcp]\nI: name_and_password = yes\nP: tcp\nC: EHLO c\nS*: 250\n{before}{steps}"
-        );
-        let transcript = Transcript::parse(&format!("{trouble:?}"), &text);
-        let mut world = World::new(&transcript.ini);
-        world.trouble = Some(trouble);
-        let stage = Stage {
-            transcript: &transcript,
-            world: &world,
-            way: Way::Tcp,
-        };
-        // When it shows depends on how the octets came; what is said does not.
-        assert_eq!(stage.play(Cut::Whole).wire, stage.play(Cut::Octets).wire);
+        play_in_trouble(trouble, &format!("{mail}{steps}"));
     }
+}
+
+/// When trouble shows depends on how the octets came; what is said does not.
+fn play_in_trouble(trouble: Trouble, steps: &str) {
+    let text = format!(
+        "I: [port:tcp]\nI: name_and_password = yes\nI: [extensions]\nI: expn = enabled\nP: tcp\n\
+         C: EHLO c\nS*: 250\n{steps}"
+    );
+    let transcript = Transcript::parse(&format!("{trouble:?}"), &text);
+    let mut world = World::new(&transcript.ini);
+    world.trouble = Some(trouble);
+    let stage = Stage {
+        transcript: &transcript,
+        world: &world,
+        way: Way::Tcp,
+    };
+    assert_eq!(stage.play(Cut::Whole).wire, stage.play(Cut::Octets).wire);
 }
 
 /// How the octets of the client come.
@@ -248,6 +284,12 @@ impl World {
                 });
                 Answer::Login(outcome.clone())
             }
+            (Effect::FindScramKeys(_), Some(Trouble::Logins)) => {
+                Answer::ScramKeys(ScramLookup::Unavailable, scram::NONCE)
+            }
+            (Effect::FindScramKeys(login), _) => {
+                Answer::ScramKeys(self.directory.scram_keys(&login), scram::NONCE)
+            }
             (Effect::FindRecipient(_), Some(Trouble::Directory)) => {
                 Answer::Recipient(Lookup::Unavailable)
             }
@@ -257,6 +299,10 @@ impl World {
                 Answer::Owned(self.directory.owns(&user, &sender))
             }
             (Effect::FindRecipient(path), _) => Answer::Recipient(self.directory.find(&path)),
+            (Effect::ExpandName(_), Some(Trouble::Directory)) => {
+                Answer::Expanded(Expansion::Unavailable)
+            }
+            (Effect::ExpandName(path), _) => Answer::Expanded(self.directory.expand(&path)),
             (Effect::OpenMessage(_), Some(Trouble::Open(refusal))) => Answer::Opened(Err(refusal)),
             (Effect::OpenMessage(_), _) => Answer::Opened(Ok(MessageId::new(1, opened))),
             (Effect::CommitMessage, Some(Trouble::Commit(refusal))) => {
@@ -449,7 +495,9 @@ impl<'a> Player<'a> {
             Effect::CommitMessage => self.record.contents.push(std::mem::take(&mut self.content)),
             Effect::CheckSpace(_)
             | Effect::CheckLogin(_)
+            | Effect::FindScramKeys(_)
             | Effect::FindRecipient(_)
+            | Effect::ExpandName(_)
             | Effect::LookUp(_)
             | Effect::FindGroups(_)
             | Effect::CheckOwner { .. } => {}
@@ -469,9 +517,11 @@ impl<'a> Player<'a> {
             version: "TLSv1.3",
             cipher: "TLS13_AES_256_GCM_SHA384",
         };
-        let step = self
-            .session
-            .answer(Answer::TlsStarted(facts), now(), &mut self.output);
+        let step = self.session.answer(
+            Answer::TlsStarted(facts, scram::bindings()),
+            now(),
+            &mut self.output,
+        );
         self.go_on(step);
     }
 

@@ -1,7 +1,11 @@
 //! The envelope as text: what a record begins with, and what an `ID.env` file is. An operator can read
 //! it; one line a fact, unknown lines are an error, so that nothing is half understood.
 
-use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, Recipient, ReversePath, Target};
+use crate::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
+use crate::mail::{
+    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient,
+    RecipientNotifications, ReversePath, Target,
+};
 
 const TITLE: &str = "gatepost message 1";
 
@@ -50,6 +54,8 @@ impl Meta {
         if envelope.smtputf8 {
             text.push_str("smtputf8 yes\n");
         }
+        push_line(&mut text, "returns", &envelope.notifications.returns);
+        push_line(&mut text, "envid", &envelope.notifications.envelope_id);
         if let Some((length, crc)) = self.file {
             text.push_str(&format!("file {length} {crc}\n"));
         }
@@ -70,6 +76,8 @@ impl Meta {
                 "to {state} <{}> {target}\n",
                 recipient.forward_path
             ));
+            push_line(&mut text, "notify", &recipient.notifications.notify);
+            push_line(&mut text, "orcpt", &recipient.notifications.original);
         }
         text
     }
@@ -89,6 +97,7 @@ impl Meta {
                 recipients: Vec::new(),
                 eight_bit: false,
                 smtputf8: false,
+                notifications: MessageNotifications::default(),
                 client: std::net::IpAddr::from([0, 0, 0, 0]),
                 login: None,
             },
@@ -107,6 +116,7 @@ impl Meta {
                 "attempts" => (meta.attempts, meta.next_attempt) = two_numbers(value)?,
                 "from" => from = Some(ReversePath::parse_prefix(value).ok()?.0),
                 "to" => meta.parse_recipient(value)?,
+                "returns" | "envid" | "notify" | "orcpt" => meta.parse_notifications(key, value)?,
                 _ => return None,
             }
         }
@@ -132,9 +142,35 @@ impl Meta {
         self.envelope.recipients.push(Recipient {
             forward_path,
             target,
+            notifications: RecipientNotifications::default(),
         });
         self.done.push(done);
         Some(())
+    }
+
+    /// What was asked of notifications; a recipient's lines stand below its `to`.
+    fn parse_notifications(&mut self, key: &str, value: &str) -> Option<()> {
+        let message = &mut self.envelope.notifications;
+        match key {
+            "returns" => message.returns = Some(ReturnContent::parse(value)?),
+            "envid" => message.envelope_id = Some(EnvelopeId::parse(value)?),
+            _ => {
+                let recipient = &mut self.envelope.recipients.last_mut()?.notifications;
+                match key {
+                    "notify" => recipient.notify = Some(Notify::parse(value)?),
+                    "orcpt" => recipient.original = Some(OriginalRecipient::parse(value)?),
+                    _ => return None,
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// A line for what is there.
+fn push_line<T: std::fmt::Display>(text: &mut String, key: &str, value: &Option<T>) {
+    if let Some(value) = value {
+        text.push_str(&format!("{key} {value}\n"));
     }
 }
 
@@ -152,6 +188,7 @@ mod tests {
         let recipient = |path: &str, user: &str| Recipient {
             forward_path: ForwardPath::parse_prefix(path).unwrap().0,
             target: Target::User(user.to_owned()),
+            notifications: RecipientNotifications::default(),
         };
         let mut meta = Meta::new(
             MessageId::new(5, 6),
@@ -167,6 +204,7 @@ mod tests {
                 ],
                 eight_bit: true,
                 smtputf8: true,
+                notifications: MessageNotifications::default(),
                 client: "2001:db8::1".parse().unwrap(),
                 login: Some("alice".to_owned()),
             },
@@ -188,5 +226,45 @@ mod tests {
             Meta::parse(&format!("{}extra line\n", meta.to_text())),
             None
         );
+    }
+
+    #[test]
+    fn what_was_asked_of_notifications_is_kept_with_message_and_recipient() {
+        let text = "gatepost message 1\nid 000000000005-00000006\nreceived 1\nclient 192.0.2.1\n\
+                    from <a@there.example>\n\
+                    to due <alice@here.example> user alice\n\
+                    to done <bob@here.example> user bob\n";
+        let old = Meta::parse(&text.replace("000000000005-00000006", &id())).unwrap();
+        assert_eq!(old.envelope.notifications, MessageNotifications::default());
+        let mut meta = old;
+        meta.envelope.notifications = MessageNotifications {
+            returns: ReturnContent::parse("HDRS"),
+            envelope_id: EnvelopeId::parse("a+20b"),
+        };
+        meta.envelope.recipients[0].notifications.notify = Notify::parse("NEVER");
+        meta.envelope.recipients[1].notifications = RecipientNotifications {
+            notify: Notify::parse("SUCCESS,DELAY"),
+            original: OriginalRecipient::parse("utf-8;jörg@there.example"),
+        };
+        let text = meta.to_text();
+        assert_eq!(Meta::parse(&text), Some(meta), "{text}");
+        for (good, bad) in [
+            ("returns HDRS", "returns NONE"),
+            ("envid a+20b", "envid a+0Ab"),
+            ("notify NEVER", "notify"),
+            ("orcpt utf-8;", "orcpt utf-8:"),
+        ] {
+            assert!(text.contains(good), "{text}");
+            assert_eq!(Meta::parse(&text.replace(good, bad)), None, "{bad}");
+        }
+        // A recipient's line without a recipient.
+        assert_eq!(
+            Meta::parse(&text.replace("from <", "notify NEVER\nfrom <")),
+            None
+        );
+    }
+
+    fn id() -> String {
+        MessageId::new(5, 6).to_string()
     }
 }

@@ -194,7 +194,7 @@ fn has_version(chain: &[CertificateDer<'_>]) -> bool {
 }
 
 /// Cuts one DER element: its tag, its content, what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, mut rest) = rest.split_first()?;
     let mut length = usize::from(first);

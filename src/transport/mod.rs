@@ -5,11 +5,13 @@
 //! | `stream` | the server's side of a connection, non-blocking |
 //! | `tls` | the server's TLS configuration, and TLS errors in plain words |
 //! | `client` | the client's side, blocking with a time limit |
+//! | `binding` | what a TLS session can be bound to |
 //! | `certificate` | PEM files as a chain and its key |
 //! | `self_signed` | makes a certificate that is good enough to begin with |
 //!
 //! Every use of rustls is in this room.
 
+mod binding;
 pub mod certificate;
 pub mod client;
 pub mod self_signed;

@@ -13,6 +13,7 @@ use rustls::ServerConnection;
 
 use super::tls::{ServerTls, TlsFailure, facts};
 use crate::mail::TlsFacts;
+use crate::protocol::scram::ChannelBindings;
 
 /// What reading came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Stream {
     /// # Errors
     /// rustls refuses the configuration.
     pub fn start_tls(&mut self, tls: &ServerTls) -> Result<(), StreamError> {
-        let mut connection = ServerConnection::new(std::sync::Arc::clone(&tls.0))
+        let mut connection = ServerConnection::new(std::sync::Arc::clone(&tls.config))
             .map_err(|error| StreamError::Tls(error.into()))?;
         connection.set_buffer_limit(Some(SEND_BUFFER_OCTETS));
         self.tls = Some(Box::new(connection));
@@ -135,6 +136,13 @@ impl Stream {
         let tls = self.tls.as_ref()?;
         let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
         Some(facts(tls.protocol_version(), suite))
+    }
+
+    /// What the session can be bound to, once the handshake that began with `tls` is done; nothing in
+    /// plain text.
+    pub fn channel_bindings(&self, tls: &ServerTls) -> ChannelBindings {
+        let connection = self.tls.as_deref();
+        connection.map_or_else(ChannelBindings::default, |own| tls.bindings(own))
     }
 
     /// Whether there may be something to read without waiting for the poll.

@@ -9,14 +9,22 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
-use rustls::{CipherSuite, ProtocolVersion, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{
+    CipherSuite, ProtocolVersion, ServerConfig, ServerConnection, SupportedProtocolVersion, version,
+};
 
+use super::binding;
 use crate::config::settings::TlsVersion;
 use crate::mail::TlsFacts;
+use crate::protocol::scram::ChannelBindings;
 
 /// The TLS side of the server: one certificate, shared by all sessions that begin while it is current.
 #[derive(Clone)]
-pub struct ServerTls(pub(super) Arc<ServerConfig>);
+pub struct ServerTls {
+    pub(super) config: Arc<ServerConfig>,
+    /// `tls-server-end-point` of the certificate that is served.
+    end_point: Option<Arc<[u8]>>,
+}
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +42,7 @@ impl ServerTls {
         key: PrivateKeyDer<'static>,
         lowest: TlsVersion,
     ) -> Result<Self, rustls::Error> {
+        let end_point = chain.first().and_then(|own| binding::end_point(own));
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(lowest))?
             .with_no_client_auth()
@@ -41,7 +50,20 @@ impl ServerTls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = ring::Ticketer::new()?;
         config.send_tls13_tickets = 1;
-        Ok(Self(Arc::new(config)))
+        Ok(Self {
+            config: Arc::new(config),
+            end_point,
+        })
+    }
+
+    /// What a connection of this configuration can be bound to once its handshake is done. A resumed
+    /// session counts with the certificate of its first handshake: that is still the one here, for each
+    /// configuration has ticket keys of its own.
+    pub(super) fn bindings(&self, connection: &ServerConnection) -> ChannelBindings {
+        ChannelBindings {
+            exporter: binding::exporter(connection),
+            end_point: self.end_point.clone(),
+        }
     }
 }
 

@@ -108,9 +108,11 @@ fn envelope(number: usize) -> Envelope {
                 .unwrap()
                 .0,
             target: Target::User(user),
+            notifications: Default::default(),
         }],
         eight_bit: false,
         smtputf8: false,
+        notifications: Default::default(),
         client: [192, 0, 2, 1].into(),
         login: None,
     }

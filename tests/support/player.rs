@@ -12,6 +12,7 @@ use gatepost::config::{Problem, Settings};
 use gatepost::directory::{Directory, LoginOutcome};
 use gatepost::mail::{MessageId, TlsFacts};
 use gatepost::policy::facts::{Finding, Question};
+use gatepost::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use gatepost::server::probe;
 use gatepost::session::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
 use gatepost::spool::Refusal;
@@ -159,12 +160,16 @@ impl<'a> Player<'a> {
                     _ => LoginOutcome::Refused,
                 })
             }
+            Effect::FindScramKeys(login) => {
+                Answer::ScramKeys(directory.scram_keys(&login), [0; SERVER_NONCE_OCTETS])
+            }
             Effect::FindRecipient(path) => Answer::Recipient(directory.find(&path)),
             Effect::LookUp(question) => {
                 let finding = (self.dns)(&question);
                 self.questions.push(question);
                 Answer::LookedUp(finding)
             }
+            Effect::ExpandName(path) => Answer::Expanded(directory.expand(&path)),
             Effect::FindGroups(user) => Answer::Groups(directory.groups_of(&user)),
             Effect::CheckOwner { user, sender } => Answer::Owned(directory.owns(&user, &sender)),
             Effect::OpenMessage(_) => Answer::Opened(Ok(MessageId::new(1, 1))),
@@ -188,10 +193,11 @@ pub fn no_dns(question: &Question) -> Finding {
 }
 
 fn tls_started() -> Answer {
-    Answer::TlsStarted(TlsFacts {
+    let facts = TlsFacts {
         version: "TLSv1.3",
         cipher: "TLS13_AES_256_GCM_SHA384",
-    })
+    };
+    Answer::TlsStarted(facts, ChannelBindings::default())
 }
 
 fn now() -> SystemTime {

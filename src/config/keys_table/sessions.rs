@@ -83,6 +83,25 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "extensions",
+        name: "chunking",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("enabled"),
+        meaning: "CHUNKING: clients may send a message with BDAT, in parts of a size told before.",
+        change: "Disable it only for a client that stumbles over it.",
+        domino: None,
+    },
+    Key {
+        section: "extensions",
+        name: "dsn",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("disabled"),
+        meaning: "DSN: clients may say for which events they want a notification. What they ask is \
+                  kept with the message; notifications are sent once delivery supports them.",
+        change: "Enable it for clients that insist on asking.",
+        domino: Some("DSN"),
+    },
+    Key {
+        section: "extensions",
         name: "help",
         kind: Kind::Word(ENABLED_DISABLED),
         default: Default::Value("enabled"),
@@ -100,6 +119,26 @@ pub(super) const KEYS: &[Key] = &[
         domino: Some("VRFY"),
     },
     Key {
+        section: "extensions",
+        name: "expn",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("disabled"),
+        meaning: "EXPN: the members of a list are told to who asks and may send.",
+        change: "Leave it disabled on an open network: address collectors ask as well.",
+        domino: Some("EXPN"),
+    },
+    // It has no field in the settings: nothing depends on it.
+    Key {
+        section: "extensions",
+        name: "etrn",
+        kind: Kind::Word(ENABLED_DISABLED),
+        default: Default::Value("disabled"),
+        meaning: "ETRN: a client asks for the mail that waits for it. This server never has such \
+                  mail, so either way the command is refused with 502 and not listed.",
+        change: "No need to; the key is there so that a Domino server's settings can be kept.",
+        domino: Some("ETRN"),
+    },
+    Key {
         section: "auth",
         name: "users",
         kind: Kind::Path,
@@ -112,10 +151,13 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         section: "auth",
         name: "mechanisms",
-        kind: Kind::Words(&["plain", "login"]),
-        default: Default::Value("plain, login"),
-        meaning: "The ways to log in that are offered, in this order.",
-        change: "Shorten it to please a scanner; LOGIN is what many devices speak.",
+        kind: Kind::Words(&["scram-sha-256-plus", "scram-sha-256", "plain", "login"]),
+        default: Default::Value("scram-sha-256-plus, scram-sha-256, plain, login"),
+        meaning: "The ways to log in that are offered, in this order. With SCRAM the password itself \
+                  is never sent; the PLUS one is offered in TLS only. LOGIN is what many devices \
+                  speak.",
+        change: "Take both SCRAM words out as long as users have $5$ or $6$ passwords: those \
+                 cannot log in by SCRAM, and some clients then try nothing else.",
         domino: None,
     },
     Key {

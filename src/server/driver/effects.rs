@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::{Bench, Connection, State};
+use crate::directory::scram::ScramLookup;
 use crate::events;
 use crate::net::parking::Ticket;
 use crate::policy::facts::{Finding, Question};
+use crate::protocol::scram::SERVER_NONCE_OCTETS;
 use crate::session::{Answer, Effect, Step};
 use crate::spool::{Committed, Draft, Refusal};
-use crate::sys::clock;
+use crate::sys::{clock, random};
 use crate::transport::stream::{Progress, Received};
 
 /// What a held session is told.
@@ -72,6 +74,7 @@ impl Connection {
                 let outcome = directory.verify(&credentials.login, &credentials.password);
                 Performed::Answer(Answer::Login(outcome))
             }
+            Effect::FindScramKeys(login) => Performed::Answer(self.find_scram_keys(&login)),
             Effect::FindRecipient(path) => {
                 Performed::Answer(Answer::Recipient(self.setup.directory.find(&path)))
             }
@@ -82,6 +85,9 @@ impl Connection {
             Effect::CheckOwner { user, sender } => {
                 let owned = self.setup.directory.owns(&user, &sender);
                 Performed::Answer(Answer::Owned(owned))
+            }
+            Effect::ExpandName(path) => {
+                Performed::Answer(Answer::Expanded(self.setup.directory.expand(&path)))
             }
             Effect::OpenMessage(envelope) => {
                 let from = envelope.reverse_path.to_string();
@@ -128,6 +134,15 @@ impl Connection {
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
         self.answer(Answer::LookedUp(finding), bench)
+    }
+
+    fn find_scram_keys(&self, login: &str) -> Answer {
+        let mut nonce = [0; SERVER_NONCE_OCTETS];
+        let lookup = match random::fill(&mut nonce) {
+            Ok(()) => self.setup.directory.scram_keys(login),
+            Err(_) => ScramLookup::Unavailable,
+        };
+        Answer::ScramKeys(lookup, nonce)
     }
 
     pub(super) fn commit(&mut self, ticket: Ticket) -> Performed {

@@ -194,12 +194,13 @@ impl Connection {
         }
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
-        let Some(facts) = self.stream.tls_facts() else {
+        let (Some(facts), Some(tls)) = (self.stream.tls_facts(), &self.setup.tls) else {
             return Err(self.end(EndReason::Tls, bench));
         };
+        let started = Answer::TlsStarted(facts, self.stream.channel_bindings(tls));
         let step = self
             .session
-            .answer(Answer::TlsStarted(facts), clock::now(), &mut bench.output);
+            .answer(started, clock::now(), &mut bench.output);
         self.after_session(bench);
         Ok(step)
     }
@@ -378,9 +379,10 @@ impl Connection {
         self.close(EndReason::Timeout, bench)
     }
 
-    /// Whether the service is going down and this session is between commands.
+    /// Whether the service is going down and this session is between commands, with no chunks of a
+    /// message taken.
     fn is_to_stop(&self) -> bool {
-        self.context.stop_deadline().is_some() && !self.session.is_in_mail_data()
+        self.context.stop_deadline().is_some() && !self.session.has_begun_message()
     }
 
     fn stop(&mut self, bench: &mut Bench) -> Outcome {

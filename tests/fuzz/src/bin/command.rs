@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use gatepost::mail::notifications::{EnvelopeId, Notify, OriginalRecipient};
 use gatepost::mail::{ForwardPath, ReversePath};
+use gatepost::protocol::chunk::ChunkSize;
 use gatepost::protocol::command::{Command, mail_path, rcpt_path};
 use gatepost::protocol::line::{
     AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS, LineError, LineKind, LineRead, LineReader,
@@ -27,6 +29,13 @@ const TOKENS: &[&[u8]] = &[
     b" BODY=8BITMIME",
     b" SMTPUTF8",
     b" AUTH=<>",
+    b" RET=HDRS",
+    b" ENVID=a+20b",
+    b" NOTIFY=NEVER",
+    b" NOTIFY=SUCCESS,DELAY",
+    b" ORCPT=rfc822;a+2Bb",
+    b" ORCPT=utf-8;",
+    b"BDAT 5 LAST",
     b"EHLO ",
     b"AUTH ",
     b"AUTH PLAIN ",
@@ -89,9 +98,15 @@ fn look_at(line: &[u8]) {
         eight_bit_mime: true,
         smtputf8: true,
         auth: true,
+        dsn: true,
     };
+    let _ = ChunkSize::parse(arguments);
     if let Ok((path, rest)) = mail_path(arguments) {
-        let _ = MailParameters::parse(rest, all);
+        if let Ok(MailParameters { notifications, .. }) = MailParameters::parse(rest, all) {
+            // What is kept is printed, and has to come back from that.
+            let kept = notifications.envelope_id.map(|id| id.to_string());
+            assert!(kept.is_none_or(|kept| EnvelopeId::parse(&kept).is_some()));
+        }
         let printed = format!("<{path}>");
         assert_eq!(
             ReversePath::parse_prefix(&printed),
@@ -100,7 +115,13 @@ fn look_at(line: &[u8]) {
         );
     }
     if let Ok((path, rest)) = rcpt_path(arguments) {
-        let _ = rcpt_parameters(rest);
+        if let Ok(asked) = rcpt_parameters(rest, all) {
+            let notify = asked.notify.map(|notify| notify.to_string());
+            assert_eq!(notify.as_deref().and_then(Notify::parse), asked.notify);
+            let original = asked.original.as_ref().map(ToString::to_string);
+            let again = original.as_deref().and_then(OriginalRecipient::parse);
+            assert_eq!(again, asked.original);
+        }
         let printed = format!("<{path}>");
         assert_eq!(
             ForwardPath::parse_prefix(&printed),

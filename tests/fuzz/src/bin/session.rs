@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gatepost::config::Settings;
-use gatepost::directory::{Found, LoginOutcome, Lookup};
+use gatepost::directory::scram::{ScramLogin, ScramLookup};
+use gatepost::directory::{Expansion, Found, LoginOutcome, Lookup};
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
+use gatepost::protocol::scram::{ChannelBindings, Keys, SERVER_NONCE_OCTETS};
 use gatepost::session::{
     Answer, Effect, Output, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
 };
@@ -36,12 +39,26 @@ const TOKENS: &[&[u8]] = &[
     b"AGFsaWNlAHdvbmRlcmxhbmQ=\r\n",
     b"*\r\n",
     b"AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=\r\n",
+    b"AUTH SCRAM-SHA-256 ",
+    b"AUTH SCRAM-SHA-256-PLUS ",
+    b"biwsbj1hbGljZSxyPXg=\r\n",
+    b"eSwsbj1ib2Iscj14\r\n",
+    b"cD10bHMtZXhwb3J0ZXIsLG49YWxpY2Uscj14\r\n",
+    b"Yz1iaXdzLHI9eEJRVUZCUVVGQlFVRkJRVUZCUVVGQlFVRixwPUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE9\r\n",
     b"VRFY alice\r\n",
     b"EXPN a\r\n",
     b"HELP\r\n",
     b"\x16\x03",
     b"GET / HTTP/1.1\r\n",
-    b"BDAT 3 LAST\r\n",
+    b"BDAT 0\r\n",
+    b"BDAT 0 LAST\r\n",
+    b"BDAT 3\r\na\r\n",
+    b"BDAT 3 LAST\r\na\r\n",
+    b"BDAT 2\r\na\r",
+    b"BDAT 600\r\n",
+    b"BDAT 18446744073709551615\r\n",
+    b"RCPT TO:<alice@here.example> NOTIFY=NEVER\r\n",
+    b" RET=HDRS ENVID=x",
     b" SIZE=9999",
     b" SMTPUTF8",
     b" BODY=8BITMIME",
@@ -49,15 +66,17 @@ const TOKENS: &[&[u8]] = &[
     &[b'x'; 700],
 ];
 
-const INI: [&str; 3] = [
+const INI: [&str; 4] = [
     "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
      [port:tcp]\nname_and_password = yes\n[port:tls]\nname_and_password = yes\n\
-     [extensions]\nstarttls = enabled\nvrfy = enabled\n[limits]\nmessage_size = 1K\nrecipients = 3\n",
+     [extensions]\nstarttls = enabled\nvrfy = enabled\nexpn = enabled\ndsn = enabled\n[limits]\nmessage_size = 1K\nrecipients = 3\n",
     "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
      [port:tcp]\nname_and_password = yes\nanonymous = no\n[extensions]\nstarttls = disabled\n\
      [connections]\nerror_limit = 0\n[auth]\nattempts_max = 20\n",
     "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
      [extensions]\nstarttls = required\nhelp = disabled\nsize = disabled\nsmtputf8 = disabled\n",
+    "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
+     [extensions]\nchunking = disabled\n[connections]\nerror_limit = 0\n",
 ];
 
 fn main() -> ExitCode {
@@ -167,19 +186,29 @@ impl Player {
                 return Step::Receive;
             }
             // The caller throws input away up to the handshake; here it is the client's own.
-            Effect::StartTls => Answer::TlsStarted(TlsFacts {
-                version: "TLSv1.3",
-                cipher: "X",
-            }),
+            Effect::StartTls => Answer::TlsStarted(
+                TlsFacts {
+                    version: "TLSv1.3",
+                    cipher: "X",
+                },
+                ChannelBindings {
+                    exporter: Some([7; 32]),
+                    end_point: None,
+                },
+            ),
             Effect::CheckSpace(octets) if octets % 7 == 6 => Answer::Space(Err(Refusal::NoSpace)),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             Effect::CheckLogin(credentials) => Answer::Login(login(&credentials.login)),
+            Effect::FindScramKeys(name) => {
+                Answer::ScramKeys(scram_keys(name), [5; SERVER_NONCE_OCTETS])
+            }
             Effect::FindRecipient(path) => Answer::Recipient(find(&path)),
             Effect::LookUp(_) => Answer::LookedUp(Finding::Failed),
             Effect::FindGroups(user) => Answer::Groups((user != "bob").then(Vec::new)),
             Effect::CheckOwner { sender, .. } => {
                 Answer::Owned(Some(sender.local_part().len() % 2 == 0))
             }
+            Effect::ExpandName(path) => Answer::Expanded(expand(&path)),
             Effect::OpenMessage(_) => {
                 self.content.clear();
                 self.opened += 1;
@@ -213,6 +242,20 @@ fn login(name: &str) -> LoginOutcome {
     }
 }
 
+fn scram_keys(name: String) -> ScramLookup {
+    if name.len() == 1 {
+        return ScramLookup::Unavailable;
+    }
+    let keys = Keys {
+        iterations: NonZeroU32::MIN,
+        salt: vec![3; 16],
+        stored_key: vec![4; 32].into(),
+        server_key: vec![5; 32].into(),
+    };
+    let user = (name == "alice").then_some(name);
+    ScramLookup::Found(ScramLogin { user, keys })
+}
+
 fn find(path: &ForwardPath) -> Lookup {
     let ForwardPath::Mailbox(mailbox) = path else {
         return Lookup::Found(Found::one(Target::User("postmaster".to_owned())));
@@ -221,6 +264,14 @@ fn find(path: &ForwardPath) -> Lookup {
         3 => Lookup::Unknown,
         2 => Lookup::Unavailable,
         _ => Lookup::Found(Found::one(Target::User(mailbox.local_part().to_owned()))),
+    }
+}
+
+fn expand(path: &ForwardPath) -> Expansion {
+    match path.to_string().len() % 4 {
+        3 => Expansion::Unknown,
+        2 => Expansion::Unavailable,
+        count => Expansion::Members(vec![path.to_string(); count]),
     }
 }
 

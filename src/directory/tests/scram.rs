@@ -1,0 +1,70 @@
+//! What SCRAM gets for users, and for those who are none.
+
+use super::super::scram::{ScramLogin, ScramLookup};
+use super::{SECRET, Site, secret};
+use crate::directory::Directory;
+
+const OF_ANOTHER: &str = "{SCRAM-SHA-256}4096,c2FsdHNhbHQ=,KIjVe2QEmZMSVxwO8QpqUhDHxuYOXfER1PAQtzaUCMM=,\
+                          z7UOoEZsx6BoXyYDRvW7B9QBsa0utqNNtn+9RTLsaWc=";
+
+fn look(directory: &Directory, login: &str) -> ScramLogin {
+    match directory.scram_keys(login) {
+        ScramLookup::Found(found) => found,
+        ScramLookup::Unavailable => panic!("no users"),
+    }
+}
+
+#[test]
+fn a_user_has_the_keys_of_the_file_by_every_form_of_the_login() {
+    let users = format!("alice:{OF_ANOTHER}\nbob:{}\n", secret("builder"));
+    let (_site, directory) = Site::new("scram-users", Some(&users), "");
+    for login in ["alice", "ALICE", "Alice@Here.Example"] {
+        let found = look(&directory, login);
+        assert_eq!(found.user.as_deref(), Some("alice"));
+        assert_eq!(found.keys.iterations.get(), 4096);
+        assert_eq!(found.keys.salt, b"saltsalt");
+        assert_eq!(found.keys.stored_key[..2], [0x28, 0x88]);
+        assert_eq!(found.keys.server_key[..2], [0xcf, 0xb5]);
+    }
+}
+
+#[test]
+fn nobody_has_keys_of_their_own_that_look_like_a_users() {
+    let users = format!("alice:{OF_ANOTHER}\nold:{SECRET}\n");
+    let (site, directory) = Site::new("scram-nobody", Some(&users), "");
+    let rows = [
+        ("carol", "CAROL@here.example"),
+        ("old", "Old@Other.Example"),
+        ("alice@outside.example", "ALICE@OUTSIDE.EXAMPLE"),
+        ("", "@here.example"),
+        ("пётр", "Пётр"),
+    ];
+    let mut salts = Vec::new();
+    for (login, other_form) in rows {
+        let found = look(&directory, login);
+        assert_eq!(found.user, None, "{login}");
+        assert_eq!(found.keys.iterations.get(), 4096, "{login}");
+        assert_eq!(found.keys.salt.len(), b"saltsalt".len(), "{login}");
+        assert_eq!(found.keys.stored_key.len(), 32, "{login}");
+        assert_eq!(look(&directory, other_form), found, "{login}");
+        salts.push(found.keys.salt);
+    }
+    salts.sort();
+    salts.dedup();
+    assert_eq!(salts.len(), rows.len(), "a salt is nobody else's");
+    // A new reading of the settings changes no salt.
+    let settings = crate::config::parse(&site.folder.join("gatepost.ini")).unwrap();
+    let again = Directory::new(&settings);
+    assert_eq!(look(&again, "carol"), look(&directory, "carol"));
+}
+
+#[test]
+fn without_a_user_who_can_scram_keys_are_as_we_write_them() {
+    let (_site, directory) = Site::new("scram-none", Some(&format!("old:{SECRET}\n")), "");
+    let found = look(&directory, "old");
+    assert_eq!(found.user, None);
+    assert_eq!(found.keys.iterations.get(), 15_000);
+    assert_eq!(found.keys.salt.len(), 16);
+    let (_site, directory) = Site::new("scram-missing", None, "");
+    assert_eq!(directory.scram_keys("old"), ScramLookup::Unavailable);
+}

@@ -1,0 +1,176 @@
+//! What is known of a message's content while it comes, by DATA or in chunks.
+//!
+//! Promises: what is told of content does not depend on how its octets came. Holds none of them.
+//! Refuses to know: replies' texts, and whose turn it is.
+
+use super::replies;
+use crate::policy::verdict::Cause;
+use crate::protocol::chunk::LineEnds;
+use crate::protocol::data::{DataDecoder, HopCounter};
+use crate::protocol::reply::Reply;
+use crate::spool::Refusal;
+
+/// More `Received` fields than this are a loop (RFC 5321 section 6.3).
+const HOPS_MAX: u32 = 100;
+
+/// What is known of the content while it comes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Body {
+    decoder: DataDecoder,
+    /// Of content that comes in chunks.
+    line_ends: LineEnds,
+    chunks: Chunks,
+    hops: HopCounter,
+    /// Octets that have come, or that chunks have announced.
+    octets: u64,
+    spool: Option<Refusal>,
+    is_dropped: bool,
+}
+
+/// How far the chunks of a message have come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Chunks {
+    /// None has come.
+    #[default]
+    None,
+    /// The message is open.
+    Open,
+    /// The message is spoilt, and is dropped or was never opened.
+    Spoilt(Fault),
+}
+
+/// Why the content is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    TooLarge,
+    BareLineEnds,
+    Loop,
+    Spool(Refusal),
+}
+
+impl Fault {
+    /// What is said, and its word for the log.
+    pub(super) fn reply(self) -> (Reply, &'static str) {
+        match self {
+            Self::BareLineEnds => (replies::bare_line_ends(), "bare_line_ends"),
+            Self::TooLarge => (replies::too_large(), "size"),
+            Self::Loop => (replies::too_many_hops(), "loop"),
+            Self::Spool(refusal) => (replies::refused(refusal), "spool"),
+        }
+    }
+
+    /// The setting behind it.
+    pub(super) fn cause(self) -> Option<Cause> {
+        let cause = Cause::new("limits", "message_size", "the message is larger");
+        (self == Self::TooLarge).then_some(cause)
+    }
+}
+
+impl Body {
+    /// The spool cannot take it.
+    pub(super) fn spool_failed(&mut self, refusal: Refusal) {
+        self.spool.get_or_insert(refusal);
+    }
+
+    /// Takes mail data; gives the octets used. All of it is looked at, whatever is wrong already: so
+    /// what is told does not depend on how the octets came.
+    pub(super) fn take(&mut self, input: &[u8], content: &mut Vec<u8>) -> usize {
+        let from = content.len();
+        let used = self.decoder.decode(input, content);
+        let decoded = content.get(from..).unwrap_or_default();
+        self.octets += decoded.len() as u64;
+        self.hops.feed(decoded);
+        used
+    }
+
+    /// A chunk of this size is to come.
+    pub(super) fn announce(&mut self, octets: u64) {
+        self.octets = self.octets.saturating_add(octets);
+    }
+
+    /// Takes octets of a chunk as they are.
+    pub(super) fn take_chunk(&mut self, octets: &[u8], content: &mut Vec<u8>) {
+        content.extend_from_slice(octets);
+        self.line_ends.feed(octets);
+        self.hops.feed(octets);
+    }
+
+    /// The last chunk is whole: its last line gets the end it may lack.
+    pub(super) fn end_chunks(&mut self, content: &mut Vec<u8>) {
+        self.line_ends.end();
+        if self.line_ends.is_within_line() {
+            content.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// How far the chunks have come.
+    pub(super) fn chunks(&self) -> Chunks {
+        self.chunks
+    }
+
+    pub(super) fn set_chunks(&mut self, chunks: Chunks) {
+        self.chunks = chunks;
+    }
+
+    /// Whether the content comes in chunks; then nothing but chunks belongs to the transaction.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.chunks != Chunks::None
+    }
+
+    /// Whether the spool has a message open that only chunks can end.
+    pub(super) fn has_open_message(&self) -> bool {
+        self.chunks == Chunks::Open && !self.is_dropped
+    }
+
+    /// Lets `take` have input and gives the gravest fault so far; where there is one, no content of
+    /// the input is left. The first time there is one nothing is taken: the message goes first, then
+    /// the same input is looked at again, since its end may be in it, and the reply to that may be
+    /// the session's last.
+    pub(super) fn look<T>(
+        &mut self,
+        limit: u64,
+        content: &mut Vec<u8>,
+        take: impl FnOnce(&mut Self, &mut Vec<u8>) -> T,
+    ) -> Result<(T, Option<Fault>), MessageGoesFirst> {
+        let (before, from) = (self.clone(), content.len());
+        let taken = take(self, content);
+        let fault = self.fault(limit);
+        if fault.is_some() {
+            content.truncate(from);
+            if !before.is_dropped {
+                *self = Self {
+                    is_dropped: true,
+                    ..before
+                };
+                return Err(MessageGoesFirst);
+            }
+        }
+        Ok((taken, fault))
+    }
+
+    /// Whether CRLF.CRLF has come.
+    pub(super) fn is_ended(&self) -> bool {
+        self.decoder.is_ended()
+    }
+
+    /// Why the spool cannot take it.
+    pub(super) fn spool_refusal(&self) -> Option<Refusal> {
+        self.spool
+    }
+
+    /// The gravest fault so far. What no retry can mend comes first.
+    pub(super) fn fault(&self, limit: u64) -> Option<Fault> {
+        if self.octets > limit {
+            Some(Fault::TooLarge)
+        } else if self.decoder.has_bare_cr_or_lf() || self.line_ends.has_bare_cr_or_lf() {
+            Some(Fault::BareLineEnds)
+        } else if self.hops.hops() > HOPS_MAX {
+            Some(Fault::Loop)
+        } else {
+            self.spool.map(Fault::Spool)
+        }
+    }
+}
+
+/// The content is not accepted any more: `Effect::DropMessage` is due.
+pub(super) struct MessageGoesFirst;
