@@ -1,8 +1,10 @@
 //! What all sessions of one run share.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::certificates;
 use super::driver::Connection;
 use crate::config::settings::Settings;
 use crate::directory::Directory;
@@ -23,6 +25,14 @@ pub struct Setup {
     pub directory: Directory,
     /// The TLS side, where a certificate is set.
     pub tls: Option<ServerTls>,
+}
+
+impl Setup {
+    /// The TLS side of a session that came in on `local`; none where no certificate is set.
+    pub fn tls_of(&self, local: IpAddr) -> Option<ServerTls> {
+        let tls = self.tls.as_ref()?;
+        Some(certificates::of_session(&self.settings, tls, local))
+    }
 }
 
 /// What all sessions of one run share.

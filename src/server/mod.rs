@@ -2,6 +2,7 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
+//! | `certificates` | those of `[tls]` and of sites |
 //! | `context` | what all sessions of one run share |
 //! | `explain` | why a message is or would be refused |
 //! | `gate` | accepted sockets: limits, then a session each |
@@ -12,6 +13,7 @@
 //! | `probe` | the files that the configuration check asks about |
 //! | `run` | start, run, stop, in order |
 
+mod certificates;
 pub mod context;
 pub mod driver;
 pub mod explain;

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::certificates;
 use super::context::{Context, STOP_PATIENCE, Setup};
 use super::driver::Bench;
 use super::gate::Gate;
@@ -31,7 +32,6 @@ use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{process, random};
-use crate::transport::certificate;
 use crate::transport::tls::ServerTls;
 
 /// Why the service does not start.
@@ -93,7 +93,7 @@ impl Server {
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
         let bound = listeners::bind(&settings).map_err(StartError::Bind)?;
-        let tls = load_tls(&settings)?;
+        let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings)?;
         let mut server = Self::build(Arc::new(settings), bound, tls)?;
         let watched = server
@@ -203,16 +203,6 @@ impl SignalSource for SignalOrders {
             }
         })
     }
-}
-
-fn load_tls(settings: &Settings) -> Result<Option<ServerTls>, StartError> {
-    let (Some(chain), Some(key)) = (&settings.tls.certificate, &settings.tls.private_key) else {
-        return Ok(None);
-    };
-    let wrong = |reason: String| StartError::Certificate(reason);
-    let loaded = certificate::load(chain, key).map_err(|error| wrong(error.to_string()))?;
-    let tls = ServerTls::new(loaded.chain, loaded.private_key, settings.tls.min_version);
-    tls.map(Some).map_err(|error| wrong(error.to_string()))
 }
 
 /// Makes the folders and, as root, becomes the account.

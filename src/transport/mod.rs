@@ -5,6 +5,7 @@
 //! | `stream` | the server's side of a connection, non-blocking |
 //! | `tls` | the server's TLS configuration, and TLS errors in plain words |
 //! | `client` | the client's side, blocking with a time limit |
+//! | `names` | which certificate a client is shown |
 //! | `binding` | what a TLS session can be bound to |
 //! | `certificate` | PEM files as a chain and its key |
 //! | `self_signed` | makes a certificate that is good enough to begin with |
@@ -14,6 +15,7 @@
 mod binding;
 pub mod certificate;
 pub mod client;
+mod names;
 pub mod self_signed;
 pub mod stream;
 pub mod tls;

@@ -46,6 +46,11 @@ pub enum StreamError {
     Tls(TlsFailure),
 }
 
+/// A configuration without a certificate, which is never built.
+fn no_certificate() -> StreamError {
+    StreamError::Tls(TlsFailure::Other("there is no certificate".to_owned()))
+}
+
 impl From<io::Error> for StreamError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -95,8 +100,9 @@ impl Stream {
     /// # Errors
     /// rustls refuses the configuration.
     pub fn start_tls(&mut self, tls: &ServerTls) -> Result<(), StreamError> {
-        let mut connection = ServerConnection::new(std::sync::Arc::clone(&tls.config))
-            .map_err(|error| StreamError::Tls(error.into()))?;
+        let config = tls.config().ok_or_else(no_certificate)?;
+        let mut connection =
+            ServerConnection::new(config).map_err(|error| StreamError::Tls(error.into()))?;
         connection.set_buffer_limit(Some(SEND_BUFFER_OCTETS));
         self.tls = Some(Box::new(connection));
         Ok(())

@@ -9,21 +9,23 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::CertifiedKey;
 use rustls::{
     CipherSuite, ProtocolVersion, ServerConfig, ServerConnection, SupportedProtocolVersion, version,
 };
 
 use super::binding;
+use super::names::{Candidate, Choice};
 use crate::config::settings::TlsVersion;
 use crate::mail::TlsFacts;
 use crate::protocol::scram::ChannelBindings;
 
-/// The TLS side of the server: one certificate, shared by all sessions that begin while it is current.
+/// The TLS side of the server: its certificates, shared by all sessions that begin while they are current.
 #[derive(Clone)]
 pub struct ServerTls {
-    pub(super) config: Arc<ServerConfig>,
-    /// `tls-server-end-point` of the certificate that is served.
-    end_point: Option<Arc<[u8]>>,
+    /// One for each certificate: the one it shows where no name decides.
+    configs: Arc<[Arc<ServerConfig>]>,
+    choice: Choice,
 }
 
 impl fmt::Debug for ServerTls {
@@ -33,38 +35,70 @@ impl fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Builds the configuration from a certificate chain and its key.
+    /// Builds the configuration from certificates, each a chain and its key. Sessions are shown the
+    /// first, or the one that has the name they ask for.
     ///
     /// # Errors
-    /// The key does not fit the certificate, or is of a kind that is not supported.
+    /// A key does not fit its certificate, or is of a kind that is not supported.
     pub fn new(
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
+        certificates: Vec<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
         lowest: TlsVersion,
     ) -> Result<Self, rustls::Error> {
-        let end_point = chain.first().and_then(|own| binding::end_point(own));
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions(lowest))?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = ring::Ticketer::new()?;
-        config.send_tls13_tickets = 1;
+        let mut candidates = Vec::with_capacity(certificates.len());
+        for (chain, key) in certificates {
+            let key = CertifiedKey::from_der(chain, key, &provider())?;
+            candidates.push(Candidate::new(key));
+        }
+        let all: Arc<[Candidate]> = candidates.into();
+        let configs: Result<Vec<_>, _> = (0..all.len())
+            .map(|own| {
+                config(
+                    Choice {
+                        all: Arc::clone(&all),
+                        own,
+                    },
+                    lowest,
+                )
+            })
+            .collect();
         Ok(Self {
-            config: Arc::new(config),
-            end_point,
+            configs: configs?.into(),
+            choice: Choice { all, own: 0 },
         })
+    }
+
+    /// The same for sessions whose own certificate is the one at this place in the list.
+    pub fn showing(&self, place: usize) -> Self {
+        let mut showing = self.clone();
+        showing.choice.own = place.min(self.choice.all.len().saturating_sub(1));
+        showing
+    }
+
+    pub(super) fn config(&self) -> Option<Arc<ServerConfig>> {
+        self.configs.get(self.choice.own).cloned()
     }
 
     /// What a connection of this configuration can be bound to once its handshake is done. A resumed
     /// session counts with the certificate of its first handshake: that is still the one here, for each
-    /// configuration has ticket keys of its own.
+    /// configuration has ticket keys of its own and resumes only under the same name.
     pub(super) fn bindings(&self, connection: &ServerConnection) -> ChannelBindings {
+        let shown = self.choice.of(connection.server_name());
         ChannelBindings {
             exporter: binding::exporter(connection),
-            end_point: self.end_point.clone(),
+            end_point: shown.and_then(|shown| shown.end_point.clone()),
         }
     }
+}
+
+fn config(choice: Choice, lowest: TlsVersion) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(lowest))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(choice));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = ring::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    Ok(Arc::new(config))
 }
 
 /// The one crypto provider.

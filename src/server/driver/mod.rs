@@ -16,7 +16,7 @@
 //! and never past `session_timeout`, or half a minute once the service is going down. Limits: one turn
 //! takes at most [`READS_A_TURN`] reads, then others have theirs.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,6 +84,7 @@ pub struct Connection {
     port: usize,
     serial: u64,
     client: SocketAddr,
+    local: IpAddr,
     stream: Stream,
     session: Session,
     state: State,
@@ -132,6 +133,7 @@ impl Connection {
             port,
             serial,
             client,
+            local: local.ip(),
             stream: Stream::new(socket),
             state: State::Talking,
             leftover: Vec::new(),
@@ -173,7 +175,7 @@ impl Connection {
 
     fn begin_tls(&mut self, bench: &mut Bench) -> Result<(), Outcome> {
         // The configuration is checked so that a port that needs TLS has it.
-        let Some(tls) = self.setup.tls.clone() else {
+        let Some(tls) = self.setup.tls_of(self.local) else {
             return Err(self.end(EndReason::Tls, bench));
         };
         self.state = State::Handshaking;
@@ -194,10 +196,11 @@ impl Connection {
         }
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
-        let (Some(facts), Some(tls)) = (self.stream.tls_facts(), &self.setup.tls) else {
+        let tls = self.setup.tls_of(self.local);
+        let (Some(facts), Some(tls)) = (self.stream.tls_facts(), tls) else {
             return Err(self.end(EndReason::Tls, bench));
         };
-        let started = Answer::TlsStarted(facts, self.stream.channel_bindings(tls));
+        let started = Answer::TlsStarted(facts, self.stream.channel_bindings(&tls));
         let step = self
             .session
             .answer(started, clock::now(), &mut bench.output);
