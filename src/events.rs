@@ -19,6 +19,7 @@ use limit::{Limiter, Suppressed};
 use line::Line;
 
 pub mod aliases;
+pub mod control;
 pub mod dns;
 pub mod limit;
 pub mod line;
@@ -93,7 +94,7 @@ pub fn no_port_enabled() {
 /// A warning of the configuration check, as `check` prints it.
 pub fn configuration_warning(problem: impl fmt::Display) {
     Line::new("configuration_warning")
-        .text("problem", problem)
+        .words("problem", problem)
         .emit(Level::Warn);
 }
 
@@ -107,16 +108,6 @@ pub fn stopping(sessions: usize) {
 /// The service has ended.
 pub fn stopped() {
     Line::new("stopped").emit(Level::Info);
-}
-
-/// SIGHUP came.
-pub fn hang_up_ignored() {
-    Line::new("refresh_unavailable")
-        .text(
-            "reason",
-            "settings are read at start; restart to take up a change",
-        )
-        .emit(Level::Warn);
 }
 
 /// `accept` failed; the listeners rest for a moment.
@@ -159,6 +150,8 @@ pub enum EndReason {
     Refused,
     /// TLS failed.
     Tls,
+    /// The operator ended it.
+    Killed,
     /// We were wrong.
     Bug,
 }
@@ -171,6 +164,7 @@ impl fmt::Display for EndReason {
             Self::Dropped => "dropped",
             Self::Refused => "refused",
             Self::Tls => "tls",
+            Self::Killed => "killed",
             Self::Bug => "bug",
         })
     }

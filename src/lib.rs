@@ -18,11 +18,13 @@
 //! | 3 | [`delivery`] | from the spool to the Maildirs |
 //! | 3 | [`dns`] | questions to DNS, with deadlines |
 //! | 4 | [`net`] | reactor, parking, workers |
+//! | 4 | [`control`] | the operator's console: the local socket |
 //! | 5 | [`server`] | builds everything from the settings and runs it |
 //! | 6 | [`cli`] | one file per subcommand |
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod delivery;
 pub mod directory;
 pub mod dns;

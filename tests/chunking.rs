@@ -222,31 +222,3 @@ fn sigterm_lets_chunks_end_and_tells_the_rest() {
     assert_eq!(server.wait(), Some(0));
     assert_eq!(server.new_mail("alice").len(), 2);
 }
-
-#[test]
-fn what_is_asked_of_notifications_is_kept_with_the_message() {
-    let server = Server::start("[extensions]\ndsn = enabled\n");
-    let mut client = Client::greeted(server.tcp());
-    client.command("EHLO dsn.example", "250");
-    client.command("MAIL FROM:<a@there.example> RET=HDRS ENVID=QQ+2B1", "250");
-    let to = "RCPT TO:<alice@here.example> NOTIFY=DELAY,FAILURE ORCPT=rfc822;Alice@there.example";
-    client.command(to, "250");
-    client.command("RCPT TO:<bob@here.example>", "250");
-    chunk(
-        &mut client,
-        " LAST",
-        b"Subject: a\r\n",
-        "250 2.0.0 Queued as ",
-    );
-    let folder = fs::read_dir(server.folder.path().join("spool/log")).unwrap();
-    let log: Vec<u8> = folder
-        .flat_map(|entry| fs::read(entry.unwrap().path()).unwrap())
-        .collect();
-    let log = String::from_utf8_lossy(&log);
-    let want = "from <a@there.example>\nto due <alice@here.example> user alice\n\
-                notify FAILURE,DELAY\norcpt rfc822;Alice@there.example\n\
-                to due <bob@here.example> user bob\n";
-    assert!(log.contains(want), "it is not in the log");
-    assert!(log.contains("returns HDRS\nenvid QQ+2B1\n"));
-    server.wait_for_mail("bob", 1);
-}

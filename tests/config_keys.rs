@@ -61,6 +61,10 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&[min, max]),
             own(&["", "5", "0s", "-5s", "1h30m", "5 m", "5M", "99999d", "05s"]),
         ),
+        Kind::Interval { max } => (
+            own(&["0", "0s", "1s", max]),
+            own(&["", "5", "0m", "-5s", "1h30m", "5 m", "99999d", "05s"]),
+        ),
         Kind::Word(words) => {
             let mut good = own(words);
             good.extend(words.iter().map(|word| word.to_uppercase()));

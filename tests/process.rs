@@ -421,8 +421,13 @@ fn a_taken_port_and_a_taken_spool_are_told() {
     };
     let (code, text) = ini("");
     assert_eq!(code, Some(69), "{text}");
+    assert!(text.contains("another gatepost is running"), "{text}");
+    let own = format!("[control]\nsocket = {}/control\n", folder.path().display());
+    let (code, text) = ini(&own);
+    assert_eq!(code, Some(69), "{text}");
     assert!(text.contains("another program has it"), "{text}");
-    let (code, text) = ini("[port:tcp]\nnumber = 2526\n[port:tls]\nnumber = 4466\n");
+    let ports = "[port:tcp]\nnumber = 2526\n[port:tls]\nnumber = 4466\n";
+    let (code, text) = ini(&format!("{own}{ports}"));
     assert_eq!(code, Some(73), "{text}");
     assert!(text.contains("another gatepost uses the spool"), "{text}");
 }

@@ -46,6 +46,9 @@ impl Arguments {
         if let Some(config) = parsed.value(CONFIG) {
             parsed.config = PathBuf::from(config);
         }
+        if words == ANY_WORDS {
+            return Ok(parsed);
+        }
         match parsed.words.get(words) {
             Some(extra) => Err(format!("{extra:?} is one word too many")),
             None if parsed.words.len() < words => Err("an argument is missing".to_owned()),
@@ -120,6 +123,8 @@ fn split(argument: &OsStr) -> (OsString, Option<OsString>) {
     }
 }
 
+/// For a command that counts its words itself.
+pub const ANY_WORDS: usize = usize::MAX;
 const CONFIG: &str = "--config";
 const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.ini";
 

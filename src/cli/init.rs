@@ -223,7 +223,7 @@ fn ini(wishes: &Wishes, account: &str) -> String {
     };
     format!(
         "# Written by gatepost init. Every other key has its default; gatepost.ini(5) has them all.\n\
-         # After a change, run: gatepost check --config FILE\n\n\
+         # After a change, run gatepost check, then gatepost reload, each with --config FILE.\n\n\
          [server]\n\
          hostname = {hostname}\n\
          # The domains whose mail is delivered here; more than one are separated by commas.\n\
@@ -249,7 +249,10 @@ fn ini(wishes: &Wishes, account: &str) -> String {
          [auth]\n\
          users = {USERS}\n\n\
          [delivery]\n\
-         mail_root = {MAIL}\n"
+         mail_root = {MAIL}\n\n\
+         # gatepost status and the like talk to the server by it.\n\
+         [control]\n\
+         socket = {SOCKET}\n"
     )
 }
 
@@ -293,6 +296,7 @@ const USERS: &str = "users";
 const CERTIFICATE: &str = "certificate.pem";
 const PRIVATE_KEY: &str = "private_key.pem";
 const SPOOL: &str = "spool";
+const SOCKET: &str = "control";
 const MAIL: &str = "mail";
 const PASSWORD_LETTERS: usize = 19;
 const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";

@@ -5,11 +5,16 @@
 
 pub mod arguments;
 pub mod check;
+mod console;
 pub mod explain;
 pub mod init;
 pub mod output;
 pub mod passwd;
+pub mod reload;
 pub mod serve;
+pub mod sessions;
+pub mod status;
+pub mod tell;
 pub mod try_out;
 
 use std::ffi::OsString;
@@ -17,7 +22,7 @@ use std::process::ExitCode;
 
 use crate::config::suggest;
 
-use arguments::Arguments;
+use arguments::{ANY_WORDS, Arguments};
 use output::{Failure, say};
 
 /// One subcommand.
@@ -102,6 +107,54 @@ const COMMANDS: &[Command] = &[
         flags: explain::FLAGS,
         words: 0,
         run: explain::run,
+    },
+    Command {
+        name: "tell",
+        usage: "smtp update config | smtp quit",
+        purpose: "tells the running service to take up a changed configuration, or to end",
+        help: "update config reads and checks the file anew; with an error nothing changes. Sessions keep\n\
+               the settings they began with, and only listeners that differ are opened or closed. It\n\
+               prints what changed, what waits for the next start, and what could not be had. quit ends the\n\
+               service as SIGTERM does. Exit codes: 0 done, 69 nothing runs, or a port could not be bound\n\
+               (all else is applied), 77 not permitted, 78 the file has errors.",
+        options: &[],
+        flags: &[],
+        words: ANY_WORDS,
+        run: tell::run,
+    },
+    Command {
+        name: "reload",
+        usage: "",
+        purpose: "is tell smtp update config",
+        help: "See gatepost tell --help. SIGHUP does the same and tells the log.",
+        options: &[],
+        flags: &[],
+        words: 0,
+        run: reload::run,
+    },
+    Command {
+        name: "status",
+        usage: "[--json]",
+        purpose: "shows what the running service does",
+        help: "Lines of key=value: the service, each listener and what it admits, certificates, and\n\
+               counters since the start. Exit codes: 0, 69 nothing runs, 77 not permitted.",
+        options: &[],
+        flags: &["--json"],
+        words: 0,
+        run: status::run,
+    },
+    Command {
+        name: "sessions",
+        usage: "[--json] | kill ID",
+        purpose: "lists the sessions of the running service, or ends one",
+        help: "A session's state is greeting, command, auth, mail-data, tls-handshake, held (its message\n\
+               is being made durable), closing, or working. kill ends one at once: between commands it\n\
+               hears 421, in mail data it is cut and nothing of the message is kept. Exit codes: 0, 69\n\
+               nothing runs or there is no such session, 77 not permitted.",
+        options: &[],
+        flags: &["--json"],
+        words: ANY_WORDS,
+        run: sessions::run,
     },
     Command {
         name: "try",

@@ -18,7 +18,7 @@ pub struct Failure {
 pub const USAGE: u8 = 64;
 /// A file that should be there cannot be read.
 pub const NO_INPUT: u8 = 66;
-/// A port is taken.
+/// A port is taken, or the service is not running.
 pub const UNAVAILABLE: u8 = 69;
 /// A fault of ours, or of the system.
 pub const SOFTWARE: u8 = 70;
@@ -26,6 +26,8 @@ pub const SOFTWARE: u8 = 70;
 pub const CANNOT_CREATE: u8 = 73;
 /// Reading or writing failed.
 pub const IO: u8 = 74;
+/// Trying again later may help.
+pub const TRY_LATER: u8 = 75;
 /// Not permitted.
 pub const NOT_PERMITTED: u8 = 77;
 /// The configuration is at fault.
@@ -44,6 +46,11 @@ impl Failure {
             code,
             text: String::new(),
         }
+    }
+
+    /// A failure whose text is printed as it is.
+    pub fn verbatim(code: u8, text: String) -> Self {
+        Self { code, text }
     }
 
     /// The command was called wrongly.

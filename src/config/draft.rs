@@ -171,7 +171,7 @@ impl Draft {
     }
 
     /// The value of a key: what is written, else the default; none where there is no default.
-    fn value(&self, section: &str, key: &str) -> Option<Value> {
+    pub fn value(&self, section: &str, key: &str) -> Option<Value> {
         let written = self.find(section, key);
         if let Some(value) = written.and_then(|written| written.value.clone()) {
             return Some(value);

@@ -50,6 +50,11 @@ pub enum Kind {
         /// The greatest.
         max: &'static str,
     },
+    /// A duration from 1s, or 0 for never.
+    Interval {
+        /// The greatest.
+        max: &'static str,
+    },
     /// One word of a list.
     Word(&'static [&'static str]),
     /// The text of the first reply.
@@ -104,6 +109,9 @@ pub const FURTHER_PORT: &str = "port:NAME";
 /// The section that stands for every `[site:NAME]`.
 pub const SITE: &str = "site:NAME";
 
+/// How the name of a table's section ends that stands for many of a file.
+pub(super) const ANY_NAME: &str = ":NAME";
+
 impl Kind {
     /// Whether it is a comma-separated list, which may go on over indented lines.
     pub fn is_list(&self) -> bool {
@@ -129,6 +137,9 @@ impl Kind {
             Kind::Size { min, max } => format!("a size from {min} to {max} (K, M, G: 1024 each)"),
             Kind::Duration { min, max } => {
                 format!("a duration from {min} to {max} (s, m, h or d)")
+            }
+            Kind::Interval { max } => {
+                format!("0, or a duration from 1s to {max} (s, m, h or d)")
             }
             Kind::Word(words) => words.join(", "),
             Kind::Greeting => {

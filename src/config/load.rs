@@ -1,6 +1,6 @@
 //! From a file to the settings, with all problems at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
 
@@ -9,12 +9,13 @@ use crate::sys::{machine, replace};
 
 use super::check::{self, Probe};
 use super::draft::Draft;
+use super::effective::Effective;
 use super::keys::Kind;
 use super::load_rules;
 use super::problem::Problem;
 use super::settings::{
-    Auth, Connections, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port, PortKind,
-    Recipients, Settings, StartTls, Tls, TlsVersion,
+    Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port,
+    PortKind, Recipients, Settings, StartTls, Tls, TlsVersion,
 };
 use super::values;
 
@@ -58,6 +59,23 @@ pub fn parse(file: &Path) -> Result<Settings, Vec<Problem>> {
         true => Ok(settings),
         false => Err(in_file_order(draft)),
     }
+}
+
+/// Reads only `[control] socket`: what a command needs that talks to a running service, whatever is
+/// wrong with the rest of the file.
+///
+/// # Errors
+/// The file cannot be read, or that key is at fault.
+pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
+    let mut draft = open(file)?;
+    if !draft.is_intact(&[SOCKET]) {
+        let is_it = |problem: &Problem| {
+            problem.section.as_deref() == Some(SOCKET.0) && problem.key.as_deref() == Some(SOCKET.1)
+        };
+        draft.problems.retain(is_it);
+        return Err(in_file_order(draft));
+    }
+    Ok(draft.path(SOCKET.0, SOCKET.1).unwrap_or_default())
 }
 
 /// Parses a name for `[server] hostname`, for commands that take one.
@@ -138,7 +156,9 @@ fn assemble(draft: &mut Draft) -> Settings {
         connections: connections(draft),
         worker_threads: count(draft, "workers", "threads"),
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
+        control: control(draft),
         log: log(draft),
+        effective: Effective::of(draft),
     }
 }
 
@@ -278,6 +298,14 @@ fn connections(draft: &Draft) -> Connections {
     }
 }
 
+fn control(draft: &Draft) -> Control {
+    let interval = draft.duration("control", "update_interval");
+    Control {
+        socket: draft.path(SOCKET.0, SOCKET.1).unwrap_or_default(),
+        update_interval: (!interval.is_zero()).then_some(interval),
+    }
+}
+
 fn log(draft: &Draft) -> Log {
     Log {
         level: match draft.word("log", "level") {
@@ -302,5 +330,6 @@ fn count(draft: &Draft, section: &str, key: &str) -> usize {
     usize::try_from(draft.number(section, key)).unwrap_or(usize::MAX)
 }
 
+const SOCKET: (&str, &str) = ("control", "socket");
 /// A configuration file larger than this is some other file.
 const FILE_MAX_OCTETS: u64 = 1024 * 1024;

@@ -7,6 +7,7 @@
 //! | `values` | typed values |
 //! | `draft` | entries as typed values with their lines |
 //! | `lists` | entries of lists: hosts, addresses, domains, users |
+//! | `effective` | what two files set differently |
 //! | `load` | a file as settings, with all problems at once |
 //! | `load_rules` | the sections that decide who may do what |
 //! | `check` | the rules over several keys (V- and W-rules) |
@@ -19,6 +20,7 @@
 
 pub mod check;
 mod draft;
+mod effective;
 pub mod ini;
 pub mod keys;
 mod keys_table;
@@ -34,6 +36,7 @@ pub mod suggest;
 pub mod values;
 
 pub use check::Probe;
-pub use load::{Loaded, load, parse};
+pub use effective::Effective;
+pub use load::{Loaded, control_socket, load, parse};
 pub use problem::Problem;
 pub use settings::Settings;

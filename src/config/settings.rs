@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::mail::Domain;
 
+use super::effective::Effective;
 use super::lists::{HostPattern, MailPattern};
 use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
 
@@ -64,8 +65,12 @@ pub struct Settings {
     pub worker_threads: usize,
     /// `[delivery] mail_root`, made absolute.
     pub mail_root: PathBuf,
+    /// `[control]`.
+    pub control: Control,
     /// `[log]`.
     pub log: Log,
+    /// What the file says, key by key, for comparing it with the next one.
+    pub effective: Effective,
 }
 
 impl Settings {
@@ -303,6 +308,15 @@ pub struct Connections {
     pub explain_to: Vec<Network>,
     /// `error_limit`: 5yz replies before the session ends; 0 = none.
     pub error_limit: u32,
+}
+
+/// `[control]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// `socket`, made absolute.
+    pub socket: PathBuf,
+    /// `update_interval`; none where it is 0.
+    pub update_interval: Option<Duration>,
 }
 
 /// Where log lines go.

@@ -78,6 +78,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}")),
         Kind::Size { min, max } => size(text, min, max).map(Value::Number),
         Kind::Duration { min, max } => duration(text, min, max).map(Value::Duration),
+        Kind::Interval { max } => interval(text, max).map(Value::Duration),
         Kind::Word(words) => word(text, words).map(Value::Word),
         Kind::Greeting => greeting(text).map(Value::Text),
         Kind::ReplyText => reply_text(text).map(Value::Text),
@@ -211,6 +212,14 @@ fn duration(text: &str, min: &str, max: &str) -> Result<Duration, String> {
         .ok_or_else(|| {
             format!("{text:?} is not a duration from {min} to {max}, such as 30s, 5m, 2h or 5d")
         })
+}
+
+fn interval(text: &str, max: &str) -> Result<Duration, String> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        _ => duration(text, "1s", max)
+            .map_err(|_| format!("{text:?} is neither 0 nor a duration from 1s to {max}")),
+    }
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -456,6 +465,15 @@ mod tests {
         }
         for text in ["0s", "2d", "5", "5M", "1h30m", "5 m", "ms", "1w"] {
             assert!(one(length(), text).is_err(), "{text}");
+        }
+        let rows = [("0", 0), ("0s", 0), ("1s", 1), ("1d", 86_400)];
+        for (text, want) in rows {
+            let want = Duration::from_secs(want);
+            let got = one(Kind::Interval { max: "1d" }, text);
+            assert_eq!(got, Ok(Value::Duration(want)), "{text}");
+        }
+        for text in ["", "0m", "00", "2d", "5", "-1s"] {
+            assert!(one(Kind::Interval { max: "1d" }, text).is_err(), "{text}");
         }
     }
 

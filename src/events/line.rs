@@ -7,6 +7,8 @@ use log::Level;
 
 /// The longest value, in octets; what is cut ends with `...`.
 pub const VALUE_MAX_OCTETS: usize = 128;
+/// The longest words of our own, octets: a problem of the configuration with its file.
+pub const WORDS_MAX_OCTETS: usize = 1024;
 
 /// Whether lines are JSON members instead of `key=value`.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -56,23 +58,34 @@ impl Line {
     }
 
     /// Adds a value that may hold anything, escaped and cut.
-    pub(crate) fn text(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+    pub(crate) fn text(self, key: &'static str, value: impl fmt::Display) -> Self {
         if self.limited {
             return self;
         }
-        let value = value.to_string();
+        self.value(key, &value.to_string(), VALUE_MAX_OCTETS)
+    }
+
+    fn value(mut self, key: &'static str, value: &str, max_octets: usize) -> Self {
+        if self.limited {
+            return self;
+        }
+        let cut = cut(value, max_octets);
         if self.json {
             // The plain escape leaves printable ASCII, of which JSON minds two.
-            let cut = cut(&value);
             let _ = write!(
                 self.text,
                 ",\"{key}\":\"{}\"",
                 cut.replace('\\', "\\\\").replace('"', "\\\"")
             );
         } else {
-            let _ = write!(self.text, " {key}={}", escape(&value));
+            let _ = write!(self.text, " {key}={}", quoted(&cut));
         }
         self
+    }
+
+    /// Adds words of our own, which may be longer than what a peer says.
+    pub(crate) fn words(self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.value(key, &value.to_string(), WORDS_MAX_OCTETS)
     }
 
     /// Adds a value that may be missing; then the key is missing as well.
@@ -91,11 +104,11 @@ impl Line {
     }
 }
 
-/// Control and non-ASCII octets as `\xNN`, cut to [`VALUE_MAX_OCTETS`].
-fn cut(value: &str) -> String {
-    let mut cut = String::with_capacity(value.len().min(VALUE_MAX_OCTETS) + 4);
+/// Control and non-ASCII octets as `\xNN`, cut.
+fn cut(value: &str, max_octets: usize) -> String {
+    let mut cut = String::with_capacity(value.len().min(max_octets) + 4);
     for octet in value.bytes() {
-        if cut.len() >= VALUE_MAX_OCTETS {
+        if cut.len() >= max_octets {
             cut.push_str("...");
             break;
         }
@@ -111,9 +124,12 @@ fn cut(value: &str) -> String {
 
 /// Escapes a value for `key=value`: quoted where it holds blanks, quotes, `=`, `\` or nothing.
 pub fn escape(value: &str) -> String {
-    let cut = cut(value);
+    quoted(&cut(value, VALUE_MAX_OCTETS))
+}
+
+fn quoted(cut: &str) -> String {
     if !cut.is_empty() && !cut.contains([' ', '"', '=', '\\']) {
-        return cut;
+        return cut.to_owned();
     }
     format!("\"{}\"", cut.replace('"', "\\\""))
 }

@@ -31,6 +31,8 @@ pub enum Wake<M> {
     Message(M),
     /// The service is going down.
     Stop,
+    /// The operator ends this job.
+    End,
 }
 
 /// How a run ended.
@@ -105,6 +107,10 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
     type Message: Send + 'static;
     /// What a worker lends to each job it runs.
     type Bench: Send + 'static;
+    /// What the lot knows of a job whoever has it; small, for there is one for each place.
+    type Card: Clone + Send + 'static;
+    /// What a job tells of itself while it waits.
+    type View: Send + 'static;
 
     /// Runs until the job would wait for something. Must not block on the peer.
     ///
@@ -118,6 +124,12 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
         bench: &mut Self::Bench,
     ) -> Outcome;
 
+    /// What the lot keeps of it while it lives.
+    fn card(&self) -> Self::Card;
+
+    /// What it does now. Called while the lot is locked: no system call, no waiting.
+    fn view(&self) -> Self::View;
+
     /// The job panicked: log it. It is dropped afterwards.
     fn broken(&mut self, reason: &str);
 }
@@ -127,7 +139,7 @@ pub trait Service: Send + Sync {
     /// The kind of job.
     type Job: Job;
 
-    /// A socket (non-blocking) was accepted on listener `listener`. `None` refuses it; what there is
+    /// A socket (non-blocking) was accepted on the listener of this number. `None` refuses it; what there is
     /// to say to the peer has then been said.
     fn accepted(
         &self,

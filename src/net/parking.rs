@@ -13,13 +13,19 @@
 //! A socket is registered once, edge-triggered. What is *noted* while a job is busy sends it round
 //! again instead of parking, so no edge is lost, and parking costs no system call. Each place has at
 //! most one live timer; it outlives the job and serves the next one in that place, so that short
-//! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 100 octets.
+//! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 200 octets.
+//!
+//! The operator looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
+//! by [`Lot::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Interest, Job, Outcome, Signals, Wake};
+
+/// Places looked at before the lock is let go for a moment.
+const LOOK_AT_ONCE: usize = 64;
 
 /// Names a job's place; goes stale when the job ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,16 @@ impl<J: Job> Due<J> {
     }
 }
 
+/// A job as [`Lot::look`] found it.
+pub struct Seen<J: Job> {
+    /// Where it is.
+    pub ticket: Ticket,
+    /// What is known of it.
+    pub card: J::Card,
+    /// What it told of itself; none while it is busy.
+    pub view: Option<J::View>,
+}
+
 /// A timer the reactor should have: at this moment, look at this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timer {
@@ -85,6 +101,9 @@ struct Place<J: Job> {
     message: Option<J::Message>,
     deadline: Instant,
     timer: Option<Instant>,
+    card: Option<J::Card>,
+    /// The operator wants its end.
+    to_end: bool,
 }
 
 enum Standing<J> {
@@ -145,7 +164,7 @@ impl<J: Job> Lot<J> {
     }
 
     /// Takes a place for a job that is about to be registered. It is busy until `seat` or `queue`.
-    pub(super) fn reserve(&self, deadline: Instant) -> Ticket {
+    pub(super) fn reserve(&self, deadline: Instant, card: J::Card) -> Ticket {
         let mut state = self.lock();
         let index = state.free.pop().unwrap_or(state.places.len());
         if index == state.places.len() {
@@ -156,11 +175,14 @@ impl<J: Job> Lot<J> {
                 message: None,
                 deadline,
                 timer: None,
+                card: None,
+                to_end: false,
             });
         }
         let place = place_at(&mut state.places, index);
         place.standing = Standing::Busy;
         place.deadline = deadline;
+        place.card = Some(card);
         Ticket {
             index,
             generation: place.generation,
@@ -232,6 +254,82 @@ impl<J: Job> Lot<J> {
     /// The timers that parking asked for since the last call.
     pub(super) fn take_new_timers(&self, into: &mut Vec<Timer>) {
         into.append(&mut self.lock().new_timers);
+    }
+
+    /// Looks at every job there is, in the order of the places. Jobs that come meanwhile may be missed.
+    pub fn look(&self, mut each: impl FnMut(Seen<J>)) {
+        let mut from = 0;
+        loop {
+            let seen = self.look_at(from);
+            from += LOOK_AT_ONCE;
+            match seen {
+                Some(seen) => seen.into_iter().for_each(&mut each),
+                None => return,
+            }
+        }
+    }
+
+    /// The jobs of the next few places; none past the last.
+    fn look_at(&self, from: usize) -> Option<Vec<Seen<J>>> {
+        let state = self.lock();
+        let places = state.places.get(from..)?.iter().take(LOOK_AT_ONCE);
+        let seen = places.enumerate().filter_map(|(at, place)| {
+            let ticket = Ticket {
+                index: from + at,
+                generation: place.generation,
+            };
+            place.seen(ticket)
+        });
+        let seen = Vec::from_iter(seen);
+        (from < state.places.len()).then_some(seen)
+    }
+
+    /// The first job whose card is the one that is looked for.
+    pub fn find(&self, is_it: impl Fn(&J::Card) -> bool) -> Option<Ticket> {
+        let mut from = 0;
+        loop {
+            let state = self.lock();
+            let places = state.places.get(from..).filter(|rest| !rest.is_empty())?;
+            let mut places = places.iter().take(LOOK_AT_ONCE).enumerate();
+            let found = places.find(|(_, place)| place.card.as_ref().is_some_and(&is_it));
+            if let Some((at, place)) = found {
+                return Some(Ticket {
+                    index: from + at,
+                    generation: place.generation,
+                });
+            }
+            from += LOOK_AT_ONCE;
+        }
+    }
+
+    /// Looks at one job again; none when it has ended.
+    pub fn look_again(&self, ticket: Ticket) -> Option<Seen<J>> {
+        self.lock()
+            .place(ticket)
+            .and_then(|place| place.seen(ticket))
+    }
+
+    /// Wakes a job with [`Wake::End`], one that is busy as soon as it would wait. Whether it is there.
+    pub fn end(&self, ticket: Ticket) -> bool {
+        let mut state = self.lock();
+        let Some(place) = state.place(ticket) else {
+            return false;
+        };
+        match std::mem::replace(&mut place.standing, Standing::Busy) {
+            Standing::Parked(job, _) | Standing::Held(job) => {
+                state.queue.push_back(Due::new(ticket, job, Wake::End));
+                self.call_worker(&state);
+                true
+            }
+            Standing::Busy => {
+                place.to_end = true;
+                true
+            }
+            Standing::Free => {
+                place.standing = Standing::Free;
+                false
+            }
+        }
     }
 
     /// Wakes every parked job with [`Wake::Stop`]. One that is busy or held has to find out from its
@@ -316,6 +414,21 @@ impl<J: Job> Lot<J> {
     }
 }
 
+impl<J: Job> Place<J> {
+    fn seen(&self, ticket: Ticket) -> Option<Seen<J>> {
+        let view = match &self.standing {
+            Standing::Free => return None,
+            Standing::Parked(job, _) | Standing::Held(job) => Some(job.view()),
+            Standing::Busy => None,
+        };
+        Some(Seen {
+            ticket,
+            card: self.card.clone()?,
+            view,
+        })
+    }
+}
+
 impl<J: Job> State<J> {
     fn place(&mut self, ticket: Ticket) -> Option<&mut Place<J>> {
         self.places
@@ -331,6 +444,8 @@ impl<J: Job> State<J> {
         place.standing = Standing::Free;
         place.noted = Signals::default();
         place.message = None;
+        place.card = None;
+        place.to_end = false;
         self.free.push(ticket.index);
     }
 
@@ -361,7 +476,11 @@ impl<J: Job> State<J> {
         let Some(place) = self.places.get_mut(ticket.index) else {
             return false;
         };
+        let to_end = std::mem::take(&mut place.to_end);
         let (wake, deadline) = match outcome {
+            Outcome::Again | Outcome::Hold { .. } | Outcome::Park { .. } if to_end => {
+                (Some(Wake::End), None)
+            }
             Outcome::Done => unreachable!("a job that is done is dropped by its worker"),
             Outcome::Again => (Some(Wake::Ready), None),
             Outcome::Hold { deadline } => (place.message.take().map(Wake::Message), Some(deadline)),
@@ -398,4 +517,116 @@ fn place_at<J: Job>(places: &mut [Place<J>], index: usize) -> &mut Place<J> {
     places
         .get_mut(index)
         .expect("an index that is free or in range")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, RawFd};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A job that tells its number and never runs.
+    struct Idle(u32);
+
+    impl AsRawFd for Idle {
+        fn as_raw_fd(&self) -> RawFd {
+            -1
+        }
+    }
+
+    impl Job for Idle {
+        type Message = ();
+        type Bench = ();
+        type Card = u32;
+        type View = String;
+
+        fn run(&mut self, _: Ticket, _: Wake<()>, _: Signals, (): &mut ()) -> Outcome {
+            unreachable!("the test runs no workers")
+        }
+
+        fn card(&self) -> u32 {
+            self.0
+        }
+
+        fn view(&self) -> String {
+            format!("idle {}", self.0)
+        }
+
+        fn broken(&mut self, _: &str) {}
+    }
+
+    fn deadline() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    fn enter(lot: &Lot<Idle>, number: u32) -> Ticket {
+        let ticket = lot.reserve(deadline(), number);
+        lot.enqueue(Due::new(ticket, Box::new(Idle(number)), Wake::Opened));
+        ticket
+    }
+
+    /// Plays a worker: takes the next job, which is `number`, and tells why it runs.
+    fn take(lot: &Lot<Idle>, number: u32) -> (Ticket, Box<Idle>, Wake<()>) {
+        let due = lot.settle_and_next(None, &|| {}).unwrap();
+        assert_eq!(due.job.0, number);
+        (due.ticket, due.job, due.wake)
+    }
+
+    fn park(lot: &Lot<Idle>, ticket: Ticket, job: Box<Idle>) {
+        let outcome = Outcome::Park {
+            interest: Interest::Readable,
+            deadline: deadline(),
+        };
+        lot.lock().settle(ticket, job, outcome);
+    }
+
+    #[test]
+    fn waiting_jobs_tell_of_themselves_and_busy_ones_have_a_card() {
+        let lot = Lot::new();
+        for number in 0..200 {
+            let ticket = enter(&lot, number);
+            if number % 2 == 0 {
+                // Each is taken as it comes, so the odd ones stay in the queue and the even behind them.
+                let mut state = lot.lock();
+                let due = state.queue.pop_back().unwrap();
+                drop(state);
+                park(&lot, ticket, due.job);
+            }
+        }
+        let mut seen = Vec::new();
+        lot.look(|one| seen.push((one.card, one.view)));
+        assert_eq!(seen.len(), 200);
+        for (number, (card, view)) in (0..).zip(seen) {
+            assert_eq!(card, number);
+            assert_eq!(view, (number % 2 == 0).then(|| format!("idle {number}")));
+        }
+        let ticket = lot.find(|card| *card == 150).unwrap();
+        assert_eq!(lot.look_again(ticket).unwrap().card, 150);
+        assert!(lot.find(|card| *card == 200).is_none());
+    }
+
+    #[test]
+    fn a_job_is_ended_at_once_or_as_soon_as_it_would_wait() {
+        let lot = Lot::new();
+        let ticket = enter(&lot, 1);
+        let (_, job, _) = take(&lot, 1);
+        assert!(lot.end(ticket), "busy");
+        park(&lot, ticket, job);
+        let (_, job, wake) = take(&lot, 1);
+        assert!(matches!(wake, Wake::End));
+        // Once only: it may go on to say its last words.
+        park(&lot, ticket, job);
+        assert!(lot.end(ticket), "parked");
+        let (_, _, wake) = take(&lot, 1);
+        assert!(matches!(wake, Wake::End));
+        lot.finished(ticket);
+        assert!(!lot.end(ticket), "gone");
+        let next = enter(&lot, 2);
+        assert!(!lot.end(ticket), "another has its place");
+        let (_, job, wake) = take(&lot, 2);
+        assert!(matches!(wake, Wake::Opened));
+        park(&lot, next, job);
+        assert_eq!(lot.lock().queue.len(), 0, "the old wish is forgotten");
+    }
 }

@@ -5,9 +5,13 @@
 //! rest for [`ACCEPT_REST`], then all are tried again; the process neither ends nor spins. At most
 //! [`ACCEPTS_A_TURN`] connections are taken per listener and turn, so that a flood of connections
 //! does not hold up the sessions there are.
+//!
+//! Listeners come and go while it runs ([`Remote::add`], [`Remote::remove`]). Each has a number that is
+//! given once, so that an event of one that is gone means nothing to the next. One that goes is emptied
+//! first: what waits in its backlog has been told that it is connected.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
@@ -30,6 +34,8 @@ pub const ACCEPT_REST: Duration = Duration::from_millis(250);
 pub const ACCEPTS_A_TURN: usize = 64;
 /// How often [`Service::tick`] is called.
 const TICK: Duration = Duration::from_secs(60);
+/// Turns of accepting that empty the longest backlog of a listener that is to be closed.
+const DRAIN_TURNS: usize = 4096 / ACCEPTS_A_TURN;
 /// Poll events per turn.
 const EVENTS_A_TURN: usize = 256;
 
@@ -37,9 +43,22 @@ const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const FIRST_LISTENER: usize = usize::MAX / 2;
 
+/// A listener and the number it goes by as long as it is open; a number is given once.
+pub type Numbered = (usize, TcpListener);
+
 /// What the reactor is told from outside its thread.
 enum Order {
-    Stop { within: Duration },
+    Stop {
+        within: Duration,
+    },
+    Add {
+        listeners: Vec<Numbered>,
+        done: Sender<io::Result<()>>,
+    },
+    Remove {
+        numbers: Vec<usize>,
+        done: Sender<()>,
+    },
 }
 
 /// Tells a running [`Reactor`] things from other threads.
@@ -55,6 +74,33 @@ impl Remote {
     pub fn stop(&self, within: Duration) {
         // A reactor that is gone has stopped.
         let _ = self.orders.send(Order::Stop { within });
+        let _ = self.waker.wake();
+    }
+
+    /// Has the reactor accept on these listeners (non-blocking) as well; waits until it does.
+    ///
+    /// # Errors
+    /// No descriptors for the poll: none of them is open then. The reactor is going down.
+    pub fn add(&self, listeners: Vec<Numbered>) -> io::Result<()> {
+        let (done, answer) = channel();
+        self.order(Order::Add { listeners, done });
+        answer.recv().unwrap_or_else(|_| Err(going_down()))
+    }
+
+    /// Has the reactor take what is waiting on these listeners, and close them; waits until they are
+    /// closed.
+    ///
+    /// # Errors
+    /// The reactor is going down, so that they are closed as well.
+    pub fn remove(&self, numbers: Vec<usize>) -> io::Result<()> {
+        let (done, answer) = channel();
+        self.order(Order::Remove { numbers, done });
+        answer.recv().map_err(|_| going_down())
+    }
+
+    fn order(&self, order: Order) {
+        // A reactor that is gone drops the order, and with it the other end of its answer.
+        let _ = self.orders.send(order);
         let _ = self.waker.wake();
     }
 }
@@ -81,7 +127,7 @@ pub struct Reactor<S: Service> {
     service: Arc<S>,
     lot: Arc<Lot<S::Job>>,
     poll: Poll,
-    listeners: Vec<Option<TcpListener>>,
+    listeners: BTreeMap<usize, TcpListener>,
     /// Listeners that may have more connections to take.
     eager: Vec<usize>,
     resting_until: Option<Instant>,
@@ -102,18 +148,14 @@ impl<S: Service> Reactor<S> {
     pub fn new(
         service: Arc<S>,
         lot: Arc<Lot<S::Job>>,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Numbered>,
         worker_count: usize,
         bench: &dyn Fn() -> <S::Job as Job>::Bench,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-        for (number, listener) in listeners.iter().enumerate() {
-            poll.registry().register(
-                &mut SourceFd(&listener.as_raw_fd()),
-                Token(FIRST_LISTENER + number),
-                mio::Interest::READABLE,
-            )?;
+        for (number, listener) in &listeners {
+            watch(poll.registry(), *number, listener)?;
         }
         let workers = workers::start(worker_count, &lot, &waker, bench)?;
         let (sender, orders) = channel();
@@ -121,8 +163,8 @@ impl<S: Service> Reactor<S> {
             service,
             lot,
             poll,
-            eager: (0..listeners.len()).collect(),
-            listeners: listeners.into_iter().map(Some).collect(),
+            eager: listeners.iter().map(|(number, _)| *number).collect(),
+            listeners: listeners.into_iter().collect(),
             resting_until: None,
             timers: BinaryHeap::new(),
             next_tick: clock::monotonic() + TICK,
@@ -244,6 +286,43 @@ impl<S: Service> Reactor<S> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::Stop { within } => self.begin_stop(within),
+                // Whoever gave the order may have gone.
+                Order::Add { listeners, done } => {
+                    let _ = done.send(self.add(listeners));
+                }
+                Order::Remove { numbers, done } => {
+                    self.remove(&numbers);
+                    let _ = done.send(());
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, listeners: Vec<Numbered>) -> io::Result<()> {
+        if self.stop_at.is_some() {
+            return Err(going_down());
+        }
+        for (number, listener) in &listeners {
+            watch(self.poll.registry(), *number, listener)?;
+        }
+        for (number, listener) in listeners {
+            self.listeners.insert(number, listener);
+            self.eager.push(number);
+        }
+        Ok(())
+    }
+
+    /// What waits in the backlog has been told that it is connected, so it is taken first.
+    fn remove(&mut self, numbers: &[usize]) {
+        for number in numbers {
+            let Some(listener) = self.listeners.remove(number) else {
+                continue;
+            };
+            for _ in 0..DRAIN_TURNS {
+                match self.accept_some(&listener, *number) {
+                    Accepted::More => {}
+                    Accepted::All | Accepted::Failed(_) => break,
+                }
             }
         }
     }
@@ -275,16 +354,10 @@ impl<S: Service> Reactor<S> {
             self.resting_until = None;
         }
         for number in std::mem::take(&mut self.eager) {
-            let Some(Some(listener)) = self.listeners.get(number) else {
+            let Some(listener) = self.listeners.get(&number) else {
                 continue;
             };
-            match accept_some(
-                &*self.service,
-                &self.lot,
-                self.poll.registry(),
-                listener,
-                number,
-            ) {
+            match self.accept_some(listener, number) {
                 Accepted::All => {}
                 Accepted::More => self.eager.push(number),
                 Accepted::Failed(error) => {
@@ -294,6 +367,30 @@ impl<S: Service> Reactor<S> {
                 }
             }
         }
+    }
+
+    fn accept_some(&self, listener: &TcpListener, number: usize) -> Accepted {
+        for _ in 0..ACCEPTS_A_TURN {
+            let (socket, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Accepted::All,
+                    // The peer is gone already, or a signal came: the next one may be fine.
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
+                    _ => return Accepted::Failed(error),
+                },
+            };
+            if let Err(error) = socket.set_nonblocking(true) {
+                return Accepted::Failed(error);
+            }
+            let Some(start) = self.service.accepted(number, socket, peer) else {
+                continue;
+            };
+            if let Err(error) = settle_in(&self.lot, self.poll.registry(), start) {
+                return Accepted::Failed(error);
+            }
+        }
+        Accepted::More
     }
 
     fn fire_timers(&mut self) {
@@ -322,39 +419,21 @@ enum Accepted {
     Failed(io::Error),
 }
 
-fn accept_some<S: Service>(
-    service: &S,
-    lot: &Lot<S::Job>,
-    registry: &Registry,
-    listener: &TcpListener,
-    number: usize,
-) -> Accepted {
-    for _ in 0..ACCEPTS_A_TURN {
-        let (socket, peer) = match listener.accept() {
-            Ok(accepted) => accepted,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Accepted::All,
-                // The peer is gone already, or a signal came: the next one may be fine.
-                io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => continue,
-                _ => return Accepted::Failed(error),
-            },
-        };
-        if let Err(error) = socket.set_nonblocking(true) {
-            return Accepted::Failed(error);
-        }
-        let Some(start) = service.accepted(number, socket, peer) else {
-            continue;
-        };
-        if let Err(error) = settle_in(lot, registry, start) {
-            return Accepted::Failed(error);
-        }
-    }
-    Accepted::More
+fn watch(registry: &Registry, number: usize, listener: &TcpListener) -> io::Result<()> {
+    registry.register(
+        &mut SourceFd(&listener.as_raw_fd()),
+        Token(FIRST_LISTENER + number),
+        mio::Interest::READABLE,
+    )
+}
+
+fn going_down() -> io::Error {
+    io::Error::other("the service is going down")
 }
 
 /// Gives a new job its place, registers its socket once for all, and lets it begin.
 fn settle_in<J: Job>(lot: &Lot<J>, registry: &Registry, start: Start<J>) -> io::Result<()> {
-    let ticket = lot.reserve(start.deadline);
+    let ticket = lot.reserve(start.deadline, start.job.card());
     let registered = registry.register(
         &mut SourceFd(&start.job.as_raw_fd()),
         Token(ticket.index()),

@@ -44,6 +44,14 @@ pub enum Verb {
     OtherProtocol,
 }
 
+impl Verb {
+    /// The word for it, as a command begins.
+    pub fn name(self) -> &'static str {
+        let known = VERBS.iter().find(|(_, verb)| *verb == self);
+        known.map_or("", |(name, _)| name)
+    }
+}
+
 /// A verb and what follows it, blanks at both ends dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Command<'a> {

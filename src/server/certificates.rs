@@ -36,7 +36,7 @@ pub fn of_session(settings: &Settings, tls: &ServerTls, local: IpAddr) -> Server
 }
 
 /// Certificates and keys, that of `[tls]` first. Sites count only where they are loaded.
-fn files(settings: &Settings) -> impl Iterator<Item = (&Path, &Path)> {
+pub(super) fn files(settings: &Settings) -> impl Iterator<Item = (&Path, &Path)> {
     let main = [(&settings.tls.certificate, &settings.tls.private_key)];
     let loaded = settings.load_internet_sites;
     let sites = settings.sites.iter().filter(move |_| loaded);

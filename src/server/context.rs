@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::certificates;
 use super::driver::Connection;
-use crate::config::settings::Settings;
+use crate::config::settings::{PortKind, Settings};
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
 use crate::spool::Spool;
 use crate::stats::Stats;
+use crate::sys::clock;
 use crate::transport::tls::ServerTls;
 
 /// How long a session in mail data may go on once the service is going down (CONFIG: ends).
@@ -22,7 +23,7 @@ pub struct Setup {
     /// The settings.
     pub settings: Arc<Settings>,
     /// Who is who.
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     /// The TLS side, where a certificate is set.
     pub tls: Option<ServerTls>,
 }
@@ -32,6 +33,29 @@ impl Setup {
     pub fn tls_of(&self, local: IpAddr) -> Option<ServerTls> {
         let tls = self.tls.as_ref()?;
         Some(certificates::of_session(&self.settings, tls, local))
+    }
+
+    /// Builds it from settings that passed the check; has a first look at the users.
+    pub fn new(settings: Arc<Settings>, tls: Option<ServerTls>) -> Self {
+        Self {
+            tls,
+            directory: Arc::new(Directory::new(&settings)),
+            settings,
+        }
+    }
+
+    /// The same with one port of another kind: for a listener that could not be moved.
+    pub(super) fn with_kind(&self, port: &str, kind: PortKind) -> Self {
+        let mut settings = Settings::clone(&self.settings);
+        let found = settings.ports.iter_mut().find(|known| known.name == port);
+        if let Some(found) = found {
+            found.kind = kind;
+        }
+        Self {
+            settings: Arc::new(settings),
+            directory: Arc::clone(&self.directory),
+            tls: self.tls.clone(),
+        }
     }
 }
 
@@ -46,6 +70,8 @@ pub struct Context {
     pub resolver: Resolver,
     /// What has been done.
     pub stats: Arc<Stats>,
+    /// When the service was built.
+    pub started: Instant,
     stopping: OnceLock<Instant>,
 }
 
@@ -59,6 +85,7 @@ impl Context {
             spool,
             lot: Arc::new(Lot::new()),
             stats,
+            started: clock::monotonic(),
             stopping: OnceLock::new(),
         }
     }
@@ -67,6 +94,11 @@ impl Context {
     pub fn setup(&self) -> Arc<Setup> {
         // Nothing is done under the lock that could leave the value half changed.
         Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sessions begin with this from now on.
+    pub(super) fn replace(&self, next: Arc<Setup>) {
+        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
     /// From `now` on the service is going down.

@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::context::Context;
+use super::context::{Context, Setup};
 use super::driver::{Arrival, Connection};
+use super::relisten::Open;
 use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
 use crate::net::{Service, Start};
@@ -20,10 +21,28 @@ use crate::sys::{clock, process};
 /// The service the reactor runs.
 pub struct Gate {
     context: Arc<Context>,
-    /// The port index of each listener.
-    ports: Vec<usize>,
+    posts: RwLock<Vec<Post>>,
     sessions: Arc<Sessions>,
     serial: AtomicU64,
+}
+
+/// A listener as the gate knows it.
+#[derive(Clone)]
+pub struct Post {
+    /// The listener.
+    pub open: Open,
+    /// What its sessions begin with, where that is not what all begin with: the port could not be
+    /// moved and has changed its kind.
+    pub setup: Option<Arc<Setup>>,
+}
+
+/// How many sessions there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionCounts {
+    /// Now.
+    pub now: usize,
+    /// The most at a time since the start.
+    pub peak: usize,
 }
 
 /// The sessions there are, in all and per address.
@@ -35,7 +54,10 @@ struct Sessions {
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
+    /// The most since the start.
     peak: usize,
+    /// The most since memory was last given back.
+    wave: usize,
     per_address: HashMap<IpAddr, usize>,
 }
 
@@ -71,22 +93,57 @@ enum Full {
 }
 
 impl Gate {
-    /// A gate for listeners that belong to these ports, in the listeners' order.
-    pub fn new(context: Arc<Context>, ports: Vec<usize>) -> Self {
+    /// A gate for these listeners.
+    pub fn new(context: Arc<Context>, posts: Vec<Post>) -> Self {
         Self {
             context,
-            ports,
+            posts: RwLock::new(posts),
             sessions: Arc::default(),
             serial: AtomicU64::new(0),
         }
     }
 
+    /// Other listeners and another setup from now on, both at once: no session comes in on a port that
+    /// its settings do not know.
+    pub(super) fn replace(&self, posts: Vec<Post>, setup: Arc<Setup>) {
+        let mut current = self.posts.write().unwrap_or_else(PoisonError::into_inner);
+        *current = posts;
+        self.context.replace(setup);
+    }
+
+    /// The listeners there are.
+    pub(super) fn posts(&self) -> Vec<Post> {
+        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
+        posts.clone()
+    }
+
+    /// How many sessions there are.
+    pub(super) fn counts(&self) -> SessionCounts {
+        let counts = self.lock_counts();
+        SessionCounts {
+            now: counts.all,
+            peak: counts.peak,
+        }
+    }
+
+    /// What a session on this listener begins with: the setup, and the port's index and name in it.
+    fn beginning(&self, listener: usize) -> Option<(Arc<Setup>, usize, Arc<str>)> {
+        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
+        let post = posts.iter().find(|post| post.open.number == listener)?;
+        let own = post.setup.as_ref().map(Arc::clone);
+        let setup = own.unwrap_or_else(|| self.context.setup());
+        let mut ports = setup.settings.ports.iter();
+        let index = ports.position(|port| *port.name == *post.open.port)?;
+        Some((setup, index, Arc::clone(&post.open.port)))
+    }
+
+    fn lock_counts(&self) -> MutexGuard<'_, Counts> {
+        let counts = self.sessions.counts.lock();
+        counts.unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn admit(&self, limits: &Connections, address: IpAddr) -> Result<Admitted, Full> {
-        let mut counts = self
-            .sessions
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.lock_counts();
         if counts.all >= limits.sessions_max {
             return Err(Full::InAll);
         }
@@ -98,6 +155,7 @@ impl Gate {
         *count += 1;
         counts.all += 1;
         counts.peak = counts.peak.max(counts.all);
+        counts.wave = counts.wave.max(counts.all);
         Ok(Admitted {
             sessions: Arc::clone(&self.sessions),
             address,
@@ -130,8 +188,7 @@ impl Service for Gate {
         socket: TcpStream,
         peer: SocketAddr,
     ) -> Option<Start<Connection>> {
-        let index = self.ports.get(listener).copied()?;
-        let setup = self.context.setup();
+        let (setup, index, port_name) = self.beginning(listener)?;
         let settings = &setup.settings;
         let port = settings.ports.get(index)?;
         let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
@@ -147,6 +204,7 @@ impl Service for Gate {
         self.context.stats.sessions.count();
         let arrival = Arrival {
             port: index,
+            port_name,
             serial: self.serial.fetch_add(1, Ordering::Relaxed),
             socket,
             client,
@@ -161,33 +219,22 @@ impl Service for Gate {
     }
 
     fn accept_failed(&self, listener: usize, error: &io::Error) {
-        let setup = self.context.setup();
-        let index = self.ports.get(listener);
-        let port = index.and_then(|index| setup.settings.ports.get(*index));
-        events::accept_failed(port.map_or("?", |port| port.name.as_str()), error);
+        let beginning = self.beginning(listener);
+        let port = beginning.as_ref().map_or("?", |(_, _, name)| name);
+        events::accept_failed(port, error);
     }
 
     fn stopping(&self) {
-        let all = self
-            .sessions
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .all;
-        events::stopping(all);
+        events::stopping(self.lock_counts().all);
         self.context.stop(clock::monotonic());
     }
 
     fn tick(&self) {
         events::sum_up();
-        let mut counts = self
-            .sessions
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let fallen = counts.peak > 64 && counts.all < counts.peak / 4;
+        let mut counts = self.lock_counts();
+        let fallen = counts.wave > 64 && counts.all < counts.wave / 4;
         if fallen {
-            counts.peak = counts.all;
+            counts.wave = counts.all;
             counts.per_address.shrink_to_fit();
         }
         drop(counts);

@@ -1,4 +1,4 @@
-//! Binds the ports.
+//! The listeners that the settings want, and binding them.
 //!
 //! A listed address that cannot be bound is an error. With the default `addresses`, an address
 //! family that this machine lacks is skipped with a log line (CONFIG: ports).
@@ -6,28 +6,43 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
-use crate::config::settings::{Port, Settings};
+use crate::config::settings::{PortKind, Settings};
 use crate::events;
 use crate::sys::socket;
 
-/// A bound port.
-#[derive(Debug)]
-pub struct Bound {
-    /// Index of the port in the settings.
-    pub port: usize,
-    /// The address it listens on.
+/// A listener that the settings want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// The port's name.
+    pub port: Arc<str>,
+    /// How the port speaks.
+    pub kind: PortKind,
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// The listener.
-    pub listener: TcpListener,
+    /// Whether it may be missing: a default address.
+    pub is_default: bool,
 }
 
 /// A port could not be bound.
 #[derive(Debug)]
 pub struct BindError {
-    port: String,
-    address: SocketAddr,
-    source: io::Error,
+    /// The port's name.
+    pub port: Arc<str>,
+    /// The address that cannot be had.
+    pub address: SocketAddr,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why an address cannot be had.
+#[derive(Debug)]
+pub enum Reason {
+    /// The system says so.
+    System(io::Error),
+    /// This port of ours has it, and could not let it go.
+    HeldBy(Arc<str>),
 }
 
 impl fmt::Display for BindError {
@@ -35,57 +50,60 @@ impl fmt::Display for BindError {
         let Self {
             port,
             address,
-            source,
+            reason,
         } = self;
         write!(f, "port {port} cannot listen on {address}: ")?;
-        match source.kind() {
+        let error = match reason {
+            Reason::HeldBy(other) => return write!(f, "port {other} still has it"),
+            Reason::System(error) => error,
+        };
+        match error.kind() {
             io::ErrorKind::AddrInUse => f.write_str("another program has it"),
             io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
             io::ErrorKind::PermissionDenied => {
                 f.write_str("only root, or a program with CAP_NET_BIND_SERVICE, may")
             }
-            _ => source.fmt(f),
+            _ => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+        match &self.reason {
+            Reason::System(error) => Some(error),
+            Reason::HeldBy(_) => None,
+        }
     }
 }
 
-/// Binds every enabled port on each of its addresses.
+/// What the settings want, in the order of the ports.
+pub fn wanted(settings: &Settings) -> Vec<Want> {
+    let mut wants = Vec::new();
+    for port in settings.ports.iter().filter(|port| port.enabled) {
+        let name: Arc<str> = port.name.as_str().into();
+        wants.extend(port.socket_addresses().map(|address| Want {
+            port: Arc::clone(&name),
+            kind: port.kind,
+            address,
+            is_default: port.addresses_are_default,
+        }));
+    }
+    wants
+}
+
+/// Binds everything that is wanted; what may be missing and is has a log line.
 ///
 /// # Errors
 /// Every address that could not be bound.
-pub fn bind(settings: &Settings) -> Result<Vec<Bound>, Vec<BindError>> {
+pub fn bind(wants: Vec<Want>) -> Result<Vec<(Want, TcpListener)>, Vec<BindError>> {
     let mut bound = Vec::new();
     let mut errors = Vec::new();
-    for (index, port) in settings
-        .ports
-        .iter()
-        .enumerate()
-        .filter(|(_, port)| port.enabled)
-    {
-        for address in port.socket_addresses() {
-            match socket::listen(address) {
-                Ok(listener) => bound.push(Bound {
-                    port: index,
-                    address: listener.local_addr().unwrap_or(address),
-                    listener,
-                }),
-                Err(error) if is_missing_family(port, &error) => {
-                    events::address_skipped(&port.name, address, "this machine has no such family");
-                }
-                Err(source) => {
-                    errors.push(BindError {
-                        port: port.name.clone(),
-                        address,
-                        source,
-                    });
-                }
-            }
+    for want in wants {
+        match socket::listen(want.address) {
+            Ok(listener) => bound.push((want, listener)),
+            Err(error) if want.may_miss(&error) => want.log_missing(),
+            Err(error) => errors.push(want.failed(Reason::System(error))),
         }
     }
     if errors.is_empty() {
@@ -95,8 +113,24 @@ pub fn bind(settings: &Settings) -> Result<Vec<Bound>, Vec<BindError>> {
     }
 }
 
-fn is_missing_family(port: &Port, error: &io::Error) -> bool {
-    port.addresses_are_default
-        && (error.raw_os_error() == Some(libc::EAFNOSUPPORT)
-            || error.kind() == io::ErrorKind::AddrNotAvailable)
+impl Want {
+    pub(super) fn failed(&self, reason: Reason) -> BindError {
+        BindError {
+            port: Arc::clone(&self.port),
+            address: self.address,
+            reason,
+        }
+    }
+
+    /// Whether the error says that the machine lacks this family, and that is no fault.
+    pub(super) fn may_miss(&self, error: &io::Error) -> bool {
+        self.is_default
+            && (error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+                || error.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
+    pub(super) fn log_missing(&self) {
+        let reason = "this machine has no such family";
+        events::address_skipped(&self.port, self.address, reason);
+    }
 }

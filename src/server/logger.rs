@@ -38,14 +38,22 @@ pub fn install(log: &Log) {
     };
     let json = log.format == LogFormat::Json;
     let mut builder = Builder::new();
-    builder.filter_level(log.level);
+    // The level may change while the service runs, so the facade alone decides.
+    builder.filter_level(log::LevelFilter::Trace);
     builder.format(move |buffer, record| write_line(buffer, record, prefix, json));
     builder.target(match log.target {
         LogTarget::Stderr => Target::Stderr,
         LogTarget::Syslog => Target::Pipe(Box::new(Syslog::default())),
     });
     // A logger that is set already stays: tests run many servers in one process.
-    let _ = builder.try_init();
+    if builder.try_init().is_ok() {
+        set_level(log.level);
+    }
+}
+
+/// The least important lines that are written from now on.
+pub fn set_level(level: log::LevelFilter) {
+    log::set_max_level(level);
 }
 
 fn write_line(

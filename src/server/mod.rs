@@ -7,13 +7,20 @@
 //! | `explain` | why a message is or would be refused |
 //! | `gate` | accepted sockets: limits, then a session each |
 //! | `driver` | runs one session: octets in, effects performed, replies out |
-//! | `listeners` | binds the ports |
+//! | `listeners` | the listeners that are wanted, and binding them |
+//! | `relisten` | from the listeners that are open to those that are wanted |
+//! | `refresh` | takes up a changed configuration |
+//! | `console` | does what the operator's commands say |
+//! | `status` | what the service does, told to the operator |
+//! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
 //! | `notes` | from what a session noted to the log |
 //! | `probe` | the files that the configuration check asks about |
+//! | `told` | facts as lines or JSON |
 //! | `run` | start, run, stop, in order |
 
 mod certificates;
+mod console;
 pub mod context;
 pub mod driver;
 pub mod explain;
@@ -22,6 +29,11 @@ pub mod listeners;
 pub mod logger;
 mod notes;
 pub mod probe;
+mod refresh;
+pub mod relisten;
 pub mod run;
+mod sessions;
+mod status;
+mod told;
 
 pub use run::{Server, StartError};

@@ -1,9 +1,11 @@
 //! What the configuration check asks of the world: the certificate, the users file and the aliases
 //! file as they are on disk now. Shared by `check` and by every start.
 
+use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::certificates;
 use crate::config::check::{AliasesFacts, CertificateFault, Currency, Probe, UsersFacts};
 use crate::config::{self, Loaded, Problem, Settings};
 use crate::directory::aliases::{self, AliasFile};
@@ -14,15 +16,38 @@ use crate::sys::{clock, machine, replace};
 use crate::transport::certificate::{self, Culprit, Validity};
 
 /// Looks at the files themselves.
-#[derive(Debug, Clone, Copy)]
-pub struct Files;
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Certificates and keys that are in use: they are good even where the account we run as may not
+    /// read them, for root did.
+    in_use: Vec<(PathBuf, PathBuf)>,
+}
 
 /// Reads and checks a configuration file together with the files it names.
 ///
 /// # Errors
 /// Every problem, in file order.
 pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
-    config::load(file, &Files)
+    config::load(file, &Files::default())
+}
+
+/// The same while a service runs with these settings.
+///
+/// # Errors
+/// Every problem, in file order.
+pub fn load_again(file: &Path, current: &Settings) -> Result<Loaded, Vec<Problem>> {
+    let in_use = certificates::files(current);
+    let owned = |(file, key): (&Path, &Path)| (file.to_owned(), key.to_owned());
+    let in_use = in_use.map(owned).collect();
+    config::load(file, &Files { in_use })
+}
+
+/// Whether the files are there and only the account may not read one of them.
+pub fn is_kept_from_us(certificate: &Path, private_key: &Path) -> bool {
+    [certificate, private_key].iter().any(|path| {
+        let opened = File::open(path);
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    })
 }
 
 impl Probe for Files {
@@ -33,6 +58,7 @@ impl Probe for Files {
     ) -> Result<Currency, CertificateFault> {
         match certificate::load(certificate, private_key) {
             Ok(loaded) => Ok(currency(certificate, loaded.validity)),
+            Err(_) if self.is_in_use(certificate, private_key) => Ok(Currency::Valid),
             Err(error) => Err(CertificateFault {
                 in_private_key: error.culprit == Culprit::PrivateKey,
                 reason: error.to_string(),
@@ -87,6 +113,13 @@ impl Probe for Files {
                 .map(|fault| (fault.line, fault.reason))
                 .collect(),
         }
+    }
+}
+
+impl Files {
+    fn is_in_use(&self, certificate: &Path, private_key: &Path) -> bool {
+        let same = |(used, key): &(PathBuf, PathBuf)| used == certificate && key == private_key;
+        self.in_use.iter().any(same) && is_kept_from_us(certificate, private_key)
     }
 }
 

@@ -2,41 +2,48 @@
 //!
 //! | step | as root | fails with |
 //! | --- | --- | --- |
+//! | make the console's socket | yes | 69 where another service answers on it; else a log line |
 //! | bind every port | yes | 69, nothing was greeted |
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, workers; greet | no | 71 |
+//! | start committer, deliverer, workers, console; greet | no | 71 |
 //!
 //! At the end: listeners close, sessions end, the workers are joined; then the committer, which may
-//! still owe answers, and the deliverer with its last checkpoint.
+//! still owe answers, and the deliverer with its last checkpoint; the console goes last.
 
 use std::fmt;
+use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::certificates;
+use super::console::Console;
 use super::context::{Context, STOP_PATIENCE, Setup};
 use super::driver::Bench;
-use super::gate::Gate;
-use super::listeners::{self, BindError, Bound};
+use super::gate::{Gate, Post};
+use super::listeners::{self, BindError, Want};
+use super::relisten::Open;
 use crate::config::settings::Settings;
+use crate::control::console;
+use crate::control::socket::{self, Begun, Socket, SocketError};
 use crate::delivery::{Deliverer, DeliveryOptions};
-use crate::directory::Directory;
 use crate::events;
-use crate::net::reactor::{Reactor, Remote, SignalOrder, SignalSource};
+use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::sys::disk::{Disk, RealDisk};
+use crate::sys::process::{self, Account};
+use crate::sys::random;
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{process, random};
-use crate::transport::tls::ServerTls;
 
 /// Why the service does not start.
 #[derive(Debug)]
 pub enum StartError {
+    /// Another service answers on the control socket.
+    Running(SocketError),
     /// Ports that cannot be bound.
     Bind(Vec<BindError>),
     /// The certificate or its key cannot be used.
@@ -61,6 +68,7 @@ impl fmt::Display for StartError {
                 }
                 Ok(())
             }
+            Self::Running(error) => error.fmt(f),
             Self::Certificate(reason) | Self::Folder(reason) | Self::Account(reason) => {
                 f.write_str(reason)
             }
@@ -78,6 +86,7 @@ pub struct Server {
     spool: Arc<Spool>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
+    console: (console::Remote, JoinHandle<()>),
 }
 
 impl Server {
@@ -92,64 +101,49 @@ impl Server {
         // A lower limit of descriptors is met by accept errors, which are weather.
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
-        let bound = listeners::bind(&settings).map_err(StartError::Bind)?;
+        let account = account(&settings)?;
+        let begun = begin_console(&settings, account)?;
+        let bound = listeners::bind(listeners::wanted(&settings)).map_err(StartError::Bind)?;
+        // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
-        settle_in(&settings)?;
-        let mut server = Self::build(Arc::new(settings), bound, tls)?;
-        let watched = server
-            .reactor
-            .watch_signals(Box::new(SignalOrders(signals)));
-        watched.map_err(StartError::System)?;
-        Ok(server)
+        settle_in(&settings, account)?;
+        let socket = finish_console(&settings, begun)?;
+        let setup = Setup::new(Arc::new(settings), tls);
+        Self::build(setup, bound, socket, signals)
     }
 
     fn build(
-        settings: Arc<Settings>,
-        bound: Vec<Bound>,
-        tls: Option<ServerTls>,
+        setup: Setup,
+        bound: Vec<(Want, TcpListener)>,
+        socket: Option<Socket>,
+        signals: Signals,
     ) -> Result<Self, StartError> {
+        let settings = Arc::clone(&setup.settings);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let spool = open_spool(&settings, Arc::clone(&disk))?;
-        let undelivered = spool.undelivered();
-        if undelivered > 0 {
-            events::recovered(undelivered);
-        }
-        let options = DeliveryOptions {
-            mail_root: settings.mail_root.clone(),
-            hostname: settings.hostname.to_string(),
-        };
-        let deliverer = Deliverer::new(Arc::clone(&spool), disk, options);
-        let threads = vec![
-            spool.start_committer().map_err(StartError::System)?,
-            deliverer.start().map_err(StartError::System)?,
-        ];
-        let workers = worker_count(&settings);
-        let setup = Setup {
-            settings: Arc::clone(&settings),
-            directory: Directory::new(&settings),
-            tls,
-        };
+        let threads = start_spool(&settings, &spool, disk)?;
         let context = Arc::new(Context::new(setup, Arc::clone(&spool)));
-        for one in &bound {
-            let name = settings
-                .ports
-                .get(one.port)
-                .map_or("?", |port| port.name.as_str());
-            events::listening(name, one.address);
-        }
         if bound.is_empty() {
             events::no_port_enabled();
         }
-        let ports = bound.iter().map(|bound| bound.port).collect();
-        let listeners = bound.into_iter().map(|bound| bound.listener).collect();
+        let (posts, listeners) = posts(bound);
         let lot = Arc::clone(&context.lot);
-        let gate = Arc::new(Gate::new(context, ports));
-        let reactor = Reactor::new(gate, lot, listeners, workers, &Bench::default);
+        let gate = Arc::new(Gate::new(Arc::clone(&context), posts));
+        let workers = worker_count(&settings);
+        let for_gate = Arc::clone(&gate);
+        let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
+        let mut reactor = reactor.map_err(StartError::System)?;
+        let operator = Console::new(context, gate, reactor.remote());
+        let console = console::start(socket, operator).map_err(StartError::System)?;
+        let orders = SignalOrders(signals, console.0.clone());
+        let watched = reactor.watch_signals(Box::new(orders));
+        watched.map_err(StartError::System)?;
         Ok(Self {
-            reactor: reactor.map_err(StartError::System)?,
+            reactor,
             spool,
             threads,
             workers,
+            console,
         })
     }
 
@@ -170,6 +164,9 @@ impl Server {
             // A thread that panicked has left the spool for the next start to recover.
             let _ = thread.join();
         }
+        let (console, thread) = self.console;
+        console.stop();
+        let _ = thread.join();
         events::sum_up();
         events::stopped();
         result
@@ -187,7 +184,7 @@ impl Stop {
     }
 }
 
-struct SignalOrders(Signals);
+struct SignalOrders(Signals, console::Remote);
 
 impl SignalSource for SignalOrders {
     fn descriptor(&self) -> RawFd {
@@ -198,26 +195,95 @@ impl SignalSource for SignalOrders {
         Some(match self.0.read()? {
             Signal::End => SignalOrder::Stop(STOP_PATIENCE),
             Signal::HangUp => {
-                events::hang_up_ignored();
+                self.1.hang_up();
                 SignalOrder::Nothing
             }
         })
     }
 }
 
-/// Makes the folders and, as root, becomes the account.
-fn settle_in(settings: &Settings) -> Result<(), StartError> {
-    let account = if process::is_root() {
-        let name = &settings.user;
-        let found = process::account(name).map_err(|error| {
-            StartError::Account(format!(
-                "there is no account {name:?} ([server] user): {error}"
-            ))
-        })?;
-        Some(found)
-    } else {
-        None
+/// The account to become; none without root.
+fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
+    if !process::is_root() {
+        return Ok(None);
+    }
+    let name = &settings.user;
+    let found = process::account(name).map_err(|error| {
+        StartError::Account(format!(
+            "there is no account {name:?} ([server] user): {error}"
+        ))
+    })?;
+    Ok(Some(found))
+}
+
+/// The console's socket, as far as it can be made before the account is taken on. Mail comes first:
+/// where it cannot be made, the service does without.
+fn begin_console(
+    settings: &Settings,
+    account: Option<Account>,
+) -> Result<Option<Begun>, StartError> {
+    let owner = account.map(|account| (account.uid, account.gid));
+    console_or_none(socket::begin(&settings.control.socket, owner))
+}
+
+fn finish_console(settings: &Settings, begun: Option<Begun>) -> Result<Option<Socket>, StartError> {
+    match begun {
+        Some(Begun::Made(socket)) => Ok(Some(socket)),
+        Some(Begun::Later) => console_or_none(Socket::make(&settings.control.socket, None)),
+        None => Ok(None),
+    }
+}
+
+fn console_or_none<T>(made: Result<T, SocketError>) -> Result<Option<T>, StartError> {
+    match made {
+        Ok(made) => Ok(Some(made)),
+        Err(SocketError::Alive(path)) => Err(StartError::Running(SocketError::Alive(path))),
+        Err(error @ SocketError::Io(..)) => {
+            events::control::unavailable(error);
+            Ok(None)
+        }
+    }
+}
+
+/// The committer and the deliverer.
+fn start_spool(
+    settings: &Settings,
+    spool: &Arc<Spool>,
+    disk: Arc<dyn Disk>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let undelivered = spool.undelivered();
+    if undelivered > 0 {
+        events::recovered(undelivered);
+    }
+    let options = DeliveryOptions {
+        mail_root: settings.mail_root.clone(),
+        hostname: settings.hostname.to_string(),
     };
+    let deliverer = Deliverer::new(Arc::clone(spool), disk, options);
+    Ok(vec![
+        spool.start_committer().map_err(StartError::System)?,
+        deliverer.start().map_err(StartError::System)?,
+    ])
+}
+
+/// Numbers the listeners of a start.
+fn posts(bound: Vec<(Want, TcpListener)>) -> (Vec<Post>, Vec<Numbered>) {
+    let numbered = bound.into_iter().enumerate();
+    let pair = |(number, (want, listener)): (usize, (Want, TcpListener))| {
+        events::listening(&want.port, want.address);
+        let open = Open {
+            number,
+            port: want.port,
+            kind: want.kind,
+            address: want.address,
+        };
+        (Post { open, setup: None }, (number, listener))
+    };
+    numbered.map(pair).unzip()
+}
+
+/// Makes the folders and, as root, becomes the account.
+fn settle_in(settings: &Settings, account: Option<Account>) -> Result<(), StartError> {
     for folder in [&settings.spool, &settings.mail_root] {
         make_folder(folder, account)
             .map_err(|error| StartError::Folder(format!("{}: {error}", folder.display())))?;
@@ -230,7 +296,7 @@ fn settle_in(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-fn make_folder(folder: &Path, account: Option<process::Account>) -> std::io::Result<()> {
+fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
     let made = RealDisk.create_folder(folder)?;
     if let Some(account) = account.filter(|_| made) {
         std::os::unix::fs::chown(folder, Some(account.uid), Some(account.gid))?;

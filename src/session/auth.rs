@@ -58,6 +58,9 @@ impl Session {
         outcome: LoginOutcome,
         output: &mut Output,
     ) -> Step {
+        if self.admission().starttls_required {
+            return self.refuse_before_tls("AUTH", output);
+        }
         match self.auth_is_refused(output) {
             Some(step) => step,
             None => self.logged_in(Attempt::new(login), outcome, output),

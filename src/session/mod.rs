@@ -47,6 +47,7 @@ mod data;
 mod hello;
 mod mail;
 pub mod note;
+mod phase;
 mod rcpt;
 pub mod replies;
 mod scram;
@@ -59,6 +60,7 @@ mod tests;
 use auth::Attempt;
 use mail::Candidate;
 pub use note::Note;
+pub use phase::Phase;
 use rcpt::Named;
 
 /// Replies that wait to be sent before input is no longer taken, octets.
@@ -162,6 +164,8 @@ pub enum Interrupt {
     Timeout,
     /// The service goes down.
     ShuttingDown,
+    /// The operator ends it.
+    Operator,
 }
 
 /// What a session puts out.
@@ -433,6 +437,7 @@ impl Session {
         let reply = match reason {
             Interrupt::Timeout => replies::timeout(),
             Interrupt::ShuttingDown => replies::shutting_down(),
+            Interrupt::Operator => replies::ended_by_operator(),
         };
         reply.write_to(&mut output.wire);
         self.state = State::Closed;
@@ -548,7 +553,7 @@ impl Session {
             return self.say(replies::unknown_command(), output);
         };
         if self.admission().starttls_required && !is_allowed_before_tls(verb) {
-            return self.say(replies::starttls_first(), output);
+            return self.refuse_before_tls(verb.name(), output);
         }
         match verb {
             Verb::Ehlo => self.hello(arguments, true, output),

@@ -373,6 +373,14 @@ pub(super) fn shutting_down() -> Reply {
     Reply::new(421, EnhancedStatus(4, 3, 2), "Service shutting down")
 }
 
+pub(super) fn ended_by_operator() -> Reply {
+    Reply::new(
+        421,
+        EnhancedStatus(4, 3, 2),
+        "Session ended by the operator",
+    )
+}
+
 /// Said instead of a greeting when `sessions_max` is reached.
 pub fn too_many_sessions() -> Reply {
     Reply::new(421, EnhancedStatus(4, 3, 2), "Too many sessions")

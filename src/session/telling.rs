@@ -1,8 +1,9 @@
 //! What a session tells of verdicts: to the log, to `explain`, and to clients in `explain_to`.
 
 use super::note::{Note, Refused, Subject};
-use super::{Output, Session, Telling};
+use super::{Output, Session, Step, Telling, replies};
 use crate::config::serving::Serving;
+use crate::config::settings::StartTls;
 use crate::policy::admission;
 use crate::policy::verdict::Cause;
 use crate::protocol::reply::Reply;
@@ -52,11 +53,27 @@ impl Session {
         }
     }
 
+    /// A command that STARTTLS has to come before (DOMINO.md S-55, S-76).
+    pub(super) fn refuse_before_tls(&mut self, command: &'static str, output: &mut Output) -> Step {
+        let why = "STARTTLS has to come first";
+        let cause = match self.serving() {
+            Serving::Site(site) if self.settings.extensions.starttls != StartTls::Required => {
+                Cause::new(site.section(), "tcp_anonymous", why)
+            }
+            Serving::Site(_) | Serving::Server | Serving::Nobody => {
+                Cause::new("extensions", "starttls", why)
+            }
+        };
+        self.tell("starttls", "refused", &cause, output);
+        let reply = replies::starttls_first();
+        let what = Subject::Command(command);
+        self.note_refused(what, reply.code(), ("starttls", Some(&cause)), output);
+        let reply = self.explained(reply, &cause);
+        self.say(reply, output)
+    }
+
     /// The setting that decides about AUTH here.
     pub(super) fn auth_cause(&self) -> Cause {
-        if self.admission().starttls_required {
-            return Cause::new("extensions", "starttls", "STARTTLS has to come first");
-        }
         match self.port() {
             Some(port) => admission::auth_cause(port, self.serving(), self.stage),
             None => unreachable!("a session on a port of its settings"),

@@ -18,20 +18,25 @@ use crate::sys::disk::{Disk, DiskFile, OpenMode};
 #[derive(Debug)]
 pub(super) struct Budget {
     used: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
 }
 
 impl Budget {
     pub(super) fn new(limit: u64) -> Self {
         Self {
             used: AtomicU64::new(0),
-            limit,
+            limit: AtomicU64::new(limit),
         }
+    }
+
+    /// Sets another limit; what is over it now is given back in its own time.
+    pub(super) fn set_limit(&self, octets: u64) {
+        self.limit.store(octets, Ordering::Relaxed);
     }
 
     fn take(&self, octets: u64) -> bool {
         let used = self.used.fetch_add(octets, Ordering::Relaxed) + octets;
-        if used > self.limit {
+        if used > self.limit.load(Ordering::Relaxed) {
             self.give_back(octets);
             return false;
         }

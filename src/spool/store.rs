@@ -1,7 +1,7 @@
 //! The messages there are, and reading them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +29,8 @@ pub struct Spool {
     /// The deliverer waits here for fresh messages and for a call to let go of segments.
     pub(super) delivery_work: Condvar,
     space: Mutex<Option<(Instant, u64)>>,
+    /// `SpoolOptions::free_space`, as it is now.
+    free_space: AtomicU64,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -146,6 +148,7 @@ impl Spool {
         Self {
             disk,
             budget: Arc::new(Budget::new(options.memory_octets)),
+            free_space: AtomicU64::new(options.free_space),
             options,
             sequence: AtomicU32::new(0),
             state: Mutex::new(State {
@@ -200,10 +203,17 @@ impl Spool {
                 free
             }
         };
-        if free < self.options.free_space.saturating_add(octets) {
+        let kept = self.free_space.load(Ordering::Relaxed);
+        if free < kept.saturating_add(octets) {
             return Err(Refusal::NoSpace);
         }
         Ok(())
+    }
+
+    /// Keeps this much space free from now on, and holds this much content in memory, octets.
+    pub fn set_limits(&self, free_space: u64, memory_octets: u64) {
+        self.free_space.store(free_space, Ordering::Relaxed);
+        self.budget.set_limit(memory_octets);
     }
 
     /// How many messages are undelivered.

@@ -8,11 +8,13 @@
 pub mod clock;
 pub mod disk;
 pub mod machine;
+pub mod peer;
 pub mod process;
 pub mod random;
 pub mod replace;
 pub mod resolver;
 pub mod signals;
 pub mod socket;
+pub mod stamp;
 pub mod syslog;
 pub mod terminal;

@@ -6,8 +6,13 @@ use std::mem::MaybeUninit;
 
 /// Whether we run as root.
 pub fn is_root() -> bool {
+    user_id() == 0
+}
+
+/// The user we run as.
+pub fn user_id() -> u32 {
     // SAFETY: a plain system call without arguments.
-    unsafe { libc::geteuid() == 0 }
+    unsafe { libc::geteuid() }
 }
 
 /// A user account's numbers.
@@ -52,7 +57,9 @@ pub fn account(name: &str) -> io::Result<Account> {
     }
 }
 
-/// Becomes `account` for good, in all threads: supplementary groups, group, user.
+/// Becomes `account` for good, in all threads: supplementary groups, group, user. Of root's powers one
+/// stays, where we had it: binding ports below 1024, which a refresh may have to do. Call it before
+/// the first thread is started: the powers are per thread, and threads inherit them.
 ///
 /// # Errors
 /// What the kernel says; the caller must end then, for it may be half done.
@@ -62,14 +69,69 @@ pub fn become_account(name: &str, account: Account) -> io::Result<()> {
     unsafe {
         check(libc::initgroups(name.as_ptr(), account.gid))?;
         check(libc::setgid(account.gid))?;
+        if account.uid == 0 {
+            return check(libc::setuid(0));
+        }
+        check(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
         check(libc::setuid(account.uid))?;
+        keep_only(CAP_NET_BIND_SERVICE)?;
         // Being able to come back would mean that the drop did not take.
-        if account.uid != 0 && libc::setuid(0) == 0 {
+        if libc::setuid(0) == 0 {
             return Err(io::Error::other("root could be taken back"));
         }
     }
     Ok(())
 }
+
+/// Gives up every capability but this one, and this one too where we do not have it.
+fn keep_only(capability: u32) -> io::Result<()> {
+    let mut header = CapabilityHeader {
+        version: CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let mut sets = [CapabilitySets::default(); 2];
+    let kept = 1_u32 << capability;
+    // SAFETY: header and sets have the kernel's layout for version 3 and outlive the calls.
+    unsafe {
+        check_long(libc::syscall(
+            libc::SYS_capget,
+            &raw mut header,
+            sets.as_mut_ptr(),
+        ))?;
+        let [low, _] = sets;
+        let permitted = low.permitted & kept;
+        let low = CapabilitySets {
+            effective: permitted,
+            permitted,
+            inheritable: 0,
+        };
+        let sets = [low, CapabilitySets::default()];
+        check_long(libc::syscall(
+            libc::SYS_capset,
+            &raw const header,
+            sets.as_ptr(),
+        ))
+    }
+}
+
+/// `struct __user_cap_header_struct` of capset(2).
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+/// `struct __user_cap_data_struct`: 32 capabilities; a process has two of them.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapabilitySets {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const CAP_NET_BIND_SERVICE: u32 = 10;
 
 /// Raises the soft limit of open descriptors to the hard one; gives the limit then in force.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
@@ -112,6 +174,10 @@ pub fn trim_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+fn check_long(result: libc::c_long) -> io::Result<()> {
+    check(libc::c_int::from(result != 0))
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {

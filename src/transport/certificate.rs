@@ -164,7 +164,7 @@ fn what_is_there(text: &[u8], wanted: &str) -> String {
 
 /// The dates of a certificate: its tbsCertificate is version, serial number, algorithm, issuer,
 /// validity, … (RFC 5280 section 4.1).
-fn validity(certificate: &[u8]) -> Option<Validity> {
+pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
     let (_, whole, _) = element(certificate)?;
     let (_, mut fields, _) = element(whole)?;
     let (tag, _, rest) = element(fields)?;

@@ -8,6 +8,7 @@
 //! | `names` | which certificate a client is shown |
 //! | `binding` | what a TLS session can be bound to |
 //! | `certificate` | PEM files as a chain and its key |
+//! | `identity` | what an operator is told of a certificate |
 //! | `self_signed` | makes a certificate that is good enough to begin with |
 //!
 //! Every use of rustls is in this room.
@@ -15,6 +16,7 @@
 mod binding;
 pub mod certificate;
 pub mod client;
+pub mod identity;
 mod names;
 pub mod self_signed;
 pub mod stream;

@@ -13,18 +13,21 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::binding;
+use super::identity::Identity;
 
 /// A certificate with its key, and what connections that were shown it are bound to.
 pub(super) struct Candidate {
     key: Arc<CertifiedKey>,
     /// `tls-server-end-point`.
     pub end_point: Option<Arc<[u8]>>,
+    pub identity: Identity,
 }
 
 impl Candidate {
     pub fn new(key: CertifiedKey) -> Self {
         let end_point = key.cert.first().and_then(|own| binding::end_point(own));
         Self {
+            identity: Identity::of(&key.cert),
             key: Arc::new(key),
             end_point,
         }

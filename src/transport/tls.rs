@@ -15,6 +15,7 @@ use rustls::{
 };
 
 use super::binding;
+use super::identity::Identity;
 use super::names::{Candidate, Choice};
 use crate::config::settings::TlsVersion;
 use crate::mail::TlsFacts;
@@ -26,6 +27,7 @@ pub struct ServerTls {
     /// One for each certificate: the one it shows where no name decides.
     configs: Arc<[Arc<ServerConfig>]>,
     choice: Choice,
+    lowest: TlsVersion,
 }
 
 impl fmt::Debug for ServerTls {
@@ -64,6 +66,7 @@ impl ServerTls {
         Ok(Self {
             configs: configs?.into(),
             choice: Choice { all, own: 0 },
+            lowest,
         })
     }
 
@@ -87,6 +90,16 @@ impl ServerTls {
             exporter: binding::exporter(connection),
             end_point: shown.and_then(|shown| shown.end_point.clone()),
         }
+    }
+
+    /// The certificates, in the order they were given.
+    pub fn identities(&self) -> impl Iterator<Item = &Identity> {
+        self.choice.all.iter().map(|candidate| &candidate.identity)
+    }
+
+    /// Whether a client would see no difference between the two.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.identities().eq(other.identities()) && self.lowest == other.lowest
     }
 }
 

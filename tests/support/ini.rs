@@ -21,6 +21,7 @@ pub fn base_ini(address: IpAddr, folder: &Path, extra: &str) -> String {
     let base = format!(
         "[server]\nhostname = mx.here.example\nlocal_domains = here.example\nspool = {spool}\nuser = root\n\
          [delivery]\nmail_root = {mail}\n\
+         [control]\nsocket = {socket}\n\
          [auth]\nusers = {users}\n\
          [tls]\ncertificate = {certificate}\nprivate_key = {key}\n\
          [port:tcp]\nnumber = {TCP_PORT}\naddresses = {address}\n\
@@ -28,6 +29,7 @@ pub fn base_ini(address: IpAddr, folder: &Path, extra: &str) -> String {
          [extensions]\nstarttls = enabled\n",
         spool = folder.join("spool").display(),
         mail = folder.join("mail").display(),
+        socket = folder.join("control").display(),
         users = folder.join("users").display(),
         certificate = data("p256.crt").display(),
         key = data("p256.key").display(),

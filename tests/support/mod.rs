@@ -68,6 +68,7 @@ pub fn own_address() -> IpAddr {
 pub struct Server {
     pub folder: TempFolder,
     pub address: IpAddr,
+    config: PathBuf,
     child: Child,
     log: Receiver<String>,
     seen: Arc<Mutex<Vec<String>>>,
@@ -84,19 +85,51 @@ impl Server {
         Self::start_with(extra, |_| {})
     }
 
+    /// The same with these files, by name and content, beside the configuration.
+    pub fn start_beside(extra: &str, files: &[(&str, &str)]) -> Self {
+        Self::launch(extra, files, |_| {})
+    }
+
     /// The same with the command adapted first.
     pub fn start_with(extra: &str, adapt: impl FnOnce(&mut Command)) -> Self {
+        Self::launch(extra, &[], adapt)
+    }
+
+    fn launch(extra: &str, files: &[(&str, &str)], adapt: impl FnOnce(&mut Command)) -> Self {
         let folder = TempFolder::new("server");
         let address = own_address();
         for name in ["users", "aliases"] {
             fs::copy(data(name), folder.path().join(name)).unwrap();
         }
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
         let ini = base_ini(address, folder.path(), extra);
-        fs::write(folder.path().join("gatepost.ini"), ini).unwrap();
-        let (child, log, seen) = spawn(folder.path(), adapt);
+        let config = folder.path().join("gatepost.ini");
+        fs::write(&config, ini).unwrap();
+        let (child, log, seen) = spawn(&config, adapt);
         let mut server = Self {
             folder,
             address,
+            config,
+            child,
+            log,
+            seen,
+        };
+        server.wait_for_log("event=started");
+        server
+    }
+
+    /// The same with the configuration in a folder of the caller's, who removes it.
+    pub fn start_elsewhere(config: &Path, extra: &str) -> Self {
+        let folder = TempFolder::new("server");
+        let address = own_address();
+        fs::write(config, base_ini(address, folder.path(), extra)).unwrap();
+        let (child, log, seen) = spawn(config, |_| {});
+        let mut server = Self {
+            folder,
+            address,
+            config: config.to_owned(),
             child,
             log,
             seen,
@@ -107,7 +140,7 @@ impl Server {
 
     /// Starts the same set-up again after it ended.
     pub fn restart(&mut self) {
-        let (child, log, seen) = spawn(self.folder.path(), |_| {});
+        let (child, log, seen) = spawn(&self.config, |_| {});
         (self.child, self.log, self.seen) = (child, log, seen);
         self.wait_for_log("event=started");
     }
@@ -122,6 +155,29 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Replaces the configuration in one step: the base and these lines.
+    pub fn configure(&self, extra: &str) {
+        let ini = base_ini(self.address, self.folder.path(), extra);
+        let next = self.config.with_extension("new");
+        fs::write(&next, ini).unwrap();
+        fs::rename(&next, &self.config).unwrap();
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.config.clone()
+    }
+
+    /// Runs a command against this server.
+    pub fn command(&self, words: &[&str]) -> Said {
+        let output = gatepost()
+            .args(words)
+            .arg("--config")
+            .arg(&self.config)
+            .output()
+            .unwrap();
+        Said::of(&output)
     }
 
     /// Waits for a log line that holds `needle`; gives the line.
@@ -238,12 +294,9 @@ impl Drop for Server {
 
 type Spawned = (Child, Receiver<String>, Arc<Mutex<Vec<String>>>);
 
-fn spawn(folder: &Path, adapt: impl FnOnce(&mut Command)) -> Spawned {
+fn spawn(config: &Path, adapt: impl FnOnce(&mut Command)) -> Spawned {
     let mut command = gatepost();
-    command
-        .arg("serve")
-        .arg("--config")
-        .arg(folder.join("gatepost.ini"));
+    command.arg("serve").arg("--config").arg(config);
     command
         .env_remove("JOURNAL_STREAM")
         .stdin(Stdio::null())
@@ -263,6 +316,24 @@ fn spawn(folder: &Path, adapt: impl FnOnce(&mut Command)) -> Spawned {
     (child, log, Arc::default())
 }
 
+/// What a command said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub output: String,
+    pub complaint: String,
+}
+
+impl Said {
+    pub fn of(output: &std::process::Output) -> Self {
+        Self {
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            complaint: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
 /// A plain client that speaks line by line.
 pub struct Client {
     stream: BufReader<TcpStream>,
@@ -271,7 +342,11 @@ pub struct Client {
 impl Client {
     /// Connects; does not read the greeting.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Takes a connection; does not read the greeting.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self {

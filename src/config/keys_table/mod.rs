@@ -4,6 +4,7 @@ use super::keys::Key;
 
 mod access;
 mod aliases;
+mod control;
 mod controls;
 mod lists;
 mod operation;
@@ -20,6 +21,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     lists::KEYS,
     controls::KEYS,
     aliases::KEYS,
+    control::KEYS,
     operation::KEYS,
 ];
 

@@ -33,11 +33,13 @@ use crate::session::{
 };
 
 mod effects;
+mod view;
 
 use crate::sys::clock;
 use crate::transport::stream::{Progress, Received, Stream, StreamError};
 pub use effects::Report;
 use effects::{OpenMessage, Performed};
+pub use view::{Card, View};
 
 /// Reads a session may do before it goes to the end of the queue.
 const READS_A_TURN: usize = 8;
@@ -65,6 +67,8 @@ impl Default for Bench {
 pub struct Arrival {
     /// Index of its port in the settings.
     pub port: usize,
+    /// That port's name.
+    pub port_name: Arc<str>,
     /// The session's number in this run.
     pub serial: u64,
     /// The socket.
@@ -82,6 +86,7 @@ pub struct Connection {
     context: Arc<Context>,
     setup: Arc<Setup>,
     port: usize,
+    port_name: Arc<str>,
     serial: u64,
     client: SocketAddr,
     local: IpAddr,
@@ -96,6 +101,8 @@ pub struct Connection {
     waiting_since: Instant,
     commands_completed: u64,
     messages: u64,
+    /// The operator wants its end.
+    to_end: bool,
     _admitted: Admitted,
 }
 
@@ -112,6 +119,7 @@ impl Connection {
     pub fn new(context: Arc<Context>, setup: Arc<Setup>, arrival: Arrival) -> Self {
         let Arrival {
             port,
+            port_name,
             serial,
             socket,
             client,
@@ -131,6 +139,7 @@ impl Connection {
             context,
             setup,
             port,
+            port_name,
             serial,
             client,
             local: local.ip(),
@@ -142,6 +151,7 @@ impl Connection {
             waiting_since: now,
             commands_completed: 0,
             messages: 0,
+            to_end: false,
             _admitted: admitted,
         }
     }
@@ -382,19 +392,40 @@ impl Connection {
         self.close(EndReason::Timeout, bench)
     }
 
-    /// Whether the service is going down and this session is between commands, with no chunks of a
-    /// message taken.
+    /// Whether the service is going down, or the operator wants it, and this session is between commands,
+    /// with no chunks of a message taken.
     fn is_to_stop(&self) -> bool {
-        self.context.stop_deadline().is_some() && !self.session.has_begun_message()
+        let wanted = self.to_end || self.context.stop_deadline().is_some();
+        wanted && !self.session.has_begun_message()
+    }
+
+    /// The operator ends this session: between commands it hears so, else it is cut and what came of a
+    /// message is dropped. A message that is with the spool already gets its answer first.
+    fn end_by_operator(&mut self, bench: &mut Bench) -> Outcome {
+        self.to_end = true;
+        match self.state {
+            State::Held if self.session.has_begun_message() => self.hold(bench),
+            // What it was held for has nobody to tell any more.
+            State::Held | State::Talking if self.is_to_stop() && self.stream.is_sent() => {
+                self.state = State::Talking;
+                self.stop(bench)
+            }
+            State::Held | State::Talking | State::Handshaking | State::Closing(_) => {
+                self.end(EndReason::Killed, bench)
+            }
+        }
     }
 
     fn stop(&mut self, bench: &mut Bench) -> Outcome {
+        let (reason, words) = match self.to_end {
+            true => (EndReason::Killed, Interrupt::Operator),
+            false => (EndReason::Refused, Interrupt::ShuttingDown),
+        };
         if self.state != State::Talking {
-            return self.end(EndReason::Refused, bench);
+            return self.end(reason, bench);
         }
-        self.session
-            .interrupt(Interrupt::ShuttingDown, &mut bench.output);
-        self.close(EndReason::Refused, bench)
+        self.session.interrupt(words, &mut bench.output);
+        self.close(reason, bench)
     }
 
     /// Says the last words, and ends once the peer has taken them.
@@ -454,13 +485,15 @@ impl Connection {
 }
 
 /// A session's id in the log.
-fn sid_of(serial: u64) -> String {
+pub(super) fn sid_of(serial: u64) -> String {
     format!("{serial:08x}")
 }
 
 impl Job for Connection {
     type Message = Report;
     type Bench = Bench;
+    type Card = Card;
+    type View = View;
 
     fn run(
         &mut self,
@@ -482,6 +515,7 @@ impl Job for Connection {
             Wake::Deadline => Err(self.timed_out(bench)),
             Wake::Stop if self.is_to_stop() => Err(self.stop(bench)),
             Wake::Stop => Ok(Step::Receive),
+            Wake::End => Err(self.end_by_operator(bench)),
         };
         let outcome = match step {
             Ok(step) => self.go_on(step, ticket, bench),
@@ -490,6 +524,14 @@ impl Job for Connection {
         // A bench is lent: nothing of one session may reach the next.
         bench.output.wire.clear();
         outcome
+    }
+
+    fn card(&self) -> Card {
+        self.card_of()
+    }
+
+    fn view(&self) -> View {
+        self.view_of()
     }
 
     fn broken(&mut self, reason: &str) {

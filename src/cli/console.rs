@@ -1,0 +1,46 @@
+//! What the commands share that talk to a running service.
+
+use super::arguments::Arguments;
+use super::output::{
+    CONFIGURATION, Failure, IO, NOT_PERMITTED, SOFTWARE, TRY_LATER, UNAVAILABLE, USAGE, complain,
+    say,
+};
+use crate::config;
+use crate::control::Outcome;
+use crate::control::client::{self, AskError};
+
+/// Sends the words to the service that the configuration file names, and prints what it says.
+///
+/// # Errors
+/// The file names no socket, nothing answers there, or the service refuses.
+pub(super) fn ask(arguments: &Arguments, words: &[&str]) -> Result<(), Failure> {
+    let socket = config::control_socket(&arguments.config);
+    let socket = socket.map_err(|found| Failure::configuration(&found))?;
+    let answer = client::ask(&socket, words).map_err(|error| failure(&error))?;
+    if !answer.output.is_empty() {
+        say(&answer.output)?;
+    }
+    let code = match answer.outcome {
+        Outcome::Done => {
+            complain(&answer.complaint);
+            return Ok(());
+        }
+        Outcome::Usage => USAGE,
+        Outcome::Unavailable => UNAVAILABLE,
+        Outcome::NotPermitted => NOT_PERMITTED,
+        Outcome::Configuration => CONFIGURATION,
+    };
+    Err(Failure::verbatim(code, answer.complaint))
+}
+
+fn failure(error: &AskError) -> Failure {
+    let code = match error {
+        AskError::NotRunning(_) => UNAVAILABLE,
+        AskError::NotPermitted(_) => NOT_PERMITTED,
+        AskError::BadRequest => USAGE,
+        AskError::Silent(_) => TRY_LATER,
+        AskError::NotUnderstood(_) => SOFTWARE,
+        AskError::Io(..) => IO,
+    };
+    Failure::new(code, error)
+}

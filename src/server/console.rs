@@ -1,0 +1,91 @@
+//! Does what the operator's commands say.
+//!
+//! | words | does |
+//! | --- | --- |
+//! | `tell smtp update config` | a refresh |
+//! | `tell smtp quit` | ends the service gently |
+//! | `status [json]` | tells what the service does |
+//! | `sessions [json]` | lists the sessions |
+//! | `sessions kill ID` | ends one |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::{Context, STOP_PATIENCE};
+use super::gate::Gate;
+use super::refresh::Refresher;
+use super::sessions;
+use super::status::Status;
+use crate::control::{Answer, Operator, Outcome};
+use crate::events::control;
+use crate::net::reactor::Remote;
+
+/// The operator's hands on one service.
+pub(super) struct Console {
+    context: Arc<Context>,
+    gate: Arc<Gate>,
+    remote: Remote,
+    refresher: Refresher,
+}
+
+impl Console {
+    pub(super) fn new(context: Arc<Context>, gate: Arc<Gate>, remote: Remote) -> Self {
+        let refresher = Refresher::new(Arc::clone(&context), Arc::clone(&gate), remote.clone());
+        Self {
+            context,
+            gate,
+            remote,
+            refresher,
+        }
+    }
+
+    fn quit(&self, by: &str) -> Answer {
+        control::quit(by);
+        self.remote.stop(STOP_PATIENCE);
+        Answer::done("the service ends\n")
+    }
+
+    fn status(&self) -> Status {
+        Status::of(&self.context, &self.gate, &self.refresher)
+    }
+
+    fn kill(&self, id: &str, by: &str) -> Answer {
+        match sessions::kill(&self.context, id, by) {
+            Some(sid) => Answer::done(format!("session {sid} ends\n")),
+            None => Answer::refused(
+                Outcome::Unavailable,
+                format!("there is no session {id:?}; gatepost sessions lists them"),
+            ),
+        }
+    }
+}
+
+impl Operator for Console {
+    fn answer(&mut self, words: &[&str], user: u32) -> Answer {
+        let by = format!("uid {user}");
+        match words {
+            ["tell", "smtp", "update", "config"] => self.refresher.refresh(&by),
+            ["tell", "smtp", "quit"] => self.quit(&by),
+            ["status"] => Answer::done(self.status().text()),
+            ["status", "json"] => Answer::done(self.status().json()),
+            ["sessions"] => Answer::done(sessions::text(&self.context)),
+            ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
+            ["sessions", "kill", id] => self.kill(id, &by),
+            _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
+        }
+    }
+
+    fn hang_up(&mut self) {
+        self.refresher.refresh("SIGHUP");
+    }
+
+    fn look(&mut self) {
+        if self.refresher.is_due() {
+            self.refresher.refresh("update_interval");
+        }
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        self.context.setup().settings.control.update_interval
+    }
+}

@@ -1,0 +1,327 @@
+//! Takes up a changed configuration while the service runs.
+//!
+//! The file is read and checked as at a start; with an error nothing changes. Then the next [`Setup`] is
+//! built whole, listeners are moved ([`super::relisten`]), and setup and listeners take the place of the
+//! old ones in one step. Sessions keep the setup they began with. Runs in the console's thread, so that
+//! two refreshes never meet, and the reactor never waits for a file.
+//!
+//! What cannot change while the service runs is named, and stays as it was at the start: [`AT_START`].
+//! The certificate is loaded anew each time; where only root may read it, the one that root loaded
+//! stays until the next start.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::context::{Context, Setup};
+use super::gate::{Gate, Post};
+use super::listeners::wanted;
+use super::relisten::{Doors, Moved, Open, relisten};
+use super::{certificates, logger, probe};
+use crate::config::{Effective, Problem, Settings};
+use crate::control::{Answer, Outcome};
+use crate::events::{self, control};
+use crate::net::reactor::Remote;
+use crate::sys::stamp::Stamp;
+use crate::sys::{clock, socket};
+use crate::transport::identity::Identity;
+use crate::transport::tls::ServerTls;
+
+mod report;
+
+use report::Report;
+
+/// Keys that a running service cannot change.
+pub(super) const AT_START: &[(&str, &str)] = &[
+    ("server", "spool"),
+    ("server", "user"),
+    ("server", "sandbox"),
+    ("control", "socket"),
+    ("workers", "threads"),
+    ("delivery", "mail_root"),
+    ("log", "target"),
+    ("log", "format"),
+];
+
+/// How long a changed file must stay as it is before it is read without being told to.
+const SETTLING: Duration = Duration::from_millis(300);
+/// How often that is waited for.
+const SETTLING_MAX: usize = 5;
+
+/// How a refresh ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Everything is as the file says.
+    Applied,
+    /// Some listener could not be had.
+    InPart,
+    /// The file has errors.
+    NotChanged,
+}
+
+impl Ending {
+    /// The ending in words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::InPart => "applied in part",
+            Self::NotChanged => "configuration not changed",
+        }
+    }
+}
+
+/// Refreshes one service.
+pub(super) struct Refresher {
+    context: Arc<Context>,
+    gate: Arc<Gate>,
+    remote: Remote,
+    /// What was in force at the start.
+    at_start: Effective,
+    next_number: usize,
+    /// The files as they were when they were last read.
+    seen: Stamps,
+    last: Option<(SystemTime, Ending)>,
+}
+
+/// The stamps of the configuration file, and of the certificates and keys it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamps {
+    file: Option<Stamp>,
+    certificates: Vec<Option<Stamp>>,
+}
+
+impl Stamps {
+    fn of(settings: &Settings) -> Self {
+        let files = certificates::files(settings);
+        let paths = files.flat_map(|(certificate, private_key)| [certificate, private_key]);
+        Self {
+            file: Stamp::of(&settings.file),
+            certificates: paths.map(Stamp::of).collect(),
+        }
+    }
+}
+
+impl Refresher {
+    /// For a service that has just been built.
+    pub(super) fn new(context: Arc<Context>, gate: Arc<Gate>, remote: Remote) -> Self {
+        let settings = Arc::clone(&context.setup().settings);
+        Self {
+            next_number: gate.posts().len(),
+            context,
+            gate,
+            remote,
+            at_start: settings.effective.clone(),
+            seen: Stamps::of(&settings),
+            last: None,
+        }
+    }
+
+    /// When the last refresh was and how it ended; none since the start.
+    pub(super) fn last(&self) -> Option<(SystemTime, Ending)> {
+        self.last
+    }
+
+    /// Whether a file has changed since it was last read. Waits a moment for whoever writes it: half a
+    /// file may be a good one, but is not what was meant.
+    pub(super) fn is_due(&self) -> bool {
+        let settings = &self.context.setup().settings;
+        let mut found = Stamps::of(settings);
+        for _ in 0..SETTLING_MAX {
+            if found == self.seen {
+                return false;
+            }
+            thread::sleep(SETTLING);
+            let again = Stamps::of(settings);
+            if again == found {
+                return true;
+            }
+            found = again;
+        }
+        // Somebody writes it over and over; the next look will find out.
+        false
+    }
+
+    /// Reads the configuration anew and takes it up; says what changed, what did not and why.
+    pub(super) fn refresh(&mut self, by: &str) -> Answer {
+        let current = self.context.setup();
+        let file = &current.settings.file;
+        control::refresh_begun(by, file);
+        // Before they are read: what changes meanwhile is read again.
+        let mut seen = Stamps::of(&current.settings);
+        let loaded = match probe::load_again(file, &current.settings) {
+            Ok(loaded) => loaded,
+            Err(problems) => {
+                self.seen = seen;
+                return self.refuse(by, &problems);
+            }
+        };
+        let settings = as_it_may_be(loaded.settings, &current.settings);
+        seen = Stamps {
+            file: seen.file,
+            ..Stamps::of(&settings)
+        };
+        self.seen = seen;
+        let mut report = Report::default();
+        report.warnings(&loaded.warnings);
+        let tls = match next_tls(&settings, &current, &mut report) {
+            Ok(tls) => tls,
+            // It was good when it was checked a moment ago.
+            Err(reason) => return self.refuse_for(by, &reason),
+        };
+        report.settings(&current.settings, &settings, &self.at_start);
+        let settings = Arc::new(settings);
+        let moved = match self.move_listeners(&settings) {
+            Ok(moved) => moved,
+            Err(error) => return Answer::refused(Outcome::Unavailable, error),
+        };
+        // Lines that moved are in force as well: verdicts name them.
+        let is_same = report.lines.is_empty() && current.settings.lines == settings.lines;
+        let setup = match is_same {
+            true => current,
+            false => Arc::new(Setup::new(settings, tls)),
+        };
+        self.take_up(setup, moved, &mut report);
+        let ending = match report.failures {
+            0 => Ending::Applied,
+            _ => Ending::InPart,
+        };
+        self.last = Some((clock::now(), ending));
+        report.finish(by)
+    }
+
+    fn refuse(&mut self, by: &str, problems: &[Problem]) -> Answer {
+        let mut complaint = String::new();
+        let mut errors = 0;
+        for problem in problems {
+            complaint.push_str(&format!("{problem}\n"));
+            match problem.is_error() {
+                true => {
+                    errors += 1;
+                    control::configuration_error(problem);
+                }
+                false => events::configuration_warning(problem),
+            }
+        }
+        let reason = match errors {
+            1 => "the file has an error".to_owned(),
+            errors => format!("the file has {errors} errors"),
+        };
+        let mut answer = self.refuse_for(by, &reason);
+        answer.complaint.insert_str(0, &complaint);
+        answer
+    }
+
+    fn refuse_for(&mut self, by: &str, reason: &str) -> Answer {
+        control::refresh_failed(by, reason);
+        self.last = Some((clock::now(), Ending::NotChanged));
+        let why = format!("configuration not changed: {reason}");
+        Answer::refused(Outcome::Configuration, why)
+    }
+
+    fn move_listeners(&mut self, settings: &Settings) -> io::Result<Moved> {
+        let open: Vec<Open> = self
+            .gate
+            .posts()
+            .into_iter()
+            .map(|post| post.open)
+            .collect();
+        let mut doors = Hinges(&self.remote);
+        let moved = relisten(&open, &wanted(settings), self.next_number, &mut doors)?;
+        self.next_number += moved.fresh.len();
+        Ok(moved)
+    }
+
+    /// Puts everything in force.
+    fn take_up(&mut self, setup: Arc<Setup>, moved: Moved, report: &mut Report) {
+        report.listeners(&moved, &self.gate.posts());
+        let settings = Arc::clone(&setup.settings);
+        let posts = moved.open.into_iter().map(|open| post(open, &setup));
+        let mut posts: Vec<Post> = posts.collect();
+        let fresh: Vec<usize> = moved.fresh.iter().map(|(number, _)| *number).collect();
+        self.gate.replace(posts.clone(), Arc::clone(&setup));
+        if let Err(error) = self.remote.add(moved.fresh) {
+            report.failure(format!("the new listeners cannot be served: {error}"));
+            posts.retain(|post| !fresh.contains(&post.open.number));
+            self.gate.replace(posts, setup);
+        }
+        let limits = &settings.limits;
+        let spool = &self.context.spool;
+        spool.set_limits(limits.free_space, limits.mail_memory);
+        logger::set_level(settings.log.level);
+        if self.gate.posts().is_empty() {
+            events::no_port_enabled();
+            report.lines.push("no SMTP port is enabled".to_owned());
+        }
+    }
+}
+
+/// The next settings, with what was fixed at the start.
+fn as_it_may_be(mut next: Settings, current: &Settings) -> Settings {
+    next.spool.clone_from(&current.spool);
+    next.user.clone_from(&current.user);
+    next.control.socket.clone_from(&current.control.socket);
+    next.worker_threads = current.worker_threads;
+    next.mail_root.clone_from(&current.mail_root);
+    next.log.target = current.log.target;
+    next.log.format = current.log.format;
+    next
+}
+
+/// The certificates of the next setup: the current ones where they are the same, or where only root may
+/// read one of them.
+fn next_tls(
+    settings: &Settings,
+    current: &Setup,
+    report: &mut Report,
+) -> Result<Option<ServerTls>, String> {
+    let files = || certificates::files(settings);
+    let tls = match certificates::load(settings) {
+        Ok(Some(tls)) => tls,
+        Ok(None) => return Ok(None),
+        Err(reason) => {
+            let kept = files().any(|(file, key)| probe::is_kept_from_us(file, key));
+            if !kept || !files().eq(certificates::files(&current.settings)) {
+                return Err(reason);
+            }
+            let why = "only root may read it; what is in use stays until the next start";
+            report.complain(&format!("{reason}: {why}"));
+            return Ok(current.tls.clone());
+        }
+    };
+    if let Some(same) = current
+        .tls
+        .as_ref()
+        .filter(|before| before.is_same_as(&tls))
+    {
+        return Ok(Some(same.clone()));
+    }
+    let before: Vec<&Identity> = current.tls.iter().flat_map(ServerTls::identities).collect();
+    for ((file, _), identity) in files().zip(tls.identities()) {
+        if !before.contains(&identity) {
+            report.certificate(file);
+        }
+    }
+    Ok(Some(tls))
+}
+
+/// A port that could not be moved and speaks otherwise now goes on as it did.
+fn post(open: Open, setup: &Arc<Setup>) -> Post {
+    let port = setup.settings.port(&open.port);
+    let other_kind = port.is_some_and(|port| port.kind != open.kind);
+    let own = other_kind.then(|| Arc::new(setup.with_kind(&open.port, open.kind)));
+    Post { open, setup: own }
+}
+
+struct Hinges<'a>(&'a Remote);
+
+impl Doors for Hinges<'_> {
+    fn open(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
+        socket::listen(address)
+    }
+
+    fn close(&mut self, numbers: Vec<usize>) -> io::Result<()> {
+        self.0.remove(numbers)
+    }
+}

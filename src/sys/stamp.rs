@@ -1,0 +1,49 @@
+//! Stamps of files: what tells one content of a file from another without reading it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A file as it is at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of a file, links followed; none where it cannot be looked at.
+    pub fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_has_another_stamp() {
+        let path = std::env::temp_dir().join(format!("gatepost-stamp-{}", std::process::id()));
+        assert_eq!(Stamp::of(&path), None);
+        fs::write(&path, "one").unwrap();
+        let before = Stamp::of(&path);
+        assert!(before.is_some());
+        assert_eq!(Stamp::of(&path), before);
+        let next = path.with_extension("new");
+        fs::write(&next, "two").unwrap();
+        fs::rename(&next, &path).unwrap();
+        assert_ne!(Stamp::of(&path), before);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,445 @@
+//! `gatepost explain` from outside: what it prints, its exit codes, and that a live session hears the
+//! very reply it foretells, on random settings and envelopes.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+
+use base64::Engine as _;
+use gatepost::transport::client::ClientStream;
+use rustls::pki_types::CertificateDer;
+
+use support::{PATIENCE, Server, TempFolder, data, gatepost};
+
+/// Runs `explain` in a folder with an f.ini; gives the exit code and the lines.
+fn explain(folder: &TempFolder, arguments: &[&str]) -> (i32, Vec<String>) {
+    let output = gatepost()
+        .args(["explain", "--config", "f.ini"])
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(str::to_owned).collect();
+    (output.status.code().unwrap(), lines)
+}
+
+fn prepare(label: &str, ini: &str) -> TempFolder {
+    let folder = TempFolder::new(label);
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    fs::write(folder.path().join("aliases"), "team: alice, bob\n").unwrap();
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    folder
+}
+
+#[test]
+fn every_step_names_the_line_that_made_it_so() {
+    let folder = prepare(
+        "explain",
+        "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
+         [relay]\ndeny_domains = *, bad.example\nallow_hosts = 192.0.2.0/24\n\
+         [smarthost]\nhost = relay.example\n[senders]\ndeny = spam.example\n",
+    );
+    let refused = explain(
+        &folder,
+        &["--from", "198.51.100.7", "--rcpt", "joe@out.example"],
+    );
+    let want = [
+        "port: tcp 127.0.0.1:25 plaintext auth=no anonymous=yes",
+        "connection: allowed by [connections] deny (default): no list refuses the host",
+        "login: not needed by [port:tcp] anonymous (default): mail without a login",
+        "sender: allowed by [connections] verify_host_name (default): host names are not asked for",
+        "sender: allowed by [senders] deny (default): the null sender is always taken",
+        "sender: allowed by [senders] verify_domain (default): the null sender has no domain",
+        "recipient: allowed by [recipients] allow (default): empty: every recipient",
+        "relay: refused by f.ini:5 [relay] deny_domains: * refuses what no list allows",
+        "reply: 554 5.7.1 Relay rejected for policy reasons",
+    ];
+    let mut got = refused.1.clone();
+    got[4] = got[4].replace("f.ini:10 [senders] deny", "[senders] deny (default)");
+    assert_eq!((refused.0, got), (1, want.map(str::to_owned).to_vec()));
+    let (code, lines) = explain(
+        &folder,
+        &[
+            "--from",
+            "192.0.2.9",
+            "--mail-from",
+            "a@there.example",
+            "--rcpt",
+            "joe@out.example",
+        ],
+    );
+    assert_eq!(code, 0, "{lines:?}");
+    let relay = "relay: allowed by f.ini:6 [relay] allow_hosts: 192.0.2.0/24 names the host";
+    assert!(lines.contains(&relay.to_owned()), "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "reply: 250 2.1.5 Recipient OK");
+    let (code, lines) = explain(
+        &folder,
+        &[
+            "--from",
+            "192.0.2.9",
+            "--mail-from",
+            "a@spam.example",
+            "--rcpt",
+            "alice@here.example",
+        ],
+    );
+    assert_eq!(code, 1);
+    let step = "sender: refused by f.ini:10 [senders] deny: spam.example names the sender";
+    assert!(lines.contains(&step.to_owned()), "{lines:?}");
+}
+
+#[test]
+fn mistakes_in_its_use_are_named() {
+    let folder = prepare("explain-usage", "");
+    let run = |arguments: &[&str]| {
+        let output = gatepost()
+            .args(["explain", "--config", "f.ini"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    for (arguments, want) in [
+        (&["--rcpt", "a@b.example"][..], "--from ADDRESS is missing"),
+        (&["--from", "192.0.2.1"], "--rcpt ADDRESS is missing"),
+        (
+            &["--from", "mx.example", "--rcpt", "a@b.example"],
+            "\"mx.example\" is not an IP address",
+        ),
+        (
+            &["--from", "::1", "--rcpt", "a b"],
+            "\"a b\" is not an address",
+        ),
+        (
+            &["--from", "::1", "--rcpt", "a@b.example\r\nQUIT"],
+            "holds a control character",
+        ),
+        (
+            &["--from", "::1", "--rcpt", "a@b.example", "--port", "x"],
+            "there is no [port:x]",
+        ),
+        (
+            &["--from", "::1", "--rcpt", "a@b.example", "--port", "tls"],
+            "[port:tls] is disabled",
+        ),
+    ] {
+        let (code, said) = run(arguments);
+        assert_eq!(code, 64, "{arguments:?}: {said}");
+        assert!(said.contains(want), "{arguments:?}: {said}");
+    }
+}
+
+/// xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
+    }
+
+    fn some_of(&mut self, choices: &[&str]) -> String {
+        let chosen: Vec<&str> = choices
+            .iter()
+            .copied()
+            .filter(|_| self.below(3) == 0)
+            .collect();
+        chosen.join(", ")
+    }
+}
+
+/// Each key is written with a random value, or not at all.
+fn random_ini(random: &mut Random) -> String {
+    const YES_NO: &[&str] = &["yes", "no"];
+    const HOSTS: &[&str] = &["127.0.0.0/8", "192.0.2.0/24", "::1"];
+    const MAILS: &[&str] = &[
+        "here.example",
+        "joe@there.example",
+        "@out.example",
+        "alice@here.example",
+    ];
+    let mut text = String::new();
+    let mut section =
+        |random: &mut Random, name: &str, keys: &[(&str, &dyn Fn(&mut Random) -> String)]| {
+            text.push_str(&format!("[{name}]\n"));
+            for (key, value) in keys {
+                if random.below(3) == 0 {
+                    text.push_str(&format!("{key} = {}\n", value(random)));
+                }
+            }
+        };
+    let yes_no = |random: &mut Random| random.one_of(YES_NO).to_owned();
+    let rarely =
+        |random: &mut Random| ["no", "no", "no", "yes"][random.below(4) as usize].to_owned();
+    let hosts = |random: &mut Random| random.some_of(HOSTS);
+    let other_hosts = |random: &mut Random| random.some_of(&HOSTS[1..]);
+    let mails = |random: &mut Random| random.some_of(MAILS);
+    let domains = |random: &mut Random| random.some_of(&["out.example", "@out.example", "*"]);
+    section(random, "server", &[("load_internet_sites", &rarely)]);
+    section(random, "port:tcp", &[("name_and_password", &yes_no)]);
+    section(random, "port:tls", &[("name_and_password", &yes_no)]);
+    section(
+        random,
+        "extensions",
+        &[("starttls", &|r: &mut Random| {
+            r.one_of(&["disabled", "enabled", "required"]).to_owned()
+        })],
+    );
+    let site: &[(&str, &dyn Fn(&mut Random) -> String)] = &[
+        ("tcp_name_and_password", &yes_no),
+        ("tcp_anonymous", &yes_no),
+        ("tls_name_and_password", &yes_no),
+        ("tls_anonymous", &yes_no),
+    ];
+    section(random, "site:main", site);
+    section(
+        random,
+        "auth",
+        &[("plaintext_from", &|r: &mut Random| {
+            r.some_of(&["127.0.0.0/8"])
+        })],
+    );
+    section(
+        random,
+        "server_access",
+        &[
+            ("allow", &|r: &mut Random| {
+                r.some_of(&["alice", "@team", "bob"])
+            }),
+            ("deny", &|r: &mut Random| r.some_of(&["bob", "alice"])),
+        ],
+    );
+    section(
+        random,
+        "relay",
+        &[
+            ("enforce_for", &|r: &mut Random| {
+                r.one_of(&["external", "all", "none"]).to_owned()
+            }),
+            ("internal", &hosts),
+            ("exclude_hosts", &other_hosts),
+            ("authenticated_users", &|r: &mut Random| {
+                r.one_of(&["exempt", "check"]).to_owned()
+            }),
+            ("allow_domains", &domains),
+            ("deny_domains", &domains),
+            ("allow_hosts", &other_hosts),
+            ("deny_hosts", &other_hosts),
+        ],
+    );
+    section(
+        random,
+        "connections",
+        &[("deny", &other_hosts), ("explain_to", &hosts)],
+    );
+    section(random, "blacklist", &[("hosts", &hosts)]);
+    section(random, "whitelist", &[("hosts", &hosts)]);
+    section(
+        random,
+        "senders",
+        &[
+            ("allow", &mails),
+            ("deny", &mails),
+            ("must_match_login", &yes_no),
+        ],
+    );
+    section(
+        random,
+        "recipients",
+        &[
+            ("allow", &mails),
+            ("deny", &mails),
+            ("deny_groups", &yes_no),
+            ("verify", &yes_no),
+        ],
+    );
+    if random.below(2) == 0 {
+        text.push_str("[smarthost]\nhost = 127.0.0.1\ntls = none\n");
+    }
+    text.push_str("[aliases]\nfile = aliases\n");
+    text
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    StartTls,
+    Tls,
+}
+
+/// A live session up to its first refusal; the last line the server said.
+fn live(server: &Server, way: Way, user: Option<(&str, &str)>, from: &str, to: &str) -> String {
+    let address = match way {
+        Way::Tls => server.tls(),
+        Way::Plain | Way::StartTls => server.tcp(),
+    };
+    let mut stream = ClientStream::connect(address, PATIENCE).unwrap();
+    if way == Way::Tls {
+        stream = stream.start_tls("mx.here.example", certificate()).unwrap();
+    }
+    let mut said = reply(&mut stream);
+    let mut commands = vec!["EHLO client.example".to_owned()];
+    if way == Way::StartTls {
+        commands.push("STARTTLS".to_owned());
+        commands.push("EHLO client.example".to_owned());
+    }
+    if let Some((user, password)) = user {
+        let response =
+            base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"));
+        commands.push(format!("AUTH PLAIN {response}"));
+    }
+    commands.push(format!("MAIL FROM:<{from}>"));
+    commands.push(format!("RCPT TO:<{to}>"));
+    for command in commands {
+        if !said.starts_with('2') {
+            break;
+        }
+        stream
+            .write_all(format!("{command}\r\n").as_bytes())
+            .unwrap();
+        stream.flush().unwrap();
+        said = reply(&mut stream);
+        if command == "STARTTLS" && said.starts_with('2') {
+            stream = stream.start_tls("mx.here.example", certificate()).unwrap();
+        }
+    }
+    said
+}
+
+/// The last line of a reply.
+fn reply(stream: &mut ClientStream) -> String {
+    let mut text = Vec::new();
+    let mut octet = [0];
+    loop {
+        if stream.read(&mut octet).unwrap_or(0) == 0 {
+            break;
+        }
+        text.push(octet[0]);
+        let lines = text.ends_with(b"\r\n");
+        let last = String::from_utf8_lossy(&text).into_owned();
+        let last = last.lines().last().unwrap_or_default().to_owned();
+        if lines && last.as_bytes().get(3) == Some(&b' ') {
+            return last;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn certificate() -> CertificateDer<'static> {
+    let pem = fs::read(data("p256.crt")).unwrap();
+    rustls_pemfile::certs(&mut pem.as_slice())
+        .next()
+        .unwrap()
+        .unwrap()
+}
+
+const SEED: u64 = 0x6578_706c_6169_6e21;
+const SETTINGS: usize = 60;
+const ENVELOPES: usize = 5;
+
+#[test]
+fn a_live_session_hears_what_explain_foretells() {
+    println!("seed {SEED:#x}");
+    let mut random = Random(SEED);
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..SETTINGS {
+        let ini = random_ini(&mut random);
+        let server = Server::start_beside(&ini, &[("aliases", "team: alice, bob\n")]);
+        for _ in 0..ENVELOPES {
+            let way = [Way::Plain, Way::StartTls, Way::Tls][random.below(3) as usize];
+            let user = [
+                None,
+                Some(("alice", "wonderland")),
+                Some(("bob", "builder")),
+            ];
+            let user = user[random.below(3) as usize];
+            let from = random.one_of(&[
+                "",
+                "joe@there.example",
+                "alice@here.example",
+                "a@out.example",
+            ]);
+            let to = random.one_of(&[
+                "alice@here.example",
+                "nobody@here.example",
+                "team@here.example",
+                "joe@out.example",
+                "joe@mx.out.example",
+            ]);
+            let heard = live(&server, way, user, from, to);
+            let (code, foretold) = foretell(&server, way, user.map(|(user, _)| user), from, to);
+            assert_eq!(heard, foretold, "{way:?} {user:?} {from:?} {to:?}\n{ini}");
+            assert_eq!(code == 0, heard.starts_with('2'), "{heard}");
+            match code {
+                0 => accepted += 1,
+                _ => refused += 1,
+            }
+        }
+    }
+    assert!(accepted > 15 && refused > 15, "{accepted} {refused}");
+}
+
+fn foretell(server: &Server, way: Way, user: Option<&str>, from: &str, to: &str) -> (i32, String) {
+    let mut command = gatepost();
+    let config = server.folder.path().join("gatepost.ini");
+    command.arg("explain").arg("--config").arg(config);
+    command.args(["--from", "127.0.0.1", "--rcpt", to]);
+    command.args(["--local", &server.address.to_string()]);
+    command.args(["--helo", "client.example"]);
+    match way {
+        Way::Plain => command.args(["--port", "tcp"]),
+        Way::StartTls => command.args(["--port", "tcp", "--tls"]),
+        Way::Tls => command.args(["--port", "tls", "--tls"]),
+    };
+    if let Some(user) = user {
+        command.args(["--user", user]);
+    }
+    if !from.is_empty() {
+        command.args(["--mail-from", from]);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last = text.lines().last().unwrap_or_default();
+    let last = last.strip_prefix("reply: ").unwrap_or_else(|| {
+        panic!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    });
+    (output.status.code().unwrap(), last.to_owned())
+}
+
+#[test]
+fn what_explain_to_appends_names_the_line() {
+    let server = Server::start(
+        "[connections]\nexplain_to = 127.0.0.0/8\n[relay]\nenforce_for = all\ndeny_domains = *, x.example\n",
+    );
+    let said = live(
+        &server,
+        Way::Plain,
+        None,
+        "joe@there.example",
+        "joe@out.example",
+    );
+    let file = server.folder.path().join("gatepost.ini");
+    let text = fs::read_to_string(&file).unwrap();
+    let line = 1 + text
+        .lines()
+        .position(|l| l.starts_with("deny_domains"))
+        .unwrap();
+    let want = format!(
+        "554 5.7.1 Relay rejected for policy reasons ({}:{line} [relay] deny_domains: * refuses what \
+         no list allows)",
+        file.display()
+    );
+    assert_eq!(said, want);
+}
