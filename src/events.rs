@@ -330,6 +330,69 @@ pub fn deferred(qid: MessageId, to: impl fmt::Display, reason: impl fmt::Display
         .emit(Level::Warn);
 }
 
+/// A connection to the smarthost is ready.
+pub fn relay_connected(host: &str, address: SocketAddr, tls: Option<TlsFacts>) {
+    Line::new("relay_connected")
+        .text("smarthost", host)
+        .text("address", address)
+        .maybe("tls", tls.as_ref().map(|tls| tls.version))
+        .maybe("cipher", tls.as_ref().map(|tls| tls.cipher))
+        .emit(Level::Debug);
+}
+
+/// TLS with the smarthost failed where it is opportunistic: mail goes there in plain text.
+pub fn relay_without_tls(host: &str, address: SocketAddr, reason: impl fmt::Display) {
+    Line::new("relay_without_tls")
+        .text("smarthost", host)
+        .text("address", address)
+        .text("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// The smarthost has a recipient's copy.
+pub fn relayed(qid: MessageId, to: impl fmt::Display, host: &str, reply: impl fmt::Display) {
+    Line::new("relayed")
+        .text("qid", qid)
+        .text("to", to)
+        .text("smarthost", host)
+        .text("reply", reply)
+        .emit(Level::Info);
+}
+
+/// The smarthost refused a recipient for good; it is tried again all the same.
+pub fn relay_refused(
+    qid: MessageId,
+    to: impl fmt::Display,
+    host: &str,
+    reason: impl fmt::Display,
+    seconds: u64,
+) {
+    Line::new("relay_refused")
+        .text("qid", qid)
+        .text("to", to)
+        .text("smarthost", host)
+        .text("reason", reason)
+        .text("again_in_seconds", seconds)
+        .emit(Level::Warn);
+}
+
+/// The smarthost could not be used; this message was in hand.
+pub fn relay_failed(qid: MessageId, reason: impl fmt::Display, seconds: u64) {
+    Line::new("relay_failed")
+        .text("qid", qid)
+        .text("reason", reason)
+        .text("again_in_seconds", seconds)
+        .emit(Level::Warn);
+}
+
+/// The relay tripped over a fault of ours; the message is tried again.
+pub fn relay_bug(qid: MessageId, seconds: u64) {
+    Line::new("relay_bug")
+        .text("qid", qid)
+        .text("again_in_seconds", seconds)
+        .emit(Level::Error);
+}
+
 /// A batch of deliveries could not be made durable; it is tried again.
 pub fn checkpoint_failed(error: impl fmt::Display) {
     let nobody = IpAddr::from([0, 0, 0, 0]);

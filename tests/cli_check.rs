@@ -484,3 +484,92 @@ fn a_missing_file_and_wrong_usage_have_their_codes() {
         [format!("gatepost {}", env!("CARGO_PKG_VERSION"))]
     );
 }
+
+#[test]
+fn a_smarthost_needs_a_whole_login_over_verified_tls() {
+    let folder = TempFolder::new("check");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    let file = |name: &str, content: &str, mode: u32| {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    file("good", "s3cret\n", 0o600);
+    file("open", "s3cret\n", 0o644);
+    file("blank", "\n", 0o600);
+    file("two", "a\nb\n", 0o600);
+    file("binary", "ignored", 0o600);
+    fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
+    let login = "username = box\npassword_file = good\n";
+    let ca = "ca_file = {data}/p256.crt\n";
+    let rows: &[(&str, &str)] = &[
+        (ca, ""),
+        (login, ""),
+        ("tls = none\n", ""),
+        ("tls = opportunistic\nca_file = nowhere.pem\n", ""),
+        (
+            "username = box\n",
+            "1: [smarthost] password_file: username needs this key as well",
+        ),
+        (
+            "password_file = good\n",
+            "1: [smarthost] username: password_file needs this key as well",
+        ),
+        (
+            "tls = none\nusername = box\npassword_file = good\n",
+            "3: [smarthost] tls: the password would cross the network in clear text; a login needs \
+             required or implicit",
+        ),
+        (
+            "username = box\npassword_file = good\ntls = opportunistic\n",
+            "5: [smarthost] tls: the password could cross the network in clear text; a login needs \
+             required or implicit",
+        ),
+        (
+            "username = box\npassword_file = open\n",
+            "4: warning: [smarthost] password_file: open: every account of this machine can read it; \
+             chmod 600 keeps them out (W-11)",
+        ),
+        (
+            "username = box\npassword_file = nowhere\n",
+            "4: [smarthost] password_file: nowhere: No such file or directory",
+        ),
+        (
+            "username = box\npassword_file = blank\n",
+            "4: [smarthost] password_file: blank: it holds no password",
+        ),
+        (
+            "username = box\npassword_file = two\n",
+            "4: [smarthost] password_file: two: it holds more than one line",
+        ),
+        (
+            "username = box\npassword_file = binary\n",
+            "4: [smarthost] password_file: binary: it is not text",
+        ),
+        (
+            "ca_file = nowhere.pem\n",
+            "3: [smarthost] ca_file: nowhere.pem: No such file or directory",
+        ),
+        (
+            "tls = implicit\nca_file = good\n",
+            "4: [smarthost] ca_file: good: there is no certificate in it",
+        ),
+    ];
+    for (keys, want) in rows {
+        let ini = format!("[smarthost]\nhost = smart.example\n{keys}");
+        let got = check_in(&folder, with_data(&ini));
+        let want: Vec<String> = match *want {
+            "" => Vec::new(),
+            want => vec![format!("f.ini:{want}")],
+        };
+        assert_eq!(got.problems, want, "{keys}");
+        let errors = want.iter().any(|line| !line.contains(" warning: "));
+        assert_eq!(got.code, Some(if errors { 78 } else { 0 }), "{keys}");
+        // Without a host all of it is idle.
+        let idle = check_in(
+            &folder,
+            with_data(&ini.replace("host = smart.example\n", "")),
+        );
+        assert_eq!((idle.code, idle.problems), (Some(0), Vec::new()), "{keys}");
+    }
+}

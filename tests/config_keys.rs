@@ -84,6 +84,14 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&["localhost", "mx.example.org"]),
             own(&["", "a..b", "192.0.2.1", "[::1]", "a b", "é.example"]),
         ),
+        Kind::Host => (
+            own(&["localhost", "mx.example.org", "192.0.2.1", "2001:db8::1"]),
+            own(&["", "a..b", "[::1]", "a b", "192.0.2.1:25", "é.example"]),
+        ),
+        Kind::Login => (
+            own(&["box", "box@example.org", "a b", "é"]),
+            own(&["", "a\tb", &"a".repeat(256)]),
+        ),
         Kind::Character => (own(&["", "+", "-", "#", ";"]), own(&["++", "@", "é"])),
         Kind::Domains => (
             own(&[

@@ -286,6 +286,38 @@ fn a_replaced_certificate_is_loaded_and_a_broken_one_is_not() {
     );
 }
 
+#[test]
+fn a_renewed_certificate_of_a_site_is_found_at_the_interval() {
+    let mut server = Server::start("");
+    let folder = server.folder.path().to_owned();
+    let install = |name: &str| {
+        for end in ["key", "crt"] {
+            let from = data(&format!("{name}.{end}"));
+            fs::copy(from, folder.join(format!("site.{end}"))).unwrap();
+        }
+    };
+    install("rsa");
+    let sites = format!(
+        "[server]\nload_internet_sites = yes\n[control]\nupdate_interval = 1s\n\
+         [site:one]\ncertificate = {0}/site.crt\nprivate_key = {0}/site.key\n\
+         tcp_anonymous = yes\ntls_anonymous = yes\n",
+        folder.display()
+    );
+    server.configure(&sites);
+    let said = server.command(UPDATE);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let loaded = format!(
+        "certificate {}: loaded\n",
+        folder.join("site.crt").display()
+    );
+    assert!(said.output.contains(&loaded), "{said:?}");
+    let status = server.command(&["status"]).output;
+    assert_eq!(status.matches("\ncertificate file=").count(), 2, "{status}");
+    assert!(status.contains(" site=one"), "{status}");
+    install("chain");
+    server.wait_for_log("event=refresh_ended by=update_interval changes=1 failures=0");
+}
+
 fn s_client(address: SocketAddr) -> String {
     let output = Command::new("openssl")
         .args(["s_client", "-connect", &address.to_string()])

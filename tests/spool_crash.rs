@@ -723,10 +723,14 @@ fn every_sync_is_needed() {
             is_file(call, SPOOL, ".seg") && !call.start
         }),
         ("a message file", |call| is_file(call, SPOOL, ".eml")),
-        ("an envelope", |call| is_file(call, SPOOL, ".new")),
         ("the names in queue/", |call| is_folder(call, "queue")),
         ("the names in log/", |call| is_folder(call, "log")),
-        ("what a start finds", |call| is_file_system(call, SPOOL)),
+        ("what a start finds", |call| {
+            is_file_system(call, SPOOL) && !call.path.ends_with("queue")
+        }),
+        ("what is moved to queue/", |call| {
+            is_file_system(call, SPOOL) && call.path.ends_with("queue")
+        }),
         ("a copy", |call| is_file(call, MAIL, "")),
         ("the names in new/", |call| is_folder(call, "new")),
         ("many copies, and folders", |call| {

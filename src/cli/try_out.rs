@@ -13,7 +13,7 @@ use super::output::{Failure, NO_INPUT, SOFTWARE, UNAVAILABLE, say};
 use super::serve;
 use crate::config::load::parse_hostname;
 use crate::config::settings::{Log, LogFormat, LogTarget, Tls};
-use crate::delivery::smtp_client::{ClientError, SmtpClient};
+use crate::delivery::smtp_client::{ClientError, LoginBy, SmtpClient};
 use crate::mail::date;
 use crate::server::{Server, logger, probe};
 use crate::sys::{clock, random};
@@ -156,17 +156,22 @@ impl Tour<'_> {
                 client.hello("client.example")?;
             }
             Way::TlsWithLogin => {
-                client.login(self.made.user, &self.made.password)?;
+                client.login(LoginBy::Plain, self.made.user, &self.made.password)?;
             }
         }
         let to = format!("{}@{HOSTNAME}", self.made.user);
+        // Who has logged in sends as itself.
+        let from = match way {
+            Way::Tcp | Way::StartTls => SENDER,
+            Way::TlsWithLogin => &to,
+        };
         let content = format!(
-            "From: <{SENDER}>\nTo: <{to}>\nDate: {}\nSubject: {}\n\nThis came {}.\n",
+            "From: <{from}>\nTo: <{to}>\nDate: {}\nSubject: {}\n\nThis came {}.\n",
             date::rfc5322(clock::now()),
             way.words(),
             way.words()
         );
-        let reply = client.send(SENDER, &to, &content)?;
+        let reply = client.send(from, &to, &content)?;
         client.quit()?;
         Ok(format!("{} {}", reply.code, reply.lines.join(" ")))
     }
@@ -203,7 +208,7 @@ impl Tour<'_> {
         say(&format!(
             "\nSend to it yourself ({user}@{HOSTNAME}, password {password}):\n\
              \x20 swaks --server 127.0.0.1:{tcp} --to {user}@{HOSTNAME}\n\
-             \x20 swaks --server 127.0.0.1:{tls} --tlsc --auth-user {user} --auth-password {password} --to {user}@{HOSTNAME}\n\
+             \x20 swaks --server 127.0.0.1:{tls} --tlsc --auth-user {user} --auth-password {password} --from {user}@{HOSTNAME} --to {user}@{HOSTNAME}\n\
              \x20 openssl s_client -quiet -crlf -CAfile {} -connect 127.0.0.1:{tls}\n\
              Its configuration is {}. Ctrl-C ends it.\n",
             certificate.display(),

@@ -69,6 +69,10 @@ pub enum Kind {
     User,
     /// A domain name.
     Domain,
+    /// A host name or an IP address.
+    Host,
+    /// A name to log in with at another server.
+    Login,
     /// One character or nothing.
     Character,
     /// A list of domain names.
@@ -150,6 +154,8 @@ impl Kind {
             Kind::Account => "an account of the system".to_owned(),
             Kind::User => "a user of the users file".to_owned(),
             Kind::Domain => "a domain name".to_owned(),
+            Kind::Host => "a host name or an IP address".to_owned(),
+            Kind::Login => "a text without control characters".to_owned(),
             Kind::Character => "one character, or empty".to_owned(),
             Kind::Domains => "a list of domain names".to_owned(),
             Kind::Addresses => "a list of IP addresses".to_owned(),

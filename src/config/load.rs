@@ -15,7 +15,8 @@ use super::load_rules;
 use super::problem::Problem;
 use super::settings::{
     Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port,
-    PortKind, Recipients, Settings, StartTls, Tls, TlsVersion,
+    PortKind, Recipients, Settings, Smarthost, SmarthostLogin, SmarthostTls, StartTls, Tls,
+    TlsVersion,
 };
 use super::values;
 
@@ -157,6 +158,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         worker_threads: count(draft, "workers", "threads"),
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
         control: control(draft),
+        smarthost: smarthost(draft),
         log: log(draft),
         effective: Effective::of(draft),
     }
@@ -304,6 +306,27 @@ fn control(draft: &Draft) -> Control {
         socket: draft.path(SOCKET.0, SOCKET.1).unwrap_or_default(),
         update_interval: (!interval.is_zero()).then_some(interval),
     }
+}
+
+/// Only half a login is none; the check tells.
+fn smarthost(draft: &Draft) -> Option<Smarthost> {
+    let username = draft.text("smarthost", "username");
+    let login = username.zip(draft.path("smarthost", "password_file"));
+    Some(Smarthost {
+        host: draft.text("smarthost", "host")?,
+        port: u16::try_from(draft.number("smarthost", "port")).unwrap_or_default(),
+        tls: match draft.word("smarthost", "tls") {
+            Some("implicit") => SmarthostTls::Implicit,
+            Some("opportunistic") => SmarthostTls::Opportunistic,
+            Some("none") => SmarthostTls::None,
+            _ => SmarthostTls::Required,
+        },
+        login: login.map(|(username, password_file)| SmarthostLogin {
+            username,
+            password_file,
+        }),
+        ca_file: draft.path("smarthost", "ca_file"),
+    })
 }
 
 fn log(draft: &Draft) -> Log {

@@ -67,6 +67,8 @@ pub struct Settings {
     pub mail_root: PathBuf,
     /// `[control]`.
     pub control: Control,
+    /// `[smarthost]`; none where no `host` is set.
+    pub smarthost: Option<Smarthost>,
     /// `[log]`.
     pub log: Log,
     /// What the file says, key by key, for comparing it with the next one.
@@ -81,7 +83,7 @@ impl Settings {
 
     /// Whether outside mail can be sent.
     pub fn has_smarthost(&self) -> bool {
-        false
+        self.smarthost.is_some()
     }
 
     /// Whether `domain` is one of the local domains.
@@ -317,6 +319,53 @@ pub struct Control {
     pub socket: PathBuf,
     /// `update_interval`; none where it is 0.
     pub update_interval: Option<Duration>,
+}
+
+/// `[smarthost]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smarthost {
+    /// `host`: a host name or an IP address.
+    pub host: String,
+    /// `port`.
+    pub port: u16,
+    /// `tls`.
+    pub tls: SmarthostTls,
+    /// `username` and `password_file`.
+    pub login: Option<SmarthostLogin>,
+    /// `ca_file`, made absolute; none = the system's bundle.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `[smarthost] tls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmarthostTls {
+    /// STARTTLS, and a certificate that is verified.
+    Required,
+    /// TLS from the first octet, and a certificate that is verified.
+    Implicit,
+    /// STARTTLS where it works, whatever the certificate.
+    Opportunistic,
+    /// Plain text.
+    None,
+}
+
+impl SmarthostTls {
+    /// Whether the server has to prove who it is, so that it may hear a password.
+    pub fn is_verified(self) -> bool {
+        match self {
+            Self::Required | Self::Implicit => true,
+            Self::Opportunistic | Self::None => false,
+        }
+    }
+}
+
+/// How to log in at the smarthost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SmarthostLogin {
+    /// `username`.
+    pub username: String,
+    /// `password_file`, made absolute; read at each login.
+    pub password_file: PathBuf,
 }
 
 /// Where log lines go.

@@ -88,6 +88,8 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .map(Value::Text)
             .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
         Kind::Domain => host_name(text).map(Value::Domain),
+        Kind::Host => host(text).map(Value::Text),
+        Kind::Login => login(text).map(Value::Text),
         Kind::Character => character(text).map(Value::Character),
         Kind::Domains
         | Kind::Addresses
@@ -259,6 +261,23 @@ fn host_name(text: &str) -> Result<Domain, String> {
     Ok(domain)
 }
 
+/// What can be connected to: a host name or an IP address without brackets.
+fn host(text: &str) -> Result<String, String> {
+    if text.parse::<IpAddr>().is_ok() || host_name(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a host name or an IP address"))
+}
+
+fn login(text: &str) -> Result<String, String> {
+    match text.len() <= LOGIN_MAX_OCTETS && !text.chars().any(char::is_control) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is longer than 255 octets or holds a control character"
+        )),
+    }
+}
+
 fn domain(text: &str) -> Result<Domain, String> {
     Domain::parse(text)
         .ok()
@@ -390,6 +409,8 @@ fn greeting(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The longest name to log in with elsewhere (RFC 4616 asks servers for as much).
+const LOGIN_MAX_OCTETS: usize = 255;
 /// The longest user name; that of a local-part (RFC 5321 section 4.5.3.1.1).
 pub const USER_NAME_MAX_OCTETS: usize = 64;
 

@@ -5,6 +5,7 @@
 //! sooner when a segment is full, at once when the committer waits for one, and at the end.
 //!
 //! A copy that cannot be written is deferred by [`RETRY`], for ever: a full disk is mended some day.
+//! Outside recipients are handed to the [`Relay`], which never holds anything up here.
 //! Time is an argument of each step; only the thread around them looks at the clock.
 
 use std::collections::BTreeSet;
@@ -15,10 +16,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
+use super::relay::Relay;
 use super::unsynced::Unsynced;
 use crate::events;
 use crate::mail::{MessageId, Target, date};
-use crate::spool::{Content, Refusal, Settled, Spool, SpoolError, Stored};
+use crate::spool::{Attempts, Content, Party, Refusal, Settled, Spool, SpoolError, Stored};
 use crate::sys::clock;
 use crate::sys::disk::Disk;
 
@@ -81,6 +83,7 @@ pub struct Deliverer {
     spool: Arc<Spool>,
     disk: Arc<dyn Disk>,
     maildirs: Maildirs,
+    relay: Option<Arc<Relay>>,
     deferred: BTreeSet<(Instant, MessageId)>,
     unsynced: Unsynced,
     last_checkpoint: Option<Instant>,
@@ -100,6 +103,7 @@ impl Deliverer {
             maildirs: Maildirs::new(Arc::clone(&disk), mail_root, &hostname),
             spool,
             disk,
+            relay: None,
             deferred: BTreeSet::new(),
             unsynced: Unsynced::default(),
             last_checkpoint: None,
@@ -107,6 +111,13 @@ impl Deliverer {
             buffer: Vec::new(),
             lines: Vec::new(),
         }
+    }
+
+    /// The same, with a relay for outside recipients; without one these stay in the spool.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Arc<Relay>) -> Self {
+        self.relay = Some(relay);
+        self
     }
 
     /// Runs it in a thread of its own; it ends after `Spool::close`, with a checkpoint.
@@ -181,12 +192,8 @@ impl Deliverer {
             self.maildirs.forget_folders();
             unsynced.settled = self.doubt(&unsynced, now);
         }
-        for settled in unsynced
-            .settled
-            .iter()
-            .filter(|settled| !settled.is_finished())
-        {
-            let wait = settled.next_attempt.saturating_sub(now.seconds());
+        for settled in unsynced.settled.iter().filter(|settled| settled.is_left) {
+            let wait = settled.local.next.saturating_sub(now.seconds());
             let at = now.steady + Duration::from_secs(wait);
             self.deferred.insert((at, settled.id));
         }
@@ -207,9 +214,14 @@ impl Deliverer {
         let pairs = unsynced.settled.iter().zip(&unsynced.before);
         let doubted = pairs.map(|(settled, before)| Settled {
             id: settled.id,
+            party: Party::Deliverer,
             done: before.clone(),
-            attempts: settled.attempts + 1,
-            next_attempt: now.seconds() + RETRY[0].as_secs(),
+            local: Attempts {
+                failed: settled.local.failed + 1,
+                next: now.seconds() + RETRY[0].as_secs(),
+            },
+            relay: settled.relay,
+            is_left: true,
             in_doubt: true,
         });
         doubted.collect()
@@ -230,7 +242,8 @@ impl Deliverer {
     }
 
     fn is_time_to_checkpoint(&self, now: Instant) -> bool {
-        if self.spool.is_starved() {
+        let spaced = now >= self.spaced(now);
+        if self.spool.is_starved() || (spaced && self.spool.wants_segment()) {
             return true;
         }
         let Some(since) = self.unsynced.since else {
@@ -238,7 +251,7 @@ impl Deliverer {
         };
         self.unsynced.settled.len() >= UNSYNCED_MAX
             || now >= since + CHECKPOINT_AFTER
-            || (now >= self.spaced(now) && self.spool.has_full_segment())
+            || (spaced && self.spool.has_full_segment())
     }
 
     fn spaced(&self, now: Instant) -> Instant {
@@ -266,11 +279,19 @@ impl Deliverer {
     /// It stays in the spool, and is tried again for as long as it is there.
     fn retry_unread(&mut self, id: MessageId, error: &SpoolError, now: Moment) {
         events::spool_failed(error);
-        self.spool.note_attempt(id);
+        self.spool.note_tried(id);
         self.deferred.insert((now.steady + RETRY[0], id));
     }
 
     fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
+        let due = Due::of(&stored);
+        if let Some(relay) = self.relay.as_ref().filter(|_| due.outside) {
+            relay.hand_over(stored.id, now.steady);
+        }
+        if !due.local {
+            self.spool.note_tried(stored.id);
+            return;
+        }
         if let Some(wait) = wait_of_replayed(&stored, now.seconds()) {
             self.deferred.insert((now.steady + wait, stored.id));
             return;
@@ -292,7 +313,7 @@ impl Deliverer {
             body,
             replayed: stored.replayed,
         };
-        let delay = retry_delay(stored.attempts);
+        let delay = retry_delay(stored.local.failed);
         let mut done = stored.done.clone();
         let all = self.serve(&stored, &mut done, &letter, delay);
         self.lines = lines;
@@ -301,14 +322,19 @@ impl Deliverer {
         self.unsynced.before.push(stored.done);
         self.unsynced.settled.push(Settled {
             id: stored.id,
+            party: Party::Deliverer,
             done,
-            attempts: stored.attempts + u32::from(!all),
-            next_attempt: now.seconds() + delay.as_secs(),
+            local: Attempts {
+                failed: stored.local.failed + u32::from(!all),
+                next: now.seconds() + delay.as_secs(),
+            },
+            relay: stored.relay,
+            is_left: !all,
             in_doubt: false,
         });
     }
 
-    /// Delivers to every recipient that is not done; whether all are now.
+    /// Delivers to every local recipient that is not done; whether all are now.
     fn serve(
         &mut self,
         stored: &Stored,
@@ -319,18 +345,11 @@ impl Deliverer {
         let mut served: Vec<&str> = Vec::new();
         let mut all = true;
         for (recipient, done) in stored.envelope.recipients.iter().zip(done) {
-            if *done {
-                continue;
-            }
-            let forward_path = &recipient.forward_path;
             let user = match &recipient.target {
-                Target::User(user) => user,
-                Target::Outside(_) => {
-                    events::deferred(stored.id, forward_path, "no smarthost", delay.as_secs());
-                    all = false;
-                    continue;
-                }
+                Target::User(user) if !*done => user,
+                Target::User(_) | Target::Outside(_) => continue,
             };
+            let forward_path = &recipient.forward_path;
             if !served.contains(&user.as_str()) {
                 match self.maildirs.deliver(user, letter) {
                     Ok(delivered) => self.note_copy(delivered),
@@ -358,6 +377,28 @@ impl Deliverer {
     }
 }
 
+/// Whose turn it is with a message.
+struct Due {
+    local: bool,
+    outside: bool,
+}
+
+impl Due {
+    fn of(stored: &Stored) -> Self {
+        let mut due = Self {
+            local: false,
+            outside: false,
+        };
+        for (recipient, done) in stored.envelope.recipients.iter().zip(&stored.done) {
+            match &recipient.target {
+                Target::User(_) => due.local |= !done,
+                Target::Outside(_) => due.outside |= !done,
+            }
+        }
+        due
+    }
+}
+
 fn retry_delay(attempts: u32) -> Duration {
     let delay = RETRY.get(attempts as usize).copied();
     delay.unwrap_or(LONGEST_RETRY)
@@ -369,7 +410,7 @@ fn wait_of_replayed(stored: &Stored, seconds: u64) -> Option<Duration> {
     if !stored.replayed {
         return None;
     }
-    let wait = Duration::from_secs(stored.next_attempt.checked_sub(seconds)?);
+    let wait = Duration::from_secs(stored.local.next.checked_sub(seconds)?);
     (!wait.is_zero() && wait <= LONGEST_RETRY).then_some(wait)
 }
 

@@ -1,15 +1,76 @@
-//! A blocking SMTP client: sends one message to one server, every step named when it fails.
+//! A blocking SMTP client: one step of the protocol a call, every step named when it fails.
+//!
+//! Promises: each step ends within its limit ([`Limits`]), also where the server drips its octets;
+//! a password goes out only in [`SmtpClient::login`] and is in no error. Refuses to know: when to try
+//! again, and whom to trust (an argument).
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
+use crate::mail::TlsFacts;
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
-use crate::transport::client::{CertificateDer, ClientStream};
+use crate::sys::clock;
+use crate::transport::client::{Brake, ClientStream, Trust};
+
+/// How long each step may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// One attempt to connect.
+    pub connect: Duration,
+    /// The greeting.
+    pub greeting: Duration,
+    /// A TLS handshake.
+    pub tls: Duration,
+    /// EHLO, STARTTLS, AUTH, MAIL, RCPT, RSET.
+    pub command: Duration,
+    /// DATA.
+    pub data: Duration,
+    /// One block of the content.
+    pub block: Duration,
+    /// All of the content.
+    pub content: Duration,
+    /// The reply to the end of the mail data.
+    pub end_of_data: Duration,
+    /// QUIT.
+    pub quit: Duration,
+}
+
+impl Limits {
+    /// What RFC 5321 section 4.5.3.2 asks for where it names a time, and our own elsewhere.
+    pub const USUAL: Self = Self {
+        connect: Duration::from_secs(30),
+        greeting: Duration::from_secs(5 * 60),
+        tls: Duration::from_secs(60),
+        command: Duration::from_secs(5 * 60),
+        data: Duration::from_secs(2 * 60),
+        block: Duration::from_secs(3 * 60),
+        content: Duration::from_secs(4 * 60 * 60),
+        end_of_data: Duration::from_secs(10 * 60),
+        quit: Duration::from_secs(5),
+    };
+
+    /// The same limit for every step.
+    pub fn each(patience: Duration) -> Self {
+        Self {
+            connect: patience,
+            greeting: patience,
+            tls: patience,
+            command: patience,
+            data: patience,
+            block: patience,
+            content: patience,
+            end_of_data: patience,
+            quit: patience,
+        }
+    }
+}
 
 /// Why a message was not sent.
 #[derive(Debug)]
@@ -41,44 +102,78 @@ impl std::error::Error for ClientError {
     }
 }
 
+/// How to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginBy {
+    /// AUTH PLAIN (RFC 4616).
+    Plain,
+    /// AUTH LOGIN (an old draft).
+    Login,
+}
+
 /// A connection to a server.
 pub struct SmtpClient {
     stream: Option<ClientStream>,
     replies: ReplyReader,
     unread: Vec<u8>,
+    limits: Limits,
+    /// When all of the content has to be gone.
+    content_until: Option<Instant>,
 }
 
 impl SmtpClient {
-    /// Connects; `patience` bounds each wait. What comes next is [`SmtpClient::start_tls`] on a TLS
-    /// port, else [`SmtpClient::hello`].
+    /// Connects; `patience` bounds each step. What comes next is [`SmtpClient::start_tls`] on a TLS
+    /// port, else [`SmtpClient::greeting`].
     ///
     /// # Errors
     /// No connection.
     pub fn connect(address: SocketAddr, patience: Duration) -> Result<Self, ClientError> {
-        let stream = ClientStream::connect(address, patience);
-        let stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        Self::connect_within(address, Limits::each(patience), &Arc::default())
+    }
+
+    /// The same with a limit for each kind of step, and a brake for another thread.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn connect_within(
+        address: SocketAddr,
+        limits: Limits,
+        brake: &Arc<Brake>,
+    ) -> Result<Self, ClientError> {
+        let stream = ClientStream::connect(address, limits.connect);
+        let mut stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        stream.obey(brake);
         Ok(Self {
             stream: Some(stream),
             replies: ReplyReader::default(),
             unread: Vec::new(),
+            limits,
+            content_until: None,
         })
     }
 
-    /// Goes over to TLS with a server that must have this certificate.
+    /// Goes over to TLS with a server of this name.
     ///
     /// # Errors
-    /// The handshake failed.
-    pub fn start_tls(
-        &mut self,
-        name: &str,
-        pinned: CertificateDer<'static>,
-    ) -> Result<(), ClientError> {
+    /// The handshake failed, or the certificate is not to be trusted.
+    pub fn start_tls(&mut self, name: &str, trust: impl Into<Trust>) -> Result<(), ClientError> {
+        if !self.unread.is_empty() {
+            // Somebody on the way may have put it there (RFC 3207 section 4.2).
+            let text = "plain text came behind the reply to STARTTLS";
+            return Err(ClientError::Io("TLS", io::Error::other(text)));
+        }
+        self.begin_step(self.limits.tls);
         let Some(stream) = self.stream.take() else {
             return Err(gone("TLS"));
         };
-        let stream = stream.start_tls(name, pinned);
+        let stream = stream.start_tls(name, trust);
         self.stream = Some(stream.map_err(|error| ClientError::Io("TLS", error))?);
         Ok(())
+    }
+
+    /// What the TLS handshake agreed on.
+    pub fn tls_facts(&self) -> Option<TlsFacts> {
+        self.stream.as_ref().and_then(ClientStream::tls_facts)
     }
 
     /// Reads the greeting.
@@ -86,6 +181,7 @@ impl SmtpClient {
     /// # Errors
     /// It is none, or a refusal.
     pub fn greeting(&mut self) -> Result<ServerReply, ClientError> {
+        self.begin_step(self.limits.greeting);
         self.reply("greeting", 2)
     }
 
@@ -97,6 +193,14 @@ impl SmtpClient {
         self.command("EHLO", &format!("EHLO {name}"), 2)
     }
 
+    /// Says HELO, to a server that knows no EHLO.
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn old_hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
+        self.command("HELO", &format!("HELO {name}"), 2)
+    }
+
     /// Asks for TLS; [`SmtpClient::start_tls`] has to follow.
     ///
     /// # Errors
@@ -105,16 +209,103 @@ impl SmtpClient {
         self.command("STARTTLS", "STARTTLS", 2)
     }
 
-    /// Logs in by PLAIN.
+    /// Logs in (RFC 4954).
     ///
     /// # Errors
     /// The server refused it.
-    pub fn login(&mut self, user: &str, password: &str) -> Result<ServerReply, ClientError> {
-        let response = STANDARD.encode(format!("\0{user}\0{password}"));
-        self.command("AUTH", &format!("AUTH PLAIN {response}"), 2)
+    pub fn login(
+        &mut self,
+        by: LoginBy,
+        user: &str,
+        password: &str,
+    ) -> Result<ServerReply, ClientError> {
+        let encode = |text: &str| Zeroizing::new(STANDARD.encode(text));
+        match by {
+            LoginBy::Plain => {
+                let both = Zeroizing::new(format!("\0{user}\0{password}"));
+                let response = encode(&both);
+                if response.len() <= INITIAL_RESPONSE_MAX_OCTETS {
+                    let command = Zeroizing::new(format!("AUTH PLAIN {}", *response));
+                    return self.command("AUTH", &command, 2);
+                }
+                self.command("AUTH", "AUTH PLAIN", 3)?;
+                self.command("AUTH", &response, 2)
+            }
+            LoginBy::Login => {
+                self.command("AUTH", "AUTH LOGIN", 3)?;
+                self.command("AUTH", &encode(user), 3)?;
+                self.command("AUTH", &encode(password), 2)
+            }
+        }
     }
 
-    /// Sends a message; gives the server's last reply.
+    /// Opens a transaction; `parameters` begin with a blank, or are empty.
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn mail(&mut self, from: &str, parameters: &str) -> Result<ServerReply, ClientError> {
+        self.command("MAIL", &format!("MAIL FROM:<{from}>{parameters}"), 2)
+    }
+
+    /// Names a recipient; `parameters` begin with a blank, or are empty.
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn recipient(&mut self, to: &str, parameters: &str) -> Result<ServerReply, ClientError> {
+        self.command("RCPT", &format!("RCPT TO:<{to}>{parameters}"), 2)
+    }
+
+    /// Announces the content.
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn data(&mut self) -> Result<ServerReply, ClientError> {
+        self.content_until = Some(clock::monotonic() + self.limits.content);
+        self.begin_step(self.limits.data);
+        self.write("DATA", b"DATA\r\n")?;
+        self.reply("DATA", 3)
+    }
+
+    /// Sends a block of mail data. Where that fails the server's last words, if it said why, are the
+    /// error.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn block(&mut self, octets: &[u8]) -> Result<(), ClientError> {
+        let left = self.content_until.map_or(self.limits.block, |until| {
+            until.saturating_duration_since(clock::monotonic())
+        });
+        self.begin_step(left.min(self.limits.block));
+        let Err(error) = self.write("mail data", octets) else {
+            return Ok(());
+        };
+        self.begin_step(LAST_WORDS_MAX);
+        match self.reply("mail data", 2) {
+            Err(refused @ ClientError::Refused(..)) => Err(refused),
+            Ok(_) | Err(_) => Err(error),
+        }
+    }
+
+    /// Hears what became of the message, after the last block.
+    ///
+    /// # Errors
+    /// The server refused it, or nobody knows.
+    pub fn end_of_data(&mut self) -> Result<ServerReply, ClientError> {
+        if let Some(stream) = self.stream.as_mut() {
+            stream.begin_step(self.limits.end_of_data, END_OF_DATA_GRACE);
+        }
+        self.reply("end of mail data", 2)
+    }
+
+    /// Gives up the transaction.
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn reset(&mut self) -> Result<ServerReply, ClientError> {
+        self.command("RSET", "RSET", 2)
+    }
+
+    /// Sends a short message; gives the server's last reply.
     ///
     /// # Errors
     /// The server refused a step.
@@ -124,11 +315,11 @@ impl SmtpClient {
         to: &str,
         content: &str,
     ) -> Result<ServerReply, ClientError> {
-        self.command("MAIL", &format!("MAIL FROM:<{from}>"), 2)?;
-        self.command("RCPT", &format!("RCPT TO:<{to}>"), 2)?;
-        self.command("DATA", "DATA", 3)?;
-        self.write("mail data", &mail_data(content))?;
-        self.reply("mail data", 2)
+        self.mail(from, "")?;
+        self.recipient(to, "")?;
+        self.data()?;
+        self.block(&mail_data(content))?;
+        self.end_of_data()
     }
 
     /// Says QUIT.
@@ -136,7 +327,15 @@ impl SmtpClient {
     /// # Errors
     /// The connection broke; the message is sent all the same.
     pub fn quit(&mut self) -> Result<ServerReply, ClientError> {
-        self.command("QUIT", "QUIT", 2)
+        self.begin_step(self.limits.quit);
+        self.write("QUIT", b"QUIT\r\n")?;
+        self.reply("QUIT", 2)
+    }
+
+    fn begin_step(&mut self, limit: Duration) {
+        if let Some(stream) = self.stream.as_mut() {
+            stream.begin_step(limit, STEP_GRACE);
+        }
     }
 
     fn command(
@@ -145,11 +344,17 @@ impl SmtpClient {
         command: &str,
         class: u16,
     ) -> Result<ServerReply, ClientError> {
-        self.write(step, format!("{command}\r\n").as_bytes())?;
+        self.begin_step(self.limits.command);
+        let line = Zeroizing::new(format!("{command}\r\n"));
+        self.write(step, line.as_bytes())?;
         self.reply(step, class)
     }
 
     fn write(&mut self, step: &'static str, octets: &[u8]) -> Result<(), ClientError> {
+        if !self.unread.is_empty() {
+            // Nobody asked: from here on its replies would be taken for those to other commands.
+            return Err(ClientError::NotSmtp(step));
+        }
         let Some(stream) = self.stream.as_mut() else {
             return Err(gone(step));
         };
@@ -178,9 +383,12 @@ impl SmtpClient {
             return Err(gone(step));
         };
         let mut buffer = [0; 4096];
-        let count = stream
-            .read(&mut buffer)
-            .map_err(|error| ClientError::Io(step, error))?;
+        let count = match stream.read(&mut buffer) {
+            Ok(count) => count,
+            // TLS was not ended properly: an end like any other, since replies are whole lines.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(ClientError::Io(step, error)),
+        };
         if count == 0 {
             return Err(gone(step));
         }
@@ -191,5 +399,15 @@ impl SmtpClient {
 }
 
 fn gone(step: &'static str) -> ClientError {
-    ClientError::Io(step, io::ErrorKind::UnexpectedEof.into())
+    let text = "the server ended the connection";
+    ClientError::Io(step, io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }
+
+/// The longest response that goes with AUTH PLAIN in one command line of 512 octets.
+const INITIAL_RESPONSE_MAX_OCTETS: usize = 480;
+/// How long to listen for the reason of a server that takes no more content.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+/// How long a step may go on once the brake was pulled: nothing is lost when it is cut.
+const STEP_GRACE: Duration = Duration::from_secs(2);
+/// The same for the last reply of a message: without it, nobody knows whether it was taken.
+const END_OF_DATA_GRACE: Duration = Duration::from_secs(10);

@@ -1,4 +1,6 @@
-//! The client's side: replies as they come in, content as it goes out.
+//! The client's side: replies as they come in, what a server offers, content as it goes out.
+//!
+//! Promises: what is sent as mail data holds CRLF.CRLF only at its end, at any split of the content.
 
 /// The longest reply line a server may send us, octets.
 pub const LINE_MAX_OCTETS: usize = 2048;
@@ -67,17 +69,110 @@ impl ReplyReader {
     }
 }
 
-/// Content as mail data: line ends CRLF, dots doubled, the end behind it.
+/// What a server offers in its reply to EHLO (RFC 5321 section 4.1.1.1). Keywords know no case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// STARTTLS (RFC 3207).
+    pub starttls: bool,
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit_mime: bool,
+    /// SMTPUTF8 (RFC 6531).
+    pub smtputf8: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
+    /// SIZE (RFC 1870): the largest message, octets; 0 = no limit is named.
+    pub size: Option<u64>,
+    /// AUTH PLAIN.
+    pub auth_plain: bool,
+    /// AUTH LOGIN.
+    pub auth_login: bool,
+}
+
+impl Offer {
+    /// Reads the lines of a reply to EHLO; the first is the server's name.
+    pub fn read(reply: &ServerReply) -> Self {
+        let mut offer = Self::default();
+        for line in reply.lines.iter().skip(1) {
+            // Old servers write AUTH= as well (what Domino and Outlook once asked for).
+            let line = line.to_ascii_uppercase().replacen("AUTH=", "AUTH ", 1);
+            let mut words = line.split_ascii_whitespace();
+            match words.next().unwrap_or_default() {
+                "STARTTLS" => offer.starttls = true,
+                "8BITMIME" => offer.eight_bit_mime = true,
+                "SMTPUTF8" => offer.smtputf8 = true,
+                "DSN" => offer.dsn = true,
+                "SIZE" => {
+                    let limit = words.next().and_then(|limit| limit.parse().ok());
+                    offer.size = Some(limit.unwrap_or(0));
+                }
+                "AUTH" => words.for_each(|mechanism| {
+                    offer.auth_plain |= mechanism == "PLAIN";
+                    offer.auth_login |= mechanism == "LOGIN";
+                }),
+                _ => {}
+            }
+        }
+        offer
+    }
+}
+
+/// Makes mail data of content with CRLF line ends, piece by piece: dots at the beginning of lines are
+/// doubled (RFC 5321 section 4.5.2). A line that a bare LF begins counts too: a server that took it for
+/// a line end must not see the end of the mail data in it.
+#[derive(Debug)]
+pub struct DataEncoder {
+    at_line_start: bool,
+    after_crlf: bool,
+    last: u8,
+}
+
+impl Default for DataEncoder {
+    fn default() -> Self {
+        Self {
+            at_line_start: true,
+            after_crlf: true,
+            last: b'\n',
+        }
+    }
+}
+
+impl DataEncoder {
+    /// Adds a piece of content to `wire`.
+    pub fn encode(&mut self, content: &[u8], wire: &mut Vec<u8>) {
+        for line in content.split_inclusive(|octet| *octet == b'\n') {
+            if self.at_line_start && line.starts_with(b".") {
+                wire.push(b'.');
+            }
+            wire.extend_from_slice(line);
+            let (before, last) = match line {
+                [.., before, last] => (*before, *last),
+                [last] => (self.last, *last),
+                [] => continue,
+            };
+            self.at_line_start = last == b'\n';
+            self.after_crlf = self.at_line_start && before == b'\r';
+            self.last = last;
+        }
+    }
+
+    /// Ends the last line, if it is not ended, and the mail data.
+    pub fn finish(self, wire: &mut Vec<u8>) {
+        if !self.after_crlf {
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b".\r\n");
+    }
+}
+
+/// A short text as mail data: line ends CRLF, dots doubled, the end behind it.
 pub fn mail_data(content: &str) -> Vec<u8> {
     let mut wire = Vec::with_capacity(content.len() + 64);
+    let mut encoder = DataEncoder::default();
     for line in content.lines() {
-        if line.starts_with('.') {
-            wire.push(b'.');
-        }
-        wire.extend_from_slice(line.as_bytes());
-        wire.extend_from_slice(b"\r\n");
+        encoder.encode(line.as_bytes(), &mut wire);
+        encoder.encode(b"\r\n", &mut wire);
     }
-    wire.extend_from_slice(b".\r\n");
+    encoder.finish(&mut wire);
     wire
 }
 
@@ -104,6 +199,64 @@ mod tests {
         }
         for bad in [&b"hello\r\n"[..], b"25\r\n", b"250+x\r\n", &[b'2'; 3000]] {
             assert!(ReplyReader::default().feed(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_server_offers_is_read_in_any_case() {
+        let lines = |lines: &[&str]| ServerReply {
+            code: 250,
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+        };
+        let offer = Offer::read(&lines(&[
+            "STARTTLS is my name",
+            "size 1000",
+            "8bitmime",
+            "dsn",
+            "AUTH CRAM-MD5 plain",
+            "auth=LOGIN",
+            "X-NEW thing",
+        ]));
+        let want = Offer {
+            starttls: false,
+            eight_bit_mime: true,
+            smtputf8: false,
+            dsn: true,
+            size: Some(1000),
+            auth_plain: true,
+            auth_login: true,
+        };
+        assert_eq!(offer, want);
+        for (line, size) in [("SIZE", Some(0)), ("SIZE x", Some(0)), ("SIZES", None)] {
+            assert_eq!(Offer::read(&lines(&["mx", line])).size, size, "{line}");
+        }
+        assert_eq!(Offer::read(&lines(&[])), Offer::default());
+    }
+
+    #[test]
+    fn content_is_encoded_alike_at_every_split() {
+        let rows: &[(&[u8], &[u8])] = &[
+            (b"", b".\r\n"),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b"a", b"a\r\n.\r\n"),
+            (b".", b"..\r\n.\r\n"),
+            (b"a\r\n.\r\nb\r\n", b"a\r\n..\r\nb\r\n.\r\n"),
+            (b"..a\r\n.b", b"...a\r\n..b\r\n.\r\n"),
+            // No server may see an end here, whatever it takes for a line end.
+            (b"a\n.\nb\r\n", b"a\n..\nb\r\n.\r\n"),
+            (b"a\n.\r\n", b"a\n..\r\n.\r\n"),
+            (b"a\r", b"a\r\r\n.\r\n"),
+            (b"a\n", b"a\n\r\n.\r\n"),
+        ];
+        for (content, want) in rows {
+            for split in 0..=content.len() {
+                let mut wire = Vec::new();
+                let mut encoder = DataEncoder::default();
+                encoder.encode(&content[..split], &mut wire);
+                encoder.encode(&content[split..], &mut wire);
+                encoder.finish(&mut wire);
+                assert_eq!(&wire, want, "{content:?} at {split}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::certificates;
 use super::driver::Connection;
 use crate::config::settings::{PortKind, Settings};
+use crate::delivery::Relay;
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
@@ -64,6 +65,8 @@ pub struct Context {
     setup: RwLock<Arc<Setup>>,
     /// Where messages become durable.
     pub spool: Arc<Spool>,
+    /// Mail for elsewhere.
+    pub relay: Arc<Relay>,
     /// The places of all sessions.
     pub lot: Arc<Lot<Connection>>,
     /// Asks DNS.
@@ -77,12 +80,13 @@ pub struct Context {
 
 impl Context {
     /// Brings the parts together.
-    pub fn new(setup: Setup, spool: Arc<Spool>) -> Self {
+    pub fn new(setup: Setup, spool: Arc<Spool>, relay: Arc<Relay>) -> Self {
         let stats = Arc::<Stats>::default();
         Self {
             resolver: Resolver::system(Arc::clone(&stats)),
             setup: RwLock::new(Arc::new(setup)),
             spool,
+            relay,
             lot: Arc::new(Lot::new()),
             stats,
             started: clock::monotonic(),
@@ -98,12 +102,17 @@ impl Context {
 
     /// Sessions begin with this from now on.
     pub(super) fn replace(&self, next: Arc<Setup>) {
+        let settings = Arc::clone(&next.settings);
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
+        self.relay.set_hostname(settings.hostname.as_str());
+        self.relay
+            .set_smarthost(settings.smarthost.clone(), clock::monotonic());
     }
 
     /// From `now` on the service is going down.
     pub fn stop(&self, now: Instant) {
         self.stopping.get_or_init(|| now);
+        self.relay.stop(now);
     }
 
     /// When the last session has to be over, once the service is going down.

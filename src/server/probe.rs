@@ -1,19 +1,24 @@
-//! What the configuration check asks of the world: the certificate, the users file and the aliases
-//! file as they are on disk now. Shared by `check` and by every start.
+//! What the configuration check asks of the world: certificates, users, aliases and password file as
+//! they are on disk now. Shared by `check` and by every start.
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::certificates;
-use crate::config::check::{AliasesFacts, CertificateFault, Currency, Probe, UsersFacts};
+use crate::config::check::{
+    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
+};
 use crate::config::{self, Loaded, Problem, Settings};
+use crate::delivery::smarthost;
 use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::date;
 use crate::sys::{clock, machine, replace};
 use crate::transport::certificate::{self, Culprit, Validity};
+use crate::transport::roots;
 
 /// Looks at the files themselves.
 #[derive(Debug, Default)]
@@ -113,6 +118,21 @@ impl Probe for Files {
                 .map(|fault| (fault.line, fault.reason))
                 .collect(),
         }
+    }
+
+    fn password(&self, path: &Path) -> PasswordFacts {
+        if let Err(reason) = smarthost::read_password(path) {
+            return PasswordFacts::Unusable(reason);
+        }
+        let mode = std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode());
+        match mode & 0o004 {
+            0 => PasswordFacts::Good,
+            _ => PasswordFacts::WorldReadable,
+        }
+    }
+
+    fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String> {
+        roots::load(file).map(drop)
     }
 }
 

@@ -8,10 +8,11 @@
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, workers, console; greet | no | 71 |
+//! | start committer, deliverer, relay, workers, console; greet | no | 71 |
 //!
-//! At the end: listeners close, sessions end, the workers are joined; then the committer, which may
-//! still owe answers, and the deliverer with its last checkpoint; the console goes last.
+//! At the end: listeners close, the relay begins nothing new, sessions end, the workers are joined; then
+//! the relay, the committer, which may still owe answers, and the deliverer with its last checkpoint; the
+//! console goes last.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -30,14 +31,14 @@ use super::relisten::Open;
 use crate::config::settings::Settings;
 use crate::control::console;
 use crate::control::socket::{self, Begun, Socket, SocketError};
-use crate::delivery::{Deliverer, DeliveryOptions};
+use crate::delivery::{Deliverer, DeliveryOptions, Relay, RelayOptions};
 use crate::events;
 use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::process::{self, Account};
-use crate::sys::random;
 use crate::sys::signals::{self, Signal, Signals};
+use crate::sys::{clock, random};
 
 /// Why the service does not start.
 #[derive(Debug)]
@@ -84,6 +85,7 @@ impl std::error::Error for StartError {}
 pub struct Server {
     reactor: Reactor<Gate>,
     spool: Arc<Spool>,
+    relay: Arc<Relay>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
     console: (console::Remote, JoinHandle<()>),
@@ -121,8 +123,9 @@ impl Server {
         let settings = Arc::clone(&setup.settings);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let spool = open_spool(&settings, Arc::clone(&disk))?;
-        let threads = start_spool(&settings, &spool, disk)?;
-        let context = Arc::new(Context::new(setup, Arc::clone(&spool)));
+        let (relay, threads) = start_spool(&settings, &spool, disk)?;
+        let context = Context::new(setup, Arc::clone(&spool), Arc::clone(&relay));
+        let context = Arc::new(context);
         if bound.is_empty() {
             events::no_port_enabled();
         }
@@ -141,6 +144,7 @@ impl Server {
         Ok(Self {
             reactor,
             spool,
+            relay,
             threads,
             workers,
             console,
@@ -159,6 +163,8 @@ impl Server {
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         let result = self.reactor.run();
+        self.relay.stop(clock::monotonic());
+        self.relay.wait_for_end();
         self.spool.close();
         for thread in self.threads {
             // A thread that panicked has left the spool for the next start to recover.
@@ -250,7 +256,7 @@ fn start_spool(
     settings: &Settings,
     spool: &Arc<Spool>,
     disk: Arc<dyn Disk>,
-) -> Result<Vec<JoinHandle<()>>, StartError> {
+) -> Result<(Arc<Relay>, Vec<JoinHandle<()>>), StartError> {
     let undelivered = spool.undelivered();
     if undelivered > 0 {
         events::recovered(undelivered);
@@ -259,11 +265,17 @@ fn start_spool(
         mail_root: settings.mail_root.clone(),
         hostname: settings.hostname.to_string(),
     };
+    let relay = RelayOptions::new(options.hostname.clone());
+    let relay = Relay::new(Arc::clone(spool), relay, settings.smarthost.clone());
+    let relay = Arc::new(relay);
+    relay.start().map_err(StartError::System)?;
     let deliverer = Deliverer::new(Arc::clone(spool), disk, options);
-    Ok(vec![
+    let deliverer = deliverer.with_relay(Arc::clone(&relay));
+    let threads = vec![
         spool.start_committer().map_err(StartError::System)?,
         deliverer.start().map_err(StartError::System)?,
-    ])
+    ];
+    Ok((relay, threads))
 }
 
 /// Numbers the listeners of a start.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::draft::{Record, refuse};
 use super::format::{self, Age, HEADER, Header, Kind};
 use super::log::{Use, create_segment};
+use super::settle::Party;
 use super::store::{Entry, Place};
 use super::{Committed, Draft, Refusal, Spool, SpoolError};
 use crate::mail::MessageId;
@@ -50,6 +51,7 @@ pub(super) enum Waiting {
     Done {
         ids: Vec<MessageId>,
         record: Vec<u8>,
+        party: Party,
     },
 }
 
@@ -109,18 +111,19 @@ impl Spool {
                 }
                 done(Err(refusal));
             }
-            // Done records are a help, not a promise: the next start looks into the Maildirs.
+            // Done records are a help, not a promise: the next start looks into the Maildirs. What
+            // was relayed is known until this run ends, and may go out a second time after it.
             Waiting::Done { .. } => {}
         }
     }
 
-    pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<bool>)>) {
+    pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<bool>)>, party: Party) {
         let mut state = self.lock();
         for part in done.chunks(256) {
             let ids = part.iter().map(|(id, _)| *id).collect();
             let mut record = vec![0; HEADER];
             record.append(&mut format::done_payload(part));
-            state.waiting.push(Waiting::Done { ids, record });
+            state.waiting.push(Waiting::Done { ids, record, party });
         }
         drop(state);
         self.commit_work.notify_all();
@@ -288,6 +291,10 @@ impl Spool {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let needs_sync = stretch.batch.iter().any(|waiting| match waiting {
             Waiting::Message { .. } => true,
+            Waiting::Done {
+                party: Party::Relay,
+                ..
+            } => true,
             Waiting::Done { ids, .. } => ids.iter().any(|id| self.is_finished_file(*id)),
         });
         let written = stretch

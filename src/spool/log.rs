@@ -93,6 +93,13 @@ impl Log {
         (oldest.use_ == Use::Full).then_some(oldest)
     }
 
+    /// Whether a segment is free.
+    pub(super) fn has_free(&self) -> bool {
+        self.segments
+            .iter()
+            .any(|segment| segment.use_ == Use::Free)
+    }
+
     /// How many segments are full.
     pub(super) fn full_count(&self) -> usize {
         self.segments

@@ -9,6 +9,15 @@ use crate::mail::{
 
 const TITLE: &str = "gatepost message 1";
 
+/// Attempts that failed, and when the next is due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// How many failed so far.
+    pub failed: u32,
+    /// When to try again, seconds since 1970; 0 = now.
+    pub next: u64,
+}
+
 /// All that is known of a message but its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Meta {
@@ -17,10 +26,10 @@ pub(super) struct Meta {
     pub(super) envelope: Envelope,
     /// Which recipients are done, in the envelope's order.
     pub(super) done: Vec<bool>,
-    /// Failed attempts so far.
-    pub(super) attempts: u32,
-    /// When to try again, seconds since 1970.
-    pub(super) next_attempt: u64,
+    /// Attempts at its local recipients.
+    pub(super) local: Attempts,
+    /// Attempts at its outside recipients.
+    pub(super) relay: Attempts,
     /// Length and CRC-32 of the content, where it is in a file.
     pub(super) file: Option<(u64, u32)>,
 }
@@ -33,8 +42,8 @@ impl Meta {
             received,
             envelope,
             done,
-            attempts: 0,
-            next_attempt: 0,
+            local: Attempts::default(),
+            relay: Attempts::default(),
             file: None,
         }
     }
@@ -59,19 +68,18 @@ impl Meta {
         if let Some((length, crc)) = self.file {
             text.push_str(&format!("file {length} {crc}\n"));
         }
-        if self.attempts > 0 {
-            text.push_str(&format!(
-                "attempts {} {}\n",
-                self.attempts, self.next_attempt
-            ));
+        for (key, attempts) in [("attempts", self.local), ("relay", self.relay)] {
+            if attempts.failed > 0 {
+                text.push_str(&format!("{key} {} {}\n", attempts.failed, attempts.next));
+            }
         }
         text.push_str(&format!("from <{}>\n", envelope.reverse_path));
         for (recipient, done) in envelope.recipients.iter().zip(&self.done) {
+            let state = if *done { "done" } else { "due" };
             let target = match &recipient.target {
                 Target::User(user) => format!("user {user}"),
                 Target::Outside(mailbox) => format!("outside {mailbox}"),
             };
-            let state = if *done { "done" } else { "due" };
             text.push_str(&format!(
                 "to {state} <{}> {target}\n",
                 recipient.forward_path
@@ -113,7 +121,8 @@ impl Meta {
                 "body" => meta.envelope.eight_bit = value == "8bitmime",
                 "smtputf8" => meta.envelope.smtputf8 = value == "yes",
                 "file" => meta.file = Some(two_numbers(value)?),
-                "attempts" => (meta.attempts, meta.next_attempt) = two_numbers(value)?,
+                "attempts" => (meta.local.failed, meta.local.next) = two_numbers(value)?,
+                "relay" => (meta.relay.failed, meta.relay.next) = two_numbers(value)?,
                 "from" => from = Some(ReversePath::parse_prefix(value).ok()?.0),
                 "to" => meta.parse_recipient(value)?,
                 "returns" | "envid" | "notify" | "orcpt" => meta.parse_notifications(key, value)?,
@@ -201,6 +210,11 @@ mod tests {
                     recipient("<alice+x@here.example>", "alice"),
                     recipient("<postmaster>", "postmaster"),
                     recipient("<\"a b\"@here.example>", "a b"),
+                    Recipient {
+                        forward_path: ForwardPath::parse_prefix("<list@here.example>").unwrap().0,
+                        target: Target::Outside(Mailbox::parse("\"a > b\"@there.example").unwrap()),
+                        notifications: RecipientNotifications::default(),
+                    },
                 ],
                 eight_bit: true,
                 smtputf8: true,
@@ -210,8 +224,10 @@ mod tests {
             },
         );
         assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
-        meta.done = vec![true, false, true];
-        (meta.attempts, meta.next_attempt, meta.file) = (3, 99, Some((1 << 40, u32::MAX)));
+        meta.done = vec![true, false, true, true];
+        (meta.relay.failed, meta.relay.next) = (2, 1_795_495_951);
+        (meta.local.failed, meta.local.next) = (3, 99);
+        meta.file = Some((1 << 40, u32::MAX));
         meta.envelope.reverse_path = ReversePath::Null;
         for mailbox in ["x@there.example", "\"a b\"@there.example", "a@[192.0.2.1]"] {
             meta.envelope.recipients[1].target = Target::Outside(Mailbox::parse(mailbox).unwrap());

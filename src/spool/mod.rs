@@ -13,6 +13,7 @@
 //! | committed | record, synced | `ID.eml` if large, synced | – | delivered |
 //! | delivered | record, synced | as before | renamed to `new/`, unsynced | written again, in the place of its copy |
 //! | checkpointed | record and a done record | removed | synced | done |
+//! | relayed in part | record and a done record, both synced | as before | – | the rest is tried again |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
 //! | finished | segment reused by its next generation | – | synced | unknown, as it should be |
@@ -29,10 +30,10 @@
 //! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped;
 //! if the wipe fails too and the machine then stops, such a message may be delivered although the client
 //! was told 451 and sends it again. Done records are not synced by themselves but with the next
-//! commit into their segment, or by the kernel within half a minute or so: after a power cut in that
-//! time, a fresh message that its reader has deleted meanwhile comes a second time. A reader that moves
-//! mail between our look and our rename, during a replay, may get a second copy. Sectors of 512 octets are
-//! taken to be written whole or not at all.
+//! commit into their segment, or by the kernel within half a minute or so (those of relayed recipients are
+//! synced at once): after a power cut in that time, a fresh message that its reader has deleted meanwhile
+//! comes a second time. A reader that moves mail between our look and our rename, during a replay, may
+//! get a second copy. Sectors of 512 octets are taken to be written whole or not at all.
 //!
 //! **Limits.** Segments of `segment_octets`, at most `segments_max` of them; content up to
 //! [`INLINE_MAX_OCTETS`] stays in the record, and all of it in memory at once stays under
@@ -68,7 +69,8 @@ mod settle;
 mod store;
 
 pub use draft::Draft;
-pub use settle::Settled;
+pub use meta::Attempts;
+pub use settle::{Party, Settled};
 pub use store::{Content, Spool, Stored};
 
 /// The largest content kept inside a record, octets.

@@ -273,8 +273,7 @@ impl Recovery<'_> {
                         let done = flags.clone();
                         entry.changed = Some(Box::new(Changed {
                             done,
-                            attempts: 0,
-                            next_attempt: 0,
+                            ..Changed::default()
                         }));
                     }
                 }

@@ -1,40 +1,47 @@
 //! Letting go: of messages that were delivered, and of segments nobody needs any more.
 //!
-//! All of it is done by the deliverer's thread, but for [`Spool::remove_finished`], which the committer
-//! calls once a done record is durable.
+//! Segments are let go by the deliverer's thread alone. Messages are settled by it and by the relay's
+//! threads, each [`Party`] for its own recipients; a lock keeps them apart while they write. The committer
+//! calls [`Spool::remove_finished`] once a done record is durable.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::format::Kind;
 use super::log::{Use, write_header};
-use super::meta::Meta;
+use super::meta::{Attempts, Meta};
 use super::store::{Changed, Content, Place, all_done};
 use super::{Refusal, Spool, SpoolError};
 use crate::events;
 use crate::mail::MessageId;
-use crate::sys::disk::OpenMode;
+use crate::sys::disk::{DiskFile, OpenMode};
 
-/// What became of a message in a checkpoint.
+/// Who settles recipients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// The deliverer, for local ones.
+    Deliverer,
+    /// The relay, for outside ones.
+    Relay,
+}
+
+/// What became of a message's local, or of its outside recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The message.
     pub id: MessageId,
-    /// Which recipients are done, durably.
+    /// Whose recipients these are.
+    pub party: Party,
+    /// Which recipients are done, durably; those of the other party as they were read.
     pub done: Vec<bool>,
-    /// Failed attempts so far.
-    pub attempts: u32,
-    /// When the rest is tried again, seconds since 1970.
-    pub next_attempt: u64,
+    /// Attempts at local recipients; as they were read where the relay settles.
+    pub local: Attempts,
+    /// Attempts at outside recipients; as they were read where the deliverer settles.
+    pub relay: Attempts,
+    /// Whether recipients of this party are left, to be tried again.
+    pub is_left: bool,
     /// Whether copies may be there that did not become durable.
     pub in_doubt: bool,
-}
-
-impl Settled {
-    /// Whether no recipient is left.
-    pub fn is_finished(&self) -> bool {
-        all_done(&self.done)
-    }
 }
 
 impl Spool {
@@ -44,6 +51,34 @@ impl Spool {
     /// # Errors
     /// The disk's, the first of them; what stays in `settled` has to be settled again.
     pub fn settle(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
+        let _turn = self.settling();
+        let noted = self.settle_all(settled, Party::Deliverer);
+        self.release()
+            .inspect_err(|error| self.report_stuck(error.refusal()))?;
+        noted
+    }
+
+    /// Takes note of what the relay did, durably: a done record is in the log and synced on return,
+    /// unless the disk failed under it. Lets go of what is finished; frees no segment.
+    ///
+    /// # Errors
+    /// The disk's, the first of them; what stays in `settled` has to be settled again.
+    pub fn settle_relayed(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
+        let any_done = settled.iter().any(|one| one.done.contains(&true));
+        let turn = self.settling();
+        let noted = self.settle_all(settled, Party::Relay);
+        drop(turn);
+        if any_done {
+            self.commit_waiting();
+        }
+        noted
+    }
+
+    fn settling(&self) -> MutexGuard<'_, ()> {
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle_all(&self, settled: &mut Vec<Settled>, party: Party) -> Result<(), SpoolError> {
         let mut done = Vec::new();
         let mut failed = Ok(());
         settled.retain(|message| match self.settle_one(message, &mut done) {
@@ -54,10 +89,8 @@ impl Spool {
             }
         });
         if !done.is_empty() {
-            self.append_done(done);
+            self.append_done(done, party);
         }
-        self.release()
-            .inspect_err(|error| self.report_stuck(error.refusal()))?;
         failed
     }
 
@@ -69,10 +102,11 @@ impl Spool {
         self.commit_work.notify_all();
     }
 
-    /// A message could not even be read: it no longer holds up the others of its segment.
-    pub fn note_attempt(&self, id: MessageId) {
+    /// The deliverer can do nothing for a message now: it could not be read, or all that is left of it
+    /// is the relay's. It no longer holds up the others of its segment.
+    pub fn note_tried(&self, id: MessageId) {
         if let Some(entry) = self.lock().entries.get_mut(&id) {
-            entry.changed.get_or_insert_default().attempts += 1;
+            entry.changed.get_or_insert_default().tried = true;
         }
     }
 
@@ -81,6 +115,11 @@ impl Spool {
     /// # Errors
     /// The disk's; the message is where it was.
     pub fn set_aside(&self, id: MessageId, reason: &str) -> Result<(), SpoolError> {
+        let _turn = self.settling();
+        self.set_aside_in_turn(id, reason)
+    }
+
+    fn set_aside_in_turn(&self, id: MessageId, reason: &str) -> Result<(), SpoolError> {
         let place = match self.lock().entries.get(&id) {
             Some(entry) => entry.place,
             None => return Ok(()),
@@ -114,48 +153,59 @@ impl Spool {
         done: &mut Vec<(MessageId, Vec<bool>)>,
     ) -> Result<(), SpoolError> {
         let id = message.id;
-        let Some(place) = self.note(message) else {
+        let Some((place, changed)) = self.note(message) else {
             return Ok(());
         };
-        if message.done.contains(&true) {
-            done.push((id, message.done.clone()));
+        let finished = all_done(&changed.done);
+        if changed.done.contains(&true) {
+            done.push((id, changed.done.clone()));
         }
         match place {
             Place::Log { kind, .. } => {
-                if message.is_finished() && kind == Kind::Message {
+                if finished && kind == Kind::Message {
                     self.forget(id);
                 }
             }
-            Place::Queue if message.is_finished() => {
+            Place::Queue if finished => {
                 self.remove_queue_files(id)?;
                 self.forget(id);
             }
             Place::Queue => {
                 let mut meta = self.read_env(id)?;
-                (meta.done, meta.attempts) = (message.done.clone(), message.attempts);
-                meta.next_attempt = message.next_attempt;
+                (meta.done, meta.local, meta.relay) = (changed.done, changed.local, changed.relay);
                 self.write_env(&meta)?;
             }
         }
         Ok(())
     }
 
-    /// Keeps what is new about a message; gives where it is.
-    fn note(&self, message: &Settled) -> Option<Place> {
+    /// Keeps what is new about a message; gives where it is, and what holds of both parties now.
+    fn note(&self, message: &Settled) -> Option<(Place, Changed)> {
         let mut state = self.lock();
         let entry = state.entries.get_mut(&message.id)?;
         let was_finished = entry.is_finished();
         entry.replayed |= message.in_doubt;
-        entry.changed = Some(Box::new(Changed {
-            done: message.done.clone(),
-            attempts: message.attempts,
-            next_attempt: message.next_attempt,
-        }));
+        let changed = entry.changed.get_or_insert_default();
+        if changed.done.len() == message.done.len() {
+            // What the other party settled meanwhile stays as it is: done stays done.
+            for (known, done) in changed.done.iter_mut().zip(&message.done) {
+                *known |= done;
+            }
+            match message.party {
+                Party::Deliverer => changed.local = message.local,
+                Party::Relay => changed.relay = message.relay,
+            }
+        } else {
+            changed.done.clone_from(&message.done);
+            (changed.local, changed.relay) = (message.local, message.relay);
+        }
+        changed.tried |= message.party == Party::Deliverer;
+        let changed = (**changed).clone();
         let place = entry.place;
-        if message.is_finished() && !was_finished {
+        if all_done(&changed.done) && !was_finished {
             state.leave_segment(place);
         }
-        Some(place)
+        Some((place, changed))
     }
 
     /// The message is no longer known. One that was not finished no longer holds its segment.
@@ -197,9 +247,11 @@ impl Spool {
         }
     }
 
-    /// Frees full segments, strictly oldest first. One that is held up by deferred messages only has
-    /// them moved into files of their own.
+    /// Frees full segments, strictly oldest first. One that is held up by deferred messages only, or by
+    /// those of the relay while a segment is wanted, has them moved into files of their own; one segment
+    /// each time, unless the committer waits.
     fn release(&self) -> Result<(), SpoolError> {
+        let mut evicted = false;
         loop {
             let (number, live, file, path, age) = {
                 let mut state = self.lock();
@@ -210,8 +262,11 @@ impl Spool {
                 let file = Arc::clone(&oldest.file);
                 (oldest.number, oldest.live, file, oldest.path.clone(), age)
             };
-            if live > 0 && !self.evict(number)? {
-                return Ok(());
+            if live > 0 {
+                if (evicted && !self.is_starved()) || !self.evict(number)? {
+                    return Ok(());
+                }
+                evicted = true;
             }
             write_header(&*file, age, &path)?;
             let finished = {
@@ -231,28 +286,35 @@ impl Spool {
         }
     }
 
-    /// Moves the messages of a segment into files of their own, if all of them were tried and
-    /// deferred; whether nothing holds the segment then.
+    /// Moves the messages of a segment into files of their own, if that may be; whether nothing holds
+    /// the segment then. All of them together cost two syncs: one for every content and envelope, one
+    /// for their names.
     fn evict(&self, number: u32) -> Result<bool, SpoolError> {
-        let mut deferred = Vec::new();
-        for (id, entry) in &self.lock().entries {
-            let inside = matches!(entry.place, Place::Log { segment, .. } if segment == number);
-            if !inside || entry.is_finished() {
-                continue;
-            }
-            if entry
-                .changed
-                .as_ref()
-                .is_none_or(|changed| changed.attempts == 0)
-            {
-                return Ok(false);
-            }
-            deferred.push(*id);
-        }
+        let Some(ids) = self.evictable(number) else {
+            return Ok(false);
+        };
         let mut buffer = Vec::new();
-        for id in deferred {
-            self.evict_one(id, &mut buffer)?;
-            let mut state = self.lock();
+        let mut written = Vec::new();
+        for id in ids {
+            if self.write_unsynced(id, &mut buffer)? {
+                written.push(id);
+            }
+        }
+        if written.is_empty() {
+            return Ok(true);
+        }
+        let folder = self.options.queue_folder();
+        let synced = self.disk.sync_file_system(&folder);
+        synced.map_err(SpoolError::io("cannot sync", &folder))?;
+        if let Err(error) = self.name_envelopes(&written) {
+            // The log has them still, and an envelope beside it would outlive what becomes of them.
+            for id in &written {
+                let _ = self.disk.remove(&self.options.queue_file(*id, "env"));
+            }
+            return Err(error);
+        }
+        let mut state = self.lock();
+        for id in written {
             let Some(entry) = state.entries.get_mut(&id) else {
                 continue;
             };
@@ -264,44 +326,89 @@ impl Spool {
         Ok(true)
     }
 
-    fn evict_one(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<(), SpoolError> {
+    /// The unfinished messages of a segment, if none of them waits for the deliverer's first attempt,
+    /// nor for the relay's while there are segments enough.
+    fn evictable(&self, number: u32) -> Option<Vec<MessageId>> {
+        let wanted = self.wants_segment();
+        let may_go = |changed: &Changed| {
+            changed.tried && (wanted || changed.local.failed > 0 || changed.relay.failed > 0)
+        };
+        let mut ids = Vec::new();
+        for (id, entry) in &self.lock().entries {
+            let inside = matches!(entry.place, Place::Log { segment, .. } if segment == number);
+            if !inside || entry.is_finished() {
+                continue;
+            }
+            if !entry
+                .changed
+                .as_ref()
+                .is_some_and(|changed| may_go(changed))
+            {
+                return None;
+            }
+            ids.push(*id);
+        }
+        Some(ids)
+    }
+
+    /// Writes `ID.eml`, where the content is in the record, and `ID.new`; syncs nothing. Whether the
+    /// message is there still: one that is damaged is set aside.
+    fn write_unsynced(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<bool, SpoolError> {
         let stored = match self.read(id, buffer) {
-            Err(SpoolError::Damaged(_)) => return self.set_aside(id, "its record is damaged"),
+            Err(SpoolError::Damaged(_)) => {
+                self.set_aside_in_turn(id, "its record is damaged")?;
+                return Ok(false);
+            }
             stored => stored?,
         };
         let mut meta = Meta::new(id, stored.received, stored.envelope);
-        (meta.done, meta.attempts) = (stored.done, stored.attempts);
-        meta.next_attempt = stored.next_attempt;
+        (meta.done, meta.local, meta.relay) = (stored.done, stored.local, stored.relay);
         match stored.content {
             Content::Memory(range) => {
                 let content = buffer.get(range).unwrap_or_default();
                 meta.file = Some((content.len() as u64, crc32fast::hash(content)));
-                self.write_file(&self.options.queue_file(id, "eml"), content)?;
+                self.write_new(&self.options.queue_file(id, "eml"), content)?;
             }
             Content::File(_, length, crc) => meta.file = Some((length, crc)),
         }
-        self.write_env(&meta)
+        let fresh = self.options.queue_file(id, "new");
+        self.write_new(&fresh, meta.to_text().as_bytes())?;
+        Ok(true)
     }
 
-    /// Replaces `ID.env` as a whole, durably. The sync of the folder is also that of a fresh `ID.eml`.
-    fn write_env(&self, meta: &Meta) -> Result<(), SpoolError> {
-        let path = self.options.queue_file(meta.id, "env");
-        let fresh = self.options.queue_file(meta.id, "new");
-        self.write_file(&fresh, meta.to_text().as_bytes())?;
-        let renamed = self.disk.rename(&fresh, &path);
-        renamed.map_err(SpoolError::io("cannot rename", &fresh))?;
+    /// Gives synced envelopes their names, durably.
+    fn name_envelopes(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
+        for id in ids {
+            let fresh = self.options.queue_file(*id, "new");
+            let renamed = self
+                .disk
+                .rename(&fresh, &self.options.queue_file(*id, "env"));
+            renamed.map_err(SpoolError::io("cannot rename", &fresh))?;
+        }
         let folder = self.options.queue_folder();
         let synced = self.disk.sync_folder(&folder);
         synced.map_err(SpoolError::io("cannot sync", &folder))
     }
 
-    /// Writes a whole file and syncs its content.
-    fn write_file(&self, path: &Path, octets: &[u8]) -> Result<(), SpoolError> {
+    /// Replaces `ID.env` as a whole, durably.
+    fn write_env(&self, meta: &Meta) -> Result<(), SpoolError> {
+        let fresh = self.options.queue_file(meta.id, "new");
+        self.write_file(&fresh, meta.to_text().as_bytes())?;
+        self.name_envelopes(&[meta.id])
+    }
+
+    /// Writes a whole file, unsynced.
+    fn write_new(&self, path: &Path, octets: &[u8]) -> Result<Box<dyn DiskFile>, SpoolError> {
         let file = self.disk.open(path, OpenMode::Replace);
         let file = file.map_err(SpoolError::io("cannot make", path))?;
         let written = file.write_at(octets, 0);
         written.map_err(SpoolError::io("cannot write", path))?;
-        let synced = file.sync_data();
+        Ok(file)
+    }
+
+    /// Writes a whole file and syncs its content.
+    fn write_file(&self, path: &Path, octets: &[u8]) -> Result<(), SpoolError> {
+        let synced = self.write_new(path, octets)?.sync_data();
         synced.map_err(SpoolError::io("cannot sync", path))
     }
 

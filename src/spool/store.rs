@@ -9,7 +9,7 @@ use super::commit::Waiting;
 use super::draft::{Budget, refuse};
 use super::format::{self, HEADER, Kind};
 use super::log::{Log, segment_path};
-use super::meta::Meta;
+use super::meta::{Attempts, Meta};
 use super::{Draft, Refusal, SpoolError, SpoolOptions};
 use crate::mail::{Envelope, MessageId, date};
 use crate::sys::clock;
@@ -22,6 +22,8 @@ pub struct Spool {
     pub(super) budget: Arc<Budget>,
     sequence: AtomicU32,
     pub(super) state: Mutex<State>,
+    /// Held by whoever changes what is known of messages on disk: deliverer and relay do.
+    pub(super) settling: Mutex<()>,
     /// Held by whoever commits.
     pub(super) committing: Mutex<()>,
     /// The committer waits here for records and for a free segment.
@@ -87,8 +89,10 @@ pub(super) fn all_done(done: &[bool]) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changed {
     pub(super) done: Vec<bool>,
-    pub(super) attempts: u32,
-    pub(super) next_attempt: u64,
+    pub(super) local: Attempts,
+    pub(super) relay: Attempts,
+    /// Whether the deliverer has done with it what could be done at once.
+    pub(super) tried: bool,
 }
 
 /// Where a message is.
@@ -115,10 +119,10 @@ pub struct Stored {
     pub envelope: Envelope,
     /// Which recipients are done.
     pub done: Vec<bool>,
-    /// Failed attempts so far.
-    pub attempts: u32,
-    /// When to try again, seconds since 1970; 0 = now.
-    pub next_attempt: u64,
+    /// Attempts at its local recipients.
+    pub local: Attempts,
+    /// Attempts at its outside recipients.
+    pub relay: Attempts,
     /// Whether it was there before this start.
     pub replayed: bool,
     /// Its content.
@@ -161,6 +165,7 @@ impl Spool {
                 stuck: None,
                 last_stuck: None,
             }),
+            settling: Mutex::new(()),
             committing: Mutex::new(()),
             commit_work: Condvar::new(),
             delivery_work: Condvar::new(),
@@ -259,6 +264,14 @@ impl Spool {
         self.lock().log.full_count() > 0
     }
 
+    /// Whether the committer waits for a segment, or will when the one in use is full.
+    pub fn wants_segment(&self) -> bool {
+        let state = self.lock();
+        let none_free =
+            !state.log.has_free() && state.log.segments.len() >= self.options.segments_max;
+        state.starved || none_free
+    }
+
     /// Whether the committer waits for a segment.
     pub fn is_starved(&self) -> bool {
         self.lock().starved
@@ -274,12 +287,28 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::NoSuchMessage`], [`SpoolError::Damaged`], or the disk's.
     pub fn read(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<Stored, SpoolError> {
-        let (place, replayed, changed) = {
-            let state = self.lock();
-            let entry = state.entries.get(&id);
-            let entry = entry.ok_or(SpoolError::NoSuchMessage(id))?;
-            (entry.place, entry.replayed, entry.changed.clone())
-        };
+        loop {
+            let place = self.place_of(id)?;
+            let read = self.read_at(id, place, buffer);
+            // The deliverer may have moved it into a file while another thread was reading.
+            if read.is_ok() || self.place_of(id)? == place {
+                return read;
+            }
+        }
+    }
+
+    fn place_of(&self, id: MessageId) -> Result<Place, SpoolError> {
+        let state = self.lock();
+        let entry = state.entries.get(&id);
+        Ok(entry.ok_or(SpoolError::NoSuchMessage(id))?.place)
+    }
+
+    fn read_at(
+        &self,
+        id: MessageId,
+        place: Place,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Stored, SpoolError> {
         let (mut meta, content) = match place {
             Place::Log { kind, .. } => {
                 self.read_raw(id, place, buffer)?;
@@ -296,17 +325,23 @@ impl Spool {
                 (meta, content)
             }
         };
+        // Asked for last, so that it is what holds now.
+        let (replayed, changed) = {
+            let state = self.lock();
+            let entry = state.entries.get(&id);
+            let entry = entry.ok_or(SpoolError::NoSuchMessage(id))?;
+            (entry.replayed, entry.changed.clone())
+        };
         if let Some(changed) = changed.filter(|changed| changed.done.len() == meta.done.len()) {
-            (meta.done, meta.attempts) = (changed.done, changed.attempts);
-            meta.next_attempt = changed.next_attempt;
+            (meta.done, meta.local, meta.relay) = (changed.done, changed.local, changed.relay);
         }
         Ok(Stored {
             id,
             received: meta.received,
             envelope: meta.envelope,
             done: meta.done,
-            attempts: meta.attempts,
-            next_attempt: meta.next_attempt,
+            local: meta.local,
+            relay: meta.relay,
             replayed,
             content,
         })

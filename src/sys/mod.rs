@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod lookup;
 pub mod machine;
 pub mod peer;
 pub mod process;

@@ -1,12 +1,15 @@
-//! The client's side of a connection: blocking, with a time limit on each wait.
+//! The client's side of a connection: blocking, with a time limit on each wait, or on each step.
 //!
-//! TLS trusts exactly one pinned certificate, which is what a server needs to talk to itself.
+//! Promises: no step that was begun with [`ClientStream::begin_step`] outlasts its deadline, however the
+//! peer drips its octets; a [`Brake`] pulled from another thread ends every wait early, but for an
+//! attempt to connect. Whom TLS trusts is said for each connection ([`Trust`]). Refuses to know: SMTP.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 pub use rustls::pki_types::CertificateDer;
@@ -16,14 +19,53 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
-use super::tls::provider;
+use super::roots::Roots;
+use super::tls::{facts, provider};
+use crate::mail::TlsFacts;
+use crate::sys::clock;
+
+/// Waits are cut into slices of this length, to look whether the brake was pulled.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// Ends the waits of many connections early, once.
+#[derive(Debug, Default)]
+pub struct Brake(OnceLock<Instant>);
+
+impl Brake {
+    /// From `now` on waits last no longer than the grace their step has.
+    pub fn pull(&self, now: Instant) {
+        self.0.get_or_init(|| now);
+    }
+
+    /// Whether it was pulled.
+    pub fn is_pulled(&self) -> bool {
+        self.0.get().is_some()
+    }
+}
+
+/// Which certificate a server must have.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Exactly this one, whatever it says: what a server needs to talk to itself.
+    Pinned(CertificateDer<'static>),
+    /// One for its name that these vouch for (RFC 5280, RFC 9525).
+    Roots(Roots),
+    /// Any: it keeps out those who only listen.
+    Anybody,
+}
+
+impl From<CertificateDer<'static>> for Trust {
+    fn from(certificate: CertificateDer<'static>) -> Self {
+        Self::Pinned(certificate)
+    }
+}
 
 /// A client's connection.
 pub enum ClientStream {
     /// Plain text.
-    Plain(TcpStream),
+    Plain(Timed),
     /// TLS.
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
 }
 
 impl ClientStream {
@@ -33,37 +75,63 @@ impl ClientStream {
     /// Refused, unreachable, or too slow.
     pub fn connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, patience)?;
-        socket.set_read_timeout(Some(patience))?;
-        socket.set_write_timeout(Some(patience))?;
         socket.set_nodelay(true)?;
-        Ok(Self::Plain(socket))
+        Ok(Self::Plain(Timed {
+            socket,
+            patience,
+            until: None,
+            grace: Duration::ZERO,
+            brake: Arc::default(),
+        }))
     }
 
-    /// Goes over to TLS with a server called `name` whose certificate must be `pinned`.
+    /// From here on all waits together may last `patience`, until the next step begins; and `grace`
+    /// at most once the brake was pulled.
+    pub fn begin_step(&mut self, patience: Duration, grace: Duration) {
+        let timed = self.timed();
+        timed.until = Some(clock::monotonic() + patience);
+        timed.grace = grace;
+    }
+
+    /// Another thread may end the waits.
+    pub fn obey(&mut self, brake: &Arc<Brake>) {
+        self.timed().brake = Arc::clone(brake);
+    }
+
+    fn timed(&mut self) -> &mut Timed {
+        match self {
+            Self::Plain(timed) => timed,
+            Self::Tls(tls) => &mut tls.sock,
+        }
+    }
+
+    /// Goes over to TLS with a server called `name`, a host name or an IP address, within the step.
     ///
     /// # Errors
-    /// The handshake failed, or the certificate is another.
-    pub fn start_tls(self, name: &str, pinned: CertificateDer<'static>) -> io::Result<Self> {
+    /// The handshake failed, or the certificate is not to be trusted; in plain words.
+    pub fn start_tls(self, name: &str, trust: impl Into<Trust>) -> io::Result<Self> {
         let Self::Plain(mut socket) = self else {
             return Ok(self);
         };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        let provider = provider();
-        let verifier = Arc::new(Pinned {
-            certificate: pinned,
-            provider: Arc::clone(&provider),
-        });
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+        let config = config(trust.into()).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket)?;
+            tls.complete_io(&mut socket).map_err(in_plain_words)?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
+    }
+
+    /// What the handshake agreed on.
+    pub fn tls_facts(&self) -> Option<TlsFacts> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => {
+                let suite = tls.conn.negotiated_cipher_suite();
+                let suite = suite.map(|suite| suite.suite());
+                Some(facts(tls.conn.protocol_version(), suite))
+            }
+        }
     }
 }
 
@@ -92,14 +160,130 @@ impl Write for ClientStream {
     }
 }
 
-/// Accepts one certificate, octet for octet, and checks that the server has its key.
+/// A socket whose every wait ends in time.
+pub struct Timed {
+    socket: TcpStream,
+    /// How long one wait may last where no step was begun.
+    patience: Duration,
+    /// When the step has to be over.
+    until: Option<Instant>,
+    grace: Duration,
+    brake: Arc<Brake>,
+}
+
+impl Timed {
+    /// When a wait that begins now has to end.
+    fn deadline(&self) -> Instant {
+        self.until
+            .unwrap_or_else(|| clock::monotonic() + self.patience)
+    }
+
+    /// How long to wait now before the brake is looked at again.
+    fn slice(&self, deadline: Instant) -> io::Result<Duration> {
+        let braked = self.brake.0.get().map(|at| *at + self.grace);
+        let until = braked.map_or(deadline, |braked| braked.min(deadline));
+        let left = until.saturating_duration_since(clock::monotonic());
+        match left.is_zero() {
+            true => Err(io::Error::new(ErrorKind::TimedOut, "timed out")),
+            false => Ok(left.min(SLICE)),
+        }
+    }
+}
+
+/// Whether a wait ended without anything having happened.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let deadline = self.deadline();
+        loop {
+            let slice = self.slice(deadline)?;
+            self.socket.set_read_timeout(Some(slice))?;
+            match self.socket.read(buffer) {
+                Err(error) if is_nothing(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let deadline = self.deadline();
+        loop {
+            let slice = self.slice(deadline)?;
+            self.socket.set_write_timeout(Some(slice))?;
+            match self.socket.write(octets) {
+                Err(error) if is_nothing(&error) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+fn config(trust: Trust) -> Result<ClientConfig, Error> {
+    let provider = provider();
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Roots(roots) => {
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(roots.0, Arc::clone(&provider));
+            builder
+                .build()
+                .map_err(|error| Error::General(error.to_string()))?
+        }
+        Trust::Pinned(certificate) => Arc::new(Unverified {
+            pinned: Some(certificate),
+            provider: Arc::clone(&provider),
+        }),
+        Trust::Anybody => Arc::new(Unverified {
+            pinned: None,
+            provider: Arc::clone(&provider),
+        }),
+    };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
+}
+
+/// What rustls says of a certificate, as an operator would.
+fn in_plain_words(error: io::Error) -> io::Error {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let words = match rustls {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "nobody in the CA bundle vouches for its certificate"
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "its certificate is for another name",
+        Some(Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => "its certificate has expired",
+        Some(Error::InvalidMessage(_)) => "it does not speak TLS",
+        _ if error.kind() == ErrorKind::UnexpectedEof => "it ended the connection",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), words)
+}
+
+/// Accepts one certificate, octet for octet, or any; checks that the server has its key.
 #[derive(Debug)]
-struct Pinned {
-    certificate: CertificateDer<'static>,
+struct Unverified {
+    pinned: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for Unverified {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -108,7 +292,11 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if *end_entity == self.certificate {
+        if self
+            .pinned
+            .as_ref()
+            .is_none_or(|pinned| pinned == end_entity)
+        {
             return Ok(ServerCertVerified::assertion());
         }
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))

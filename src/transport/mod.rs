@@ -7,6 +7,7 @@
 //! | `client` | the client's side, blocking with a time limit |
 //! | `names` | which certificate a client is shown |
 //! | `binding` | what a TLS session can be bound to |
+//! | `roots` | whom a client trusts |
 //! | `certificate` | PEM files as a chain and its key |
 //! | `identity` | what an operator is told of a certificate |
 //! | `self_signed` | makes a certificate that is good enough to begin with |
@@ -18,6 +19,7 @@ pub mod certificate;
 pub mod client;
 pub mod identity;
 mod names;
+pub mod roots;
 pub mod self_signed;
 pub mod stream;
 pub mod tls;

@@ -22,6 +22,8 @@
 //! | W-08 | `[server_access]`: the list | a user there is not |
 //! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
 //! | W-09 | the certificate's key | the certificate is not valid today |
+//! | W-11 | `[smarthost] password_file` | everybody can read the password |
+//! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 
 use std::path::Path;
 
@@ -34,6 +36,7 @@ mod files;
 mod ports;
 mod relay;
 mod sites;
+mod smarthost;
 mod texts;
 
 /// What a check must know of the world: answered by rooms above this one.
@@ -53,6 +56,15 @@ pub trait Probe {
 
     /// Reads the aliases file and holds it against the users file.
     fn aliases(&self, settings: &Settings) -> AliasesFacts;
+
+    /// Looks at the smarthost's password file.
+    fn password(&self, path: &Path) -> PasswordFacts;
+
+    /// Loads this CA bundle, or the system's.
+    ///
+    /// # Errors
+    /// Why it cannot be used, with the file's name.
+    fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String>;
 }
 
 /// Whether a certificate is valid today.
@@ -102,6 +114,17 @@ pub enum AliasesFacts {
     },
 }
 
+/// What a password file is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PasswordFacts {
+    /// It holds a password.
+    Good,
+    /// The same, but every account of the machine can read it.
+    WorldReadable,
+    /// It cannot be used, and why.
+    Unusable(String),
+}
+
 /// Applies every rule; problems go into the draft.
 pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     let mut found = Found {
@@ -129,6 +152,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_users_are_known(probe);
     found.the_aliases_are_good(probe);
     found.the_texts_fit_their_lines();
+    found.the_smarthost_can_be_used(probe);
     let problems = found.problems;
     draft.problems.extend(problems);
 }

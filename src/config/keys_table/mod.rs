@@ -11,6 +11,7 @@ mod operation;
 mod relay;
 mod server;
 mod sessions;
+mod smarthost;
 
 /// Every key there is; a section's keys stand together.
 pub(super) const TABLES: &[&[Key]] = &[
@@ -23,6 +24,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     aliases::KEYS,
     control::KEYS,
     operation::KEYS,
+    smarthost::KEYS,
 ];
 
 const ENABLED_DISABLED: &[&str] = &["enabled", "disabled"];

@@ -1,0 +1,81 @@
+//! The content of a message read back from the spool, piece by piece.
+//!
+//! Promises: memory does not depend on the size of the message; content in a file is checked against its
+//! checksum, and the error comes before the reader is told that the content has ended.
+
+use std::io;
+
+use crate::spool::Content;
+
+/// Octets of a large message moved at once.
+const PIECE_OCTETS: usize = 32 * 1024;
+
+/// Content to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    content: &'a Content,
+    buffer: &'a [u8],
+}
+
+impl<'a> Source<'a> {
+    /// The content, and the buffer that the message was read into.
+    pub(super) fn new(content: &'a Content, buffer: &'a [u8]) -> Self {
+        Self { content, buffer }
+    }
+
+    /// Its length, octets.
+    pub(super) fn octets(&self) -> u64 {
+        match self.content {
+            Content::Memory(range) => range.len() as u64,
+            Content::File(_, length, _) => *length,
+        }
+    }
+
+    /// Gives every piece to `take`, in order.
+    ///
+    /// # Errors
+    /// The disk's, damage, or what `take` says.
+    pub(super) fn each<E: From<io::Error>>(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (file, length, crc) = match self.content {
+            Content::Memory(range) => {
+                let octets = self.buffer.get(range.clone()).unwrap_or_default();
+                return octets.chunks(PIECE_OCTETS).try_for_each(take);
+            }
+            Content::File(file, length, crc) => (file, *length, *crc),
+        };
+        let mut piece = vec![0; PIECE_OCTETS];
+        let mut hasher = crc32fast::Hasher::new();
+        let mut from = 0;
+        while from < length {
+            let count = file.read_at(&mut piece, from)?;
+            let octets = piece.get(..count).unwrap_or_default();
+            if octets.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            hasher.update(octets);
+            take(octets)?;
+            from += count as u64;
+        }
+        if hasher.finalize() != crc {
+            let text = "the content in the spool is damaged";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+        }
+        Ok(())
+    }
+
+    /// Whether all of it is ASCII.
+    ///
+    /// # Errors
+    /// The disk's, or damage.
+    pub(super) fn is_ascii(&self) -> io::Result<bool> {
+        let mut ascii = true;
+        self.each(|piece| {
+            ascii &= piece.is_ascii();
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(ascii)
+    }
+}

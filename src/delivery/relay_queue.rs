@@ -1,0 +1,228 @@
+//! Which message goes to the smarthost next, and when. Pure: time is an argument.
+//!
+//! | a message is | and goes on when |
+//! | --- | --- |
+//! | due | a thread is free and the host does not rest |
+//! | put off by itself (the smarthost refused it, the connection broke under it) | its own time has come |
+//! | put off by the host (no connection, no TLS, no login) | its own time has come, or the host works again |
+//! | in hand | its thread says what became of it |
+//!
+//! After a failure of the host it *rests*: nobody connects, whatever is due. Then one thread tries with
+//! one message, and only when that connection stands do the others follow. So a dead smarthost costs one
+//! attempt per rest, not one per message. A connection that stands goes on meanwhile.
+//!
+//! Limits: some hundred octets for each message that is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::mail::MessageId;
+
+/// Why a message waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nothing speaks against it.
+    Due,
+    /// An attempt at itself failed.
+    Itself,
+    /// The smarthost could not be used.
+    Host,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    InHand,
+    Waiting(Instant, Why),
+}
+
+/// All messages with outside recipients that are not done.
+#[derive(Debug, Default)]
+pub(super) struct RelayQueue {
+    places: BTreeMap<MessageId, Place>,
+    waiting: BTreeSet<(Instant, MessageId)>,
+    /// While the host fails: when it may be tried again.
+    rest_until: Option<Instant>,
+    /// How often the host failed in a row.
+    failures: u32,
+    /// Whether a thread is trying whether the host works again.
+    is_probed: bool,
+}
+
+impl RelayQueue {
+    /// A message is due, unless it is known already.
+    pub(super) fn add(&mut self, id: MessageId, now: Instant) {
+        if !self.places.contains_key(&id) {
+            self.wait(id, now, Why::Due);
+        }
+    }
+
+    /// The next message for a thread without a connection.
+    pub(super) fn take(&mut self, now: Instant) -> Option<MessageId> {
+        if let Some(until) = self.rest_until {
+            if self.is_probed || now < until {
+                return None;
+            }
+            let id = self.take_more(now)?;
+            self.is_probed = true;
+            return Some(id);
+        }
+        self.take_more(now)
+    }
+
+    /// The next message for a thread whose connection stands.
+    pub(super) fn take_more(&mut self, now: Instant) -> Option<MessageId> {
+        let (at, id) = *self.waiting.first().filter(|(at, _)| *at <= now)?;
+        self.waiting.remove(&(at, id));
+        self.places.insert(id, Place::InHand);
+        Some(id)
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let (first, _) = self.waiting.first()?;
+        match self.rest_until {
+            // Whoever tries will tell.
+            Some(_) if self.is_probed => None,
+            Some(until) => Some(until.max(*first)),
+            None => Some(*first),
+        }
+    }
+
+    /// Nothing is left to do for a message in hand.
+    pub(super) fn finish(&mut self, id: MessageId) {
+        self.places.remove(&id);
+        self.is_probed = false;
+    }
+
+    /// A message in hand waits until then.
+    pub(super) fn put_off(&mut self, id: MessageId, until: Instant, why: Why) {
+        self.is_probed = false;
+        self.wait(id, until, why);
+    }
+
+    /// How often the host failed in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// No connection could be set up: the host rests.
+    pub(super) fn host_failed(&mut self, rest_until: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.rest_until = Some(rest_until);
+        self.is_probed = false;
+    }
+
+    /// A connection stands: whoever waited for that is due.
+    pub(super) fn host_works(&mut self, now: Instant) {
+        (self.is_probed, self.failures) = (false, 0);
+        if self.rest_until.take().is_none() {
+            return;
+        }
+        self.make_due(now, |why| why == Why::Host);
+    }
+
+    /// The host is another one: everything is due.
+    pub(super) fn host_changed(&mut self, now: Instant) {
+        (self.rest_until, self.is_probed, self.failures) = (None, false, 0);
+        self.make_due(now, |_| true);
+    }
+
+    fn make_due(&mut self, now: Instant, which: impl Fn(Why) -> bool) {
+        let mut later = Vec::new();
+        for (id, place) in &self.places {
+            match place {
+                Place::Waiting(at, why) if *at > now && which(*why) => later.push((*at, *id)),
+                Place::Waiting(..) | Place::InHand => {}
+            }
+        }
+        for (at, id) in later {
+            self.waiting.remove(&(at, id));
+            self.wait(id, now, Why::Due);
+        }
+    }
+
+    fn wait(&mut self, id: MessageId, until: Instant, why: Why) {
+        self.places.insert(id, Place::Waiting(until, why));
+        self.waiting.insert((until, id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn id(number: u32) -> MessageId {
+        MessageId::new(1, number)
+    }
+
+    #[test]
+    fn messages_go_in_order_and_each_to_one_thread() {
+        let now = Instant::now();
+        let mut queue = RelayQueue::default();
+        assert_eq!(queue.next_look(), None);
+        queue.add(id(1), now);
+        queue.add(id(2), now);
+        queue.add(id(1), now);
+        assert_eq!(queue.next_look(), Some(now));
+        assert_eq!(queue.take(now), Some(id(1)));
+        // Known, though in hand: a deliverer that sees it again changes nothing.
+        queue.add(id(1), now);
+        assert_eq!(queue.take_more(now), Some(id(2)));
+        assert_eq!(queue.take(now), None);
+        queue.finish(id(1));
+        queue.add(id(1), now);
+        assert_eq!(queue.take(now), Some(id(1)));
+    }
+
+    #[test]
+    fn a_message_put_off_waits_for_its_own_time() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        let mut queue = RelayQueue::default();
+        queue.add(id(1), now);
+        queue.take(now);
+        queue.put_off(id(1), later, Why::Itself);
+        assert_eq!((queue.take(now), queue.next_look()), (None, Some(later)));
+        queue.host_works(now);
+        assert_eq!(queue.take(now), None);
+        assert_eq!(queue.take(later), Some(id(1)));
+    }
+
+    #[test]
+    fn a_failing_host_is_tried_by_one_thread_after_each_rest() {
+        let now = Instant::now();
+        let rest = now + Duration::from_secs(60);
+        let hour = now + Duration::from_secs(3600);
+        let mut queue = RelayQueue::default();
+        (1..=3).for_each(|number| queue.add(id(number), now));
+        queue.take(now);
+        queue.put_off(id(1), hour, Why::Host);
+        queue.host_failed(rest);
+        assert_eq!((queue.take(now), queue.next_look()), (None, Some(rest)));
+        // A connection that stands goes on.
+        assert_eq!(queue.take_more(now), Some(id(2)));
+        queue.put_off(id(2), hour, Why::Itself);
+        assert_eq!(queue.take(rest), Some(id(3)));
+        queue.add(id(4), rest);
+        assert_eq!((queue.take(rest), queue.next_look()), (None, None));
+        queue.host_works(rest);
+        assert_eq!(queue.take(rest), Some(id(1)));
+        assert_eq!(queue.take(rest), Some(id(4)));
+        assert_eq!(queue.take(rest), None);
+        queue.host_changed(rest);
+        assert_eq!(queue.take(rest), Some(id(2)));
+    }
+
+    #[test]
+    fn a_probe_that_comes_to_nothing_is_over() {
+        let now = Instant::now();
+        let mut queue = RelayQueue::default();
+        (1..=3).for_each(|number| queue.add(id(number), now));
+        queue.take(now);
+        queue.host_failed(now);
+        assert_eq!(queue.take(now), Some(id(2)));
+        queue.finish(id(2));
+        assert_eq!(queue.take(now), Some(id(3)));
+    }
+}

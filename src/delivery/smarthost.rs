@@ -1,0 +1,447 @@
+//! One connection to the smarthost: set up as the operator said, then a transaction at a time.
+//!
+//! Promises: a password goes out only over TLS with a server whose certificate was verified; where TLS is
+//! required, no mail goes out without it, and where it is opportunistic, plain text after a failed
+//! handshake is logged. Every address of the host is tried. A message is sent with the parameters it
+//! needs (SIZE, BODY, SMTPUTF8) as far as the server offers them, and not at all where it needs one that
+//! the server lacks. What its sender asked of notifications is handed on to a server with DSN. Content is read while it is sent. Refuses to know: the spool, when to try again.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::content::Source;
+use super::smtp_client::{ClientError, Limits, LoginBy, SmtpClient};
+use crate::config::settings::{Smarthost, SmarthostTls};
+use crate::events;
+use crate::mail::{Mailbox, MessageNotifications, RecipientNotifications, ReversePath};
+use crate::protocol::client::{DataEncoder, Offer};
+use crate::sys::{lookup, machine, replace};
+use crate::transport::client::{Brake, Trust};
+use crate::transport::roots;
+
+/// Addresses of the smarthost that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// The largest password file, octets.
+const PASSWORD_FILE_MAX_OCTETS: u64 = 1024;
+
+/// The smarthost as one connection sees it.
+pub(super) struct Way<'a> {
+    /// The settings.
+    pub(super) smarthost: &'a Smarthost,
+    /// Our name, for EHLO.
+    pub(super) hostname: &'a str,
+    /// How long each step may take.
+    pub(super) limits: Limits,
+    /// Ends it early.
+    pub(super) brake: &'a Arc<Brake>,
+}
+
+/// A connection that is ready for transactions.
+pub(super) struct Connection {
+    client: SmtpClient,
+    offer: Offer,
+    /// Transactions that have ended on it.
+    pub(super) carried: usize,
+}
+
+/// A recipient who is due.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addressee<'a> {
+    /// Its place in the envelope.
+    pub(super) place: usize,
+    /// Where its copy goes.
+    pub(super) mailbox: &'a Mailbox,
+    /// What was asked of notifications.
+    pub(super) notifications: &'a RecipientNotifications,
+}
+
+/// A message for some of its recipients.
+pub(super) struct Letter<'a> {
+    /// The reverse-path.
+    pub(super) from: &'a ReversePath,
+    /// The recipients.
+    pub(super) to: &'a [Addressee<'a>],
+    /// What was asked of notifications.
+    pub(super) notifications: &'a MessageNotifications,
+    /// The content.
+    pub(super) content: Source<'a>,
+    /// Whether it came with `BODY=8BITMIME`.
+    pub(super) eight_bit: bool,
+    /// Whether it came with `SMTPUTF8`.
+    pub(super) smtputf8: bool,
+}
+
+/// What became of one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The smarthost has it, and what it said.
+    Taken(String),
+    /// The smarthost refused it for good.
+    Refused(String),
+    /// Not now.
+    PutOff(String),
+}
+
+/// How a transaction went.
+pub(super) enum Transaction {
+    /// The connection was of no use any more before the smarthost had heard of the message.
+    NotBegun(String),
+    /// Verdicts in the order of the recipients, and whether the connection can go on.
+    Ended(Vec<Verdict>, Fit),
+}
+
+/// Whether a connection can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// It can.
+    ForMore,
+    /// It is broken, or in no known state.
+    ForNothing,
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Io("reading the message", error)
+    }
+}
+
+impl Way<'_> {
+    /// Sets up a connection; tries every address.
+    ///
+    /// # Errors
+    /// Why not, in words for the log.
+    pub(super) fn open(&self) -> Result<Connection, String> {
+        let Smarthost { host, port, .. } = self.smarthost;
+        let addresses = lookup::addresses(host, *port, ADDRESSES_MAX);
+        let addresses = addresses.map_err(|error| machine::reason(&error))?;
+        let mut why = String::new();
+        for address in addresses {
+            match self.open_at(address) {
+                Ok(connection) => return Ok(connection),
+                Err(error) => {
+                    why = format!("{address} {error}");
+                    // The other addresses are the same server to a wrong password.
+                    let login = matches!(error, ClientError::Refused("AUTH", ..));
+                    if login || self.brake.is_pulled() {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(why)
+    }
+
+    fn open_at(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+        let mut connection = match self.smarthost.tls {
+            SmarthostTls::None => self.greeted(address)?,
+            SmarthostTls::Implicit => {
+                let mut client = self.connect(address)?;
+                self.start_verified_tls(&mut client)?;
+                client.greeting()?;
+                self.hello(client)?
+            }
+            SmarthostTls::Required => {
+                let mut connection = self.greeted(address)?;
+                if !connection.offer.starttls {
+                    return Err(failed("STARTTLS", "the server does not offer it"));
+                }
+                connection.client.ask_for_tls()?;
+                self.start_verified_tls(&mut connection.client)?;
+                self.hello(connection.client)?
+            }
+            SmarthostTls::Opportunistic => self.open_with_tls_if_it_works(address)?,
+        };
+        self.log_in(&mut connection)?;
+        let tls = connection.client.tls_facts();
+        events::relay_connected(&self.smarthost.host, address, tls);
+        Ok(connection)
+    }
+
+    fn open_with_tls_if_it_works(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+        let mut connection = self.greeted(address)?;
+        if !connection.offer.starttls {
+            return Ok(connection);
+        }
+        let host = self.smarthost.host.as_str();
+        match connection.client.ask_for_tls() {
+            Ok(_) => {}
+            Err(error @ ClientError::Refused(..)) => {
+                events::relay_without_tls(host, address, error);
+                return Ok(connection);
+            }
+            Err(error) => return Err(error),
+        }
+        match connection.client.start_tls(host, Trust::Anybody) {
+            Ok(()) => self.hello(connection.client),
+            Err(error) => {
+                events::relay_without_tls(host, address, error);
+                self.greeted(address)
+            }
+        }
+    }
+
+    fn connect(&self, address: SocketAddr) -> Result<SmtpClient, ClientError> {
+        SmtpClient::connect_within(address, self.limits, self.brake)
+    }
+
+    /// A plain connection up to the reply to EHLO.
+    fn greeted(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+        let mut client = self.connect(address)?;
+        client.greeting()?;
+        self.hello(client)
+    }
+
+    fn hello(&self, mut client: SmtpClient) -> Result<Connection, ClientError> {
+        let offer = match client.hello(self.hostname) {
+            Ok(reply) => Offer::read(&reply),
+            // A server without extensions (RFC 5321 section 3.2); what needs one fails where it is needed.
+            Err(ClientError::Refused(_, 500..=599, _)) => {
+                client.old_hello(self.hostname)?;
+                Offer::default()
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Connection {
+            client,
+            offer,
+            carried: 0,
+        })
+    }
+
+    fn start_verified_tls(&self, client: &mut SmtpClient) -> Result<(), ClientError> {
+        let roots = roots::load(self.smarthost.ca_file.as_deref());
+        let roots = roots.map_err(|reason| failed("TLS", reason))?;
+        client.start_tls(&self.smarthost.host, Trust::Roots(roots))
+    }
+
+    fn log_in(&self, connection: &mut Connection) -> Result<(), ClientError> {
+        let Some(login) = &self.smarthost.login else {
+            return Ok(());
+        };
+        if !self.smarthost.tls.is_verified() || connection.client.tls_facts().is_none() {
+            return Err(failed("AUTH", "a password goes out only over verified TLS"));
+        }
+        let by = match &connection.offer {
+            offer if offer.auth_plain => LoginBy::Plain,
+            offer if offer.auth_login => LoginBy::Login,
+            _ => return Err(failed("AUTH", "the server offers neither PLAIN nor LOGIN")),
+        };
+        let password = read_password(&login.password_file);
+        let password = password.map_err(|reason| {
+            let path = login.password_file.display();
+            failed("AUTH", format!("{path}: {reason}"))
+        })?;
+        connection.client.login(by, &login.username, &password)?;
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Sends a message to recipients in one transaction (RFC 5321 section 3.3).
+    pub(super) fn send(&mut self, letter: &Letter<'_>) -> Transaction {
+        let all = |verdict: Verdict| vec![verdict; letter.to.len()];
+        let parameters = match self.parameters(letter) {
+            Ok(parameters) => parameters,
+            Err(why) => return Transaction::Ended(all(Verdict::PutOff(why)), Fit::ForMore),
+        };
+        let from = letter.from.to_string();
+        match self.client.mail(&from, &parameters) {
+            Ok(_) => {}
+            Err(error) if fit_after(&error) == Fit::ForNothing => {
+                return Transaction::NotBegun(error.to_string());
+            }
+            Err(error) => {
+                self.carried += 1;
+                return Transaction::Ended(all(verdict_of(error)), Fit::ForMore);
+            }
+        }
+        let (verdicts, fit) = self.send_to(letter);
+        self.carried += 1;
+        let idle = !verdicts.iter().any(|one| matches!(one, Verdict::Taken(_)));
+        // Where nothing was taken a transaction may still be open.
+        let fit = match fit {
+            Fit::ForMore if idle && self.client.reset().is_err() => Fit::ForNothing,
+            fit => fit,
+        };
+        Transaction::Ended(verdicts, fit)
+    }
+
+    /// Ends the connection as the protocol asks.
+    pub(super) fn quit(mut self) {
+        // Everything that counts has been said.
+        let _ = self.client.quit();
+    }
+
+    /// The parameters of MAIL; or why the message cannot go this way.
+    fn parameters(&self, letter: &Letter<'_>) -> Result<String, String> {
+        let mut parameters = String::new();
+        let octets = letter.content.octets();
+        if let Some(limit) = self.offer.size {
+            if limit > 0 && octets > limit {
+                return Err(format!(
+                    "the message has {octets} octets, the smarthost takes {limit} at most"
+                ));
+            }
+            parameters.push_str(&format!(" SIZE={octets}"));
+        }
+        let plain_names =
+            letter.from.is_ascii() && letter.to.iter().all(|to| to.mailbox.is_ascii());
+        let is_plain = || letter.content.is_ascii().map_err(|error| error.to_string());
+        if letter.smtputf8 || !plain_names {
+            if self.offer.smtputf8 {
+                parameters.push_str(" SMTPUTF8");
+            } else if !plain_names || !is_plain()? {
+                return Err("it needs SMTPUTF8, which the smarthost does not offer".to_owned());
+            }
+        }
+        if letter.eight_bit || letter.smtputf8 {
+            if self.offer.eight_bit_mime {
+                parameters.push_str(" BODY=8BITMIME");
+            } else if !is_plain()? {
+                return Err("it needs 8BITMIME, which the smarthost does not offer".to_owned());
+            }
+        }
+        if self.offer.dsn {
+            let asked = letter.notifications;
+            push_parameter(&mut parameters, "RET", asked.returns.as_ref());
+            push_parameter(&mut parameters, "ENVID", asked.envelope_id.as_ref());
+        }
+        Ok(parameters)
+    }
+
+    /// The parameters of RCPT.
+    fn recipient_parameters(&self, to: Addressee<'_>) -> String {
+        let mut parameters = String::new();
+        if self.offer.dsn {
+            let RecipientNotifications { notify, original } = to.notifications;
+            let original = original.as_ref();
+            let original = original.filter(|one| self.offer.smtputf8 || one.is_ascii());
+            push_parameter(&mut parameters, "NOTIFY", notify.as_ref());
+            push_parameter(&mut parameters, "ORCPT", original);
+        }
+        parameters
+    }
+
+    /// RCPT, DATA and the content, after MAIL was taken.
+    fn send_to(&mut self, letter: &Letter<'_>) -> (Vec<Verdict>, Fit) {
+        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(letter.to.len());
+        for to in letter.to {
+            let parameters = self.recipient_parameters(*to);
+            let mailbox = to.mailbox.to_string();
+            match self.client.recipient(&mailbox, &parameters) {
+                Ok(_) => verdicts.push(None),
+                Err(error) => {
+                    let fit = fit_after(&error);
+                    if fit == Fit::ForNothing {
+                        return (settle(verdicts, letter, error), fit);
+                    }
+                    verdicts.push(Some(verdict_of(error)));
+                }
+            }
+        }
+        if verdicts.iter().all(Option::is_some) {
+            return (verdicts.into_iter().flatten().collect(), Fit::ForMore);
+        }
+        match self.send_content(letter.content) {
+            Ok(said) => {
+                let taken = Verdict::Taken(said);
+                let verdicts = verdicts.into_iter();
+                let verdicts = verdicts.map(|one| one.unwrap_or_else(|| taken.clone()));
+                (verdicts.collect(), Fit::ForMore)
+            }
+            Err((error, fit)) => (settle(verdicts, letter, error), fit),
+        }
+    }
+
+    fn send_content(&mut self, content: Source<'_>) -> Result<String, (ClientError, Fit)> {
+        let refused = |error: ClientError| {
+            let fit = fit_after(&error);
+            (error, fit)
+        };
+        self.client.data().map_err(refused)?;
+        // From here to the last dot nothing but the end of the connection ends the mail data.
+        self.stream(content)
+            .map_err(|error| (error, Fit::ForNothing))?;
+        let reply = self.client.end_of_data().map_err(refused)?;
+        Ok(format!("{} {}", reply.code, reply.lines.join(" / ")))
+    }
+
+    fn stream(&mut self, content: Source<'_>) -> Result<(), ClientError> {
+        let mut encoder = DataEncoder::default();
+        let mut wire = Vec::new();
+        content.each(|piece| {
+            wire.clear();
+            encoder.encode(piece, &mut wire);
+            self.client.block(&wire)
+        })?;
+        wire.clear();
+        encoder.finish(&mut wire);
+        self.client.block(&wire)
+    }
+}
+
+/// The password in a file: its one line.
+///
+/// # Errors
+/// Why there is none, in plain words.
+pub fn read_password(path: &Path) -> Result<Zeroizing<String>, String> {
+    let octets = replace::read_limited(path, PASSWORD_FILE_MAX_OCTETS);
+    let octets = octets.map(Zeroizing::new);
+    let octets = octets.map_err(|error| machine::reason(&error))?;
+    let text = std::str::from_utf8(&octets).map_err(|_| "it is not text".to_owned())?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    match line {
+        "" => Err("it holds no password".to_owned()),
+        line if line.contains(['\n', '\r', '\0']) => Err("it holds more than one line".to_owned()),
+        line => Ok(Zeroizing::new(line.to_owned())),
+    }
+}
+
+fn push_parameter<T: fmt::Display>(parameters: &mut String, name: &str, value: Option<&T>) {
+    if let Some(value) = value {
+        parameters.push_str(&format!(" {name}={value}"));
+    }
+}
+
+fn failed(step: &'static str, why: impl Into<String>) -> ClientError {
+    ClientError::Io(step, io::Error::other(why.into()))
+}
+
+/// Whether the connection can go on after this.
+fn fit_after(error: &ClientError) -> Fit {
+    match error {
+        // RFC 5321 section 3.8: the server is closing.
+        ClientError::Refused(_, 421, _) => Fit::ForNothing,
+        ClientError::Refused(..) => Fit::ForMore,
+        ClientError::Io(..) | ClientError::NotSmtp(_) => Fit::ForNothing,
+    }
+}
+
+fn verdict_of(error: ClientError) -> Verdict {
+    match error {
+        ClientError::Refused(_, 500..=599, _) => Verdict::Refused(error.to_string()),
+        ClientError::Refused(..) | ClientError::Io(..) | ClientError::NotSmtp(_) => {
+            Verdict::PutOff(error.to_string())
+        }
+    }
+}
+
+/// One error for everybody who has no verdict yet, those who were not named yet among them.
+fn settle(
+    mut verdicts: Vec<Option<Verdict>>,
+    letter: &Letter<'_>,
+    error: ClientError,
+) -> Vec<Verdict> {
+    let verdict = verdict_of(error);
+    verdicts.resize(letter.to.len(), None);
+    let verdicts = verdicts.into_iter();
+    verdicts
+        .map(|one| one.unwrap_or_else(|| verdict.clone()))
+        .collect()
+}

@@ -1,0 +1,163 @@
+//! What passes between a session and its caller: what it begins with, wants, is answered, puts out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::Note;
+use crate::config::settings::Settings;
+use crate::directory::scram::ScramLookup;
+use crate::directory::{Expansion, LoginOutcome, Lookup};
+use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, TlsFacts};
+use crate::policy::facts::{Finding, Question};
+use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
+use crate::spool::{Committed, Refusal};
+
+/// What the session wants next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// More input.
+    Receive,
+    /// The caller does this and calls [`Session::answer`](super::Session::answer).
+    Perform(Effect),
+    /// Send what was said, then close.
+    Close,
+}
+
+/// Something only the world outside can do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Throw away input that is already here, send what was said, do the handshake. Answered by
+    /// [`Answer::TlsStarted`].
+    StartTls,
+    /// Ask whether the spool has room for this many octets. Answered by [`Answer::Space`].
+    CheckSpace(u64),
+    /// Check a login. Answered by [`Answer::Login`].
+    CheckLogin(Credentials),
+    /// Look up what SCRAM needs of a login, and draw a nonce. Answered by [`Answer::ScramKeys`].
+    FindScramKeys(String),
+    /// Find a recipient in a local domain. Answered by [`Answer::Recipient`].
+    FindRecipient(ForwardPath),
+    /// Ask DNS. Answered by [`Answer::LookedUp`].
+    LookUp(Question),
+    /// Find out which groups a user belongs to. Answered by [`Answer::Groups`].
+    FindGroups(String),
+    /// Find out whether a login may send as an address. Answered by [`Answer::Owned`].
+    CheckOwner {
+        /// The user.
+        user: String,
+        /// The sender.
+        sender: Mailbox,
+    },
+    /// Find the members of a list in a local domain. Answered by [`Answer::Expanded`].
+    ExpandName(ForwardPath),
+    /// Open a message in the spool; content follows. Answered by [`Answer::Opened`].
+    OpenMessage(Box<Envelope>),
+    /// The content is whole: make it durable. Answered by [`Answer::Committed`].
+    CommitMessage,
+    /// Forget the open message. Not answered: the session goes on at once.
+    DropMessage,
+}
+
+/// A name and a password, wiped when dropped.
+#[derive(PartialEq, Eq)]
+pub struct Credentials {
+    /// The login as the client gave it.
+    pub login: String,
+    /// The password.
+    pub password: Zeroizing<Vec<u8>>,
+}
+
+/// Never prints the password.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("login", &self.login)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The outcome of an [`Effect`].
+#[derive(Debug)]
+pub enum Answer {
+    /// TLS is up, and this is what it can be bound to.
+    TlsStarted(TlsFacts, ChannelBindings),
+    /// Whether there is room.
+    Space(Result<(), Refusal>),
+    /// The login's outcome.
+    Login(LoginOutcome),
+    /// The login's keys, and random octets no other exchange has.
+    ScramKeys(ScramLookup, [u8; SERVER_NONCE_OCTETS]),
+    /// The recipient's outcome.
+    Recipient(Lookup),
+    /// What DNS said.
+    LookedUp(Finding),
+    /// The groups the user belongs to; none where the directory cannot be read.
+    Groups(Option<Vec<String>>),
+    /// Whether the sender belongs to the login; none where the directory cannot be read.
+    Owned(Option<bool>),
+    /// The members, or why there are none.
+    Expanded(Expansion),
+    /// The message is open under this id, or is not.
+    Opened(Result<MessageId, Refusal>),
+    /// The message is durable, or is not.
+    Committed(Result<Committed, Refusal>),
+}
+
+/// Why a session ends that did not end itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The client was silent too long.
+    Timeout,
+    /// The service goes down.
+    ShuttingDown,
+    /// The operator ends it.
+    Operator,
+}
+
+/// What a session puts out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Octets for the client.
+    pub wire: Vec<u8>,
+    /// Content for the open message.
+    pub content: Vec<u8>,
+    /// What the log should know.
+    pub notes: Vec<Note>,
+}
+
+/// What a session begins with.
+#[derive(Debug)]
+pub struct SessionStart {
+    /// The settings it keeps.
+    pub settings: Arc<Settings>,
+    /// Index of its port in the settings.
+    pub port: usize,
+    /// The client.
+    pub client: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// What is noted of verdicts.
+    pub telling: Telling,
+}
+
+/// What a session notes of the verdicts on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// The refusals.
+    Refusals,
+    /// Every verdict, by [`Note::Decided`].
+    Everything,
+}
+
+/// What is told of a session at its end.
+#[derive(Debug)]
+pub struct SessionFacts<'a> {
+    /// The name the client gave at EHLO or HELO.
+    pub helo: Option<&'a str>,
+    /// The user it has logged in as.
+    pub login: Option<&'a str>,
+    /// Replies of class 5yz.
+    pub errors: u32,
+}

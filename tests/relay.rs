@@ -1,0 +1,951 @@
+//! Mail for elsewhere, from the spool to a smarthost that does its worst.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+#[path = "support/fake_host.rs"]
+mod fake_host;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fake_host::{Act, FakeHost, Setup, server_tls};
+use gatepost::config::settings::{Smarthost, SmarthostLogin, SmarthostTls};
+use gatepost::delivery::smtp_client::Limits;
+use gatepost::delivery::{Deliverer, DeliveryOptions, Relay, RelayOptions};
+use gatepost::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
+use gatepost::mail::{
+    Envelope, ForwardPath, Mailbox, MessageNotifications, Recipient, RecipientNotifications,
+    ReversePath, Target,
+};
+use gatepost::spool::{Refusal, Spool, SpoolOptions};
+use gatepost::sys::disk::{Disk, RealDisk};
+
+/// How long a test waits for anything before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// A folder that is removed when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        collect_log();
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("relay-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("mail")).unwrap();
+        Self(path)
+    }
+
+    fn mail(&self, user: &str) -> usize {
+        let new = self.0.join("mail").join(user).join("Maildir/new");
+        fs::read_dir(new).map_or(0, Iterator::count)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Every log line of this process.
+fn log_lines() -> &'static Mutex<Vec<String>> {
+    static LINES: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
+    LINES.get_or_init(Mutex::default)
+}
+
+struct Collector;
+
+impl log::Log for Collector {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        log_lines().lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+fn collect_log() {
+    // The second and later tests of this process find it done.
+    if log::set_logger(&Collector).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+}
+
+/// The log lines that hold all of these.
+fn logged(needles: &[&str]) -> Vec<String> {
+    let lines = log_lines().lock().unwrap();
+    let found = lines
+        .iter()
+        .filter(|line| needles.iter().all(|needle| line.contains(needle)));
+    found.cloned().collect()
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        let log = || log_lines().lock().unwrap().join("\n");
+        assert!(Instant::now() < until, "{what} does not happen:\n{}", log());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Everything between the session and the smarthost.
+struct Machine {
+    spool: Arc<Spool>,
+    relay: Arc<Relay>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+fn options(patience: Duration) -> RelayOptions {
+    let mut options = RelayOptions::new("mx.here.example".to_owned());
+    options.limits = Limits::each(patience);
+    options.retry = [Duration::from_millis(40); 5];
+    options.rest = [Duration::from_millis(20); 3];
+    options
+}
+
+/// Each step may last this long where the host is to hang.
+const SHORT: Duration = Duration::from_millis(1500);
+
+impl Machine {
+    fn start(folder: &Folder, smarthost: Option<Smarthost>) -> Self {
+        Self::start_with(folder, smarthost, options(PATIENCE), |_| {})
+    }
+
+    fn start_with(
+        folder: &Folder,
+        smarthost: Option<Smarthost>,
+        options: RelayOptions,
+        adapt: impl FnOnce(&mut SpoolOptions),
+    ) -> Self {
+        let run = u64::from(COUNTER.fetch_add(1, Ordering::Relaxed));
+        let mut spool = SpoolOptions::new(folder.0.join("spool"), run);
+        spool.free_space = 0;
+        adapt(&mut spool);
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let spool = Arc::new(Spool::open(Arc::clone(&disk), spool).unwrap());
+        let relay = Arc::new(Relay::new(Arc::clone(&spool), options, smarthost));
+        relay.start().unwrap();
+        let delivery = DeliveryOptions {
+            mail_root: folder.0.join("mail"),
+            hostname: "mx.here.example".to_owned(),
+        };
+        let deliverer = Deliverer::new(Arc::clone(&spool), disk, delivery);
+        let deliverer = deliverer.with_relay(Arc::clone(&relay));
+        let threads = vec![spool.start_committer().unwrap(), deliverer.start().unwrap()];
+        Self {
+            spool,
+            relay,
+            threads,
+        }
+    }
+
+    fn send(&self, to: &[&str], content: &str) -> String {
+        self.send_as(envelope(to), content).unwrap()
+    }
+
+    fn send_as(&self, envelope: Envelope, content: &str) -> Result<String, Refusal> {
+        let mut draft = self.spool.draft(envelope, SystemTime::now())?;
+        for part in content.as_bytes().chunks(32 * 1024) {
+            draft.write(part)?;
+        }
+        let (tell, told) = channel();
+        self.spool
+            .commit(draft, Box::new(move |result| tell.send(result).unwrap()));
+        told.recv()
+            .unwrap()
+            .map(|committed| committed.id().to_string())
+    }
+
+    fn wait_until_empty(&self) {
+        wait_for("an empty spool", || self.spool.undelivered() == 0);
+    }
+
+    fn stop(self) {
+        self.relay.stop(Instant::now());
+        self.relay.wait_for_end();
+        // The threads are counted out before they let go of the spool.
+        wait_for("the end", || Arc::strong_count(&self.relay) <= 2);
+        self.spool.close();
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// An address of here.example is a user's, every other one is outside.
+fn envelope(to: &[&str]) -> Envelope {
+    let recipient = |to: &&str| {
+        let target = match to.strip_suffix("@here.example") {
+            Some(user) => Target::User(user.to_owned()),
+            None => Target::Outside(Mailbox::parse(to).unwrap()),
+        };
+        Recipient {
+            forward_path: ForwardPath::parse_prefix(&format!("<{to}>")).unwrap().0,
+            target,
+            notifications: RecipientNotifications::default(),
+        }
+    };
+    Envelope {
+        reverse_path: ReversePath::parse_prefix("<sender@here.example>")
+            .unwrap()
+            .0,
+        recipients: to.iter().map(recipient).collect(),
+        eight_bit: false,
+        smtputf8: false,
+        notifications: MessageNotifications::default(),
+        client: [192, 0, 2, 1].into(),
+        login: None,
+    }
+}
+
+fn plain(address: SocketAddr) -> Smarthost {
+    with_tls(address, SmarthostTls::None)
+}
+
+fn with_tls(address: SocketAddr, tls: SmarthostTls) -> Smarthost {
+    Smarthost {
+        host: "localhost".to_owned(),
+        port: address.port(),
+        tls,
+        login: None,
+        ca_file: None,
+    }
+}
+
+const TEXT: &str = "Subject: hello\r\n\r\n.\r\n..two\r\nEnd.\r\n";
+
+#[test]
+fn outside_recipients_of_one_message_go_in_one_transaction_and_local_ones_to_maildirs() {
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup::default());
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let to = ["a@there.example", "alice@here.example", "b@there.example"];
+    let id = machine.send(&to, TEXT);
+    wait_for("delivery", || folder.mail("alice") == 1);
+    wait_for("relaying", || !host.taken().is_empty());
+    wait_for("QUIT", || host.quits() == 1);
+    machine.stop();
+    let taken = host.taken();
+    assert_eq!(taken.len(), 1);
+    let size = TEXT.len();
+    assert_eq!(taken[0].mail, format!("<sender@here.example> SIZE={size}"));
+    assert_eq!(taken[0].to, ["<a@there.example>", "<b@there.example>"]);
+    assert_eq!(taken[0].data, TEXT);
+    assert_eq!(host.lines()[0], "EHLO mx.here.example");
+    let line = logged(&["event=relayed", &id, "to=b@there.example"]);
+    assert!(
+        line[0].ends_with("smarthost=localhost reply=\"250 2.0.0 taken\""),
+        "{line:?}"
+    );
+    let again = Machine::start(&folder, None);
+    assert_eq!(again.spool.undelivered(), 0);
+    again.stop();
+}
+
+#[test]
+fn many_messages_go_on_few_connections() {
+    let folder = Folder::new();
+    let machine = Machine::start(&folder, None);
+    for number in 0..30 {
+        machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n"));
+    }
+    let host = FakeHost::start(Setup::default());
+    machine
+        .relay
+        .set_smarthost(Some(plain(host.address)), Instant::now());
+    machine.wait_until_empty();
+    wait_for("QUIT", || host.quits() == host.connections());
+    machine.stop();
+    assert_eq!(host.taken().len(), 30);
+    assert!(host.connections() <= 3, "{}", host.connections());
+}
+
+#[test]
+fn more_recipients_than_a_transaction_takes_go_in_several() {
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup::default());
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let to: Vec<String> = (0..250).map(|n| format!("u{n}@there.example")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    machine.send(&to, TEXT);
+    machine.wait_until_empty();
+    machine.stop();
+    let counts: Vec<_> = host.taken().iter().map(|taken| taken.to.len()).collect();
+    assert_eq!(counts, [100, 100, 50]);
+    assert_eq!(host.connections(), 1);
+}
+
+/// What the host does the first time at a step; afterwards it is as good as any.
+fn misbehave_once(verb: &'static str, act: &Act) -> Setup {
+    let act = act.clone();
+    Setup::script(move |step| match step.verb == verb && step.times == 0 {
+        true => act.clone(),
+        false => Act::Usual,
+    })
+}
+
+#[test]
+fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later() {
+    let acts = [
+        Act::say("451 4.3.0 busy"),
+        Act::say("550 5.7.1 go away"),
+        Act::say("421 4.3.2 closing"),
+        Act::say("hello, I am no SMTP server"),
+        Act::say("250-no end"),
+        Act::say("299 what"),
+        Act::Cut,
+        Act::Hang,
+    ];
+    let verbs = ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "CONTENT", "."];
+    std::thread::scope(|scope| {
+        for verb in verbs {
+            for act in acts.clone() {
+                scope.spawn(move || {
+                    if act == Act::say("299 what")
+                        && ["CONNECT", "EHLO", "MAIL", "RCPT", "CONTENT", "."].contains(&verb)
+                    {
+                        return; // 2yz is a yes there.
+                    }
+                    let folder = Folder::new();
+                    let host = FakeHost::start(misbehave_once(verb, &act));
+                    let options = options(SHORT);
+                    let smarthost = Some(plain(host.address));
+                    let machine = Machine::start_with(&folder, smarthost, options, |_| {});
+                    let to = ["a@there.example", "alice@here.example"];
+                    let id = machine.send(&to, TEXT);
+                    machine.wait_until_empty();
+                    machine.stop();
+                    let taken = host.taken();
+                    assert_eq!(taken.len(), 1, "{verb} {act:?}");
+                    assert_eq!(taken[0].data, TEXT, "{verb} {act:?}");
+                    assert_eq!(folder.mail("alice"), 1);
+                    // A server that knows no EHLO is asked with HELO at once.
+                    if (verb, &act) != ("EHLO", &Act::say("550 5.7.1 go away")) {
+                        let lines = logged(&["again_in_seconds=", &id]);
+                        assert_eq!(lines.len(), 1, "{verb} {act:?}: {lines:?}");
+                    }
+                    assert_eq!(logged(&["event=relayed", &id]).len(), 1);
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_message_comes_twice_at_most_where_nobody_can_know() {
+    let folder = Folder::new();
+    let host = FakeHost::start(misbehave_once(".", &Act::WorkAndCut));
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    machine.send(&["a@there.example"], TEXT);
+    machine.wait_until_empty();
+    machine.stop();
+    assert_eq!(host.taken().len(), 2);
+}
+
+#[test]
+fn recipients_of_one_message_finish_one_by_one() {
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup::script(|step| match step.line {
+        "RCPT TO:<b@there.example>" if step.times < 5 => Act::say("550 5.1.1 no \"such\" user"),
+        "RCPT TO:<c@there.example>" if step.times < 5 => Act::say("450 4.2.1 later"),
+        _ => Act::Usual,
+    }));
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let to = ["a@there.example", "b@there.example", "c@there.example"];
+    let id = machine.send(&to, TEXT);
+    machine.wait_until_empty();
+    machine.stop();
+    let taken: Vec<_> = host.taken().into_iter().map(|taken| taken.to).collect();
+    assert_eq!(taken[0], ["<a@there.example>"]);
+    assert_eq!(taken[1], ["<b@there.example>", "<c@there.example>"]);
+    assert_eq!(taken.len(), 2);
+    let refused = logged(&["event=relay_refused", &id, "to=b@there.example"]);
+    let reason = "reason=\"RCPT: the server said 550 5.1.1 no \\\"such\\\" user\"";
+    assert!(refused[0].contains(reason), "{refused:?}");
+    let deferred = logged(&["event=deferred", &id, "to=c@there.example"]);
+    assert!(deferred[0].contains("450 4.2.1 later"), "{deferred:?}");
+}
+
+#[test]
+fn a_connection_the_server_has_had_enough_of_costs_no_attempt() {
+    let folder = Folder::new();
+    let machine = Machine::start(&folder, None);
+    let ids: Vec<_> = (0..8)
+        .map(|number| machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n")))
+        .collect();
+    let host = FakeHost::start(Setup::script(|step| {
+        // Every fourth transaction finds the connection closing.
+        match step.verb == "MAIL" && step.times % 4 == 3 {
+            true => Act::say("421 4.7.0 enough for one connection"),
+            false => Act::Usual,
+        }
+    }));
+    let new = Some(plain(host.address));
+    machine.relay.set_smarthost(new, Instant::now());
+    machine.wait_until_empty();
+    machine.stop();
+    assert_eq!(host.taken().len(), 8);
+    let failures = ids
+        .iter()
+        .flat_map(|id| logged(&["event=relay_failed", id, "421"]));
+    // Only where two threads shared the count a fresh connection may have been hit.
+    assert!(failures.count() <= 2);
+}
+
+#[test]
+fn a_dead_smarthost_holds_up_no_local_mail_and_not_the_end() {
+    std::thread::scope(|scope| {
+        for verb in ["CONNECT", "RCPT", "CONTENT", "."] {
+            scope.spawn(move || holds_up_nothing(verb));
+        }
+    });
+}
+
+fn holds_up_nothing(verb: &'static str) {
+    let folder = Folder::new();
+    let host = FakeHost::start(misbehave_always(verb));
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let big = format!("Subject: big\r\n\r\n{}", "x".repeat(70).repeat(100_000));
+    machine.send(&["a@there.example"], &big);
+    machine.send(&["b@there.example", "alice@here.example"], TEXT);
+    for number in 0..50 {
+        let user = if number % 2 == 0 { "alice" } else { "bob" };
+        machine.send(&[&format!("{user}@here.example")], TEXT);
+        machine.send(&["c@there.example"], TEXT);
+    }
+    wait_for("local delivery", || folder.mail("alice") == 26);
+    wait_for("local delivery", || folder.mail("bob") == 25);
+    wait_for("a connection", || host.connections() > 0);
+    let began = Instant::now();
+    machine.stop();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{verb}: {took:?}");
+    assert_eq!(host.taken().len(), 0);
+    // It is all there for the next start.
+    let host = FakeHost::start(Setup::default());
+    let machine = Machine::start(&folder, Some(plain(host.address)));
+    machine.wait_until_empty();
+    machine.stop();
+    assert_eq!(host.taken().len(), 52, "{verb}");
+}
+
+fn misbehave_always(verb: &'static str) -> Setup {
+    Setup::script(move |step| match step.verb == verb {
+        true => Act::Hang,
+        false => Act::Usual,
+    })
+}
+
+#[test]
+fn a_dead_smarthost_is_tried_once_per_rest_and_not_once_per_message() {
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup::script(|step| match step.verb {
+        "CONNECT" if step.times < 3 => Act::say("554 5.3.2 no service here"),
+        _ => Act::Usual,
+    }));
+    let machine = Machine::start(&folder, None);
+    for number in 0..40 {
+        machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n"));
+    }
+    let new = Some(plain(host.address));
+    machine.relay.set_smarthost(new, Instant::now());
+    machine.wait_until_empty();
+    machine.stop();
+    assert_eq!(host.taken().len(), 40);
+    // Three failures, each with both addresses of the name at most, then a few connections.
+    assert!(host.connections() < 12, "{}", host.connections());
+}
+
+#[test]
+fn mail_for_a_dead_smarthost_never_fills_the_log() {
+    let folder = Folder::new();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let small = |options: &mut SpoolOptions| {
+        (options.segment_octets, options.segments_max) = (64 << 10, 2);
+        options.memory_octets = 64 << 10;
+    };
+    let smarthost = Some(plain(closed));
+    let machine = Machine::start_with(&folder, smarthost, options(PATIENCE), small);
+    let content = |number: usize| {
+        let octets = number * 600;
+        format!("Subject: {number}\r\n\r\n{}\r\n", "x".repeat(octets))
+    };
+    for number in 0..60 {
+        let to: &[&str] = match number % 3 {
+            0 => &["a@there.example", "alice@here.example", "b@there.example"],
+            _ => &["a@there.example"],
+        };
+        machine.send(to, &content(number));
+    }
+    wait_for("local delivery", || folder.mail("alice") == 20);
+    assert_eq!(machine.spool.undelivered(), 60);
+    let queued = fs::read_dir(folder.0.join("spool/queue")).unwrap().count();
+    assert!(queued > 60, "{queued} files");
+    machine.stop();
+    let host = FakeHost::start(Setup::default());
+    let smarthost = Some(plain(host.address));
+    let machine = Machine::start_with(&folder, smarthost, options(PATIENCE), small);
+    machine.wait_until_empty();
+    machine.stop();
+    let mut taken: Vec<_> = host.taken().into_iter().map(|taken| taken.data).collect();
+    let mut want: Vec<_> = (0..60).map(content).collect();
+    taken.sort();
+    want.sort();
+    assert!(taken == want, "{} messages", taken.len());
+    assert_eq!(folder.mail("alice"), 20);
+    assert_eq!(
+        fs::read_dir(folder.0.join("spool/queue")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
+fn large_content_is_streamed_and_damaged_content_is_never_ended() {
+    let folder = Folder::new();
+    let machine = Machine::start(&folder, None);
+    let line = format!(".{}\r\n", "y".repeat(76));
+    let content = format!("Subject: large\r\n\r\n{}", line.repeat(30_000));
+    let good = machine.send(&["a@there.example"], &content);
+    let bad = machine.send(&["b@there.example"], &content);
+    let file = folder.0.join(format!("spool/queue/{bad}.eml"));
+    let mut octets = fs::read(&file).unwrap();
+    let middle = octets.len() / 2;
+    octets[middle] ^= 1;
+    // In one step: a file of another length would be set aside at once.
+    fs::write(folder.0.join("damaged"), octets).unwrap();
+    fs::rename(folder.0.join("damaged"), &file).unwrap();
+    let host = FakeHost::start(Setup::default());
+    let new = Some(plain(host.address));
+    machine.relay.set_smarthost(new, Instant::now());
+    wait_for("relaying", || !logged(&["event=relayed", &good]).is_empty());
+    wait_for("the deferral", || {
+        !logged(&[
+            "event=deferred",
+            &bad,
+            "the content in the spool is damaged",
+        ])
+        .is_empty()
+    });
+    machine.stop();
+    let taken = host.taken();
+    assert_eq!(taken.len(), 1);
+    assert!(taken[0].data == content);
+    assert!(file.exists());
+}
+
+#[test]
+fn what_the_smarthost_does_not_offer_is_not_used_and_not_faked() {
+    let folder = Folder::new();
+    let bare = FakeHost::start(Setup {
+        plain: vec!["SIZE 1000"],
+        ..Setup::default()
+    });
+    let machine = Machine::start(&folder, Some(plain(bare.address)));
+    let marked = |to: &str, eight_bit, smtputf8| Envelope {
+        eight_bit,
+        smtputf8,
+        ..envelope(&[to])
+    };
+    let rows = [
+        // Marked, but ASCII: goes as it is.
+        (
+            marked("a@there.example", true, true),
+            "Subject: a\r\n\r\n",
+            None,
+        ),
+        (
+            marked("a@there.example", true, false),
+            "Subject: é\r\n\r\n",
+            Some("8BITMIME"),
+        ),
+        (
+            marked("a@there.example", false, true),
+            "Subject: é\r\n\r\n",
+            Some("SMTPUTF8"),
+        ),
+        (
+            marked("ä@there.example", false, true),
+            "Subject: a\r\n\r\n",
+            Some("SMTPUTF8"),
+        ),
+        (
+            marked("a@there.example", false, false),
+            &"x".repeat(1001),
+            Some("takes 1000 at most"),
+        ),
+    ];
+    for (envelope, content, why) in rows.clone() {
+        let id = machine.send_as(envelope, content).unwrap();
+        wait_for("an outcome", || match why {
+            None => !logged(&["event=relayed", &id]).is_empty(),
+            Some(why) => !logged(&["event=deferred", &id, why]).is_empty(),
+        });
+    }
+    assert_eq!(bare.taken().len(), 1);
+    assert_eq!(bare.taken()[0].mail, "<sender@here.example> SIZE=14");
+    let able = FakeHost::start(Setup::default());
+    let new = Some(plain(able.address));
+    machine.relay.set_smarthost(new, Instant::now());
+    machine.wait_until_empty();
+    machine.stop();
+    let mut mails: Vec<_> = able.taken().into_iter().map(|taken| taken.mail).collect();
+    mails.sort();
+    let from = "<sender@here.example>";
+    assert_eq!(
+        mails,
+        [
+            format!("{from} SIZE=1001"),
+            format!("{from} SIZE=14 SMTPUTF8 BODY=8BITMIME"),
+            format!("{from} SIZE=15 BODY=8BITMIME"),
+            format!("{from} SIZE=15 SMTPUTF8 BODY=8BITMIME"),
+        ]
+    );
+}
+
+#[test]
+fn what_was_asked_of_notifications_goes_to_a_server_with_dsn() {
+    let folder = Folder::new();
+    let asked = || {
+        let mut envelope = envelope(&["a@there.example", "b@there.example"]);
+        envelope.notifications = MessageNotifications {
+            returns: ReturnContent::parse("HDRS"),
+            envelope_id: EnvelopeId::parse("a+20b"),
+        };
+        envelope.recipients[0].notifications = RecipientNotifications {
+            notify: Notify::parse("SUCCESS,DELAY"),
+            original: OriginalRecipient::parse("utf-8;jörg@there.example"),
+        };
+        envelope.recipients[1].notifications.original =
+            OriginalRecipient::parse("rfc822;b@there.example");
+        envelope
+    };
+    let rows: [(&'static [&'static str], &str, [&str; 2]); 3] = [
+        (&["HELP"], "", ["<a@there.example>", "<b@there.example>"]),
+        (
+            &["DSN"],
+            " RET=HDRS ENVID=a+20b",
+            [
+                "<a@there.example> NOTIFY=SUCCESS,DELAY",
+                "<b@there.example> ORCPT=rfc822;b@there.example",
+            ],
+        ),
+        (
+            &["DSN", "SMTPUTF8"],
+            " RET=HDRS ENVID=a+20b",
+            [
+                "<a@there.example> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;jörg@there.example",
+                "<b@there.example> ORCPT=rfc822;b@there.example",
+            ],
+        ),
+    ];
+    for (offer, mail, to) in rows {
+        let host = FakeHost::start(Setup {
+            plain: offer.to_vec(),
+            ..Setup::default()
+        });
+        let machine = Machine::start(&folder, Some(plain(host.address)));
+        machine.send_as(asked(), TEXT).unwrap();
+        machine.wait_until_empty();
+        machine.stop();
+        let taken = host.taken();
+        assert_eq!(taken[0].mail, format!("<sender@here.example>{mail}"));
+        assert_eq!(taken[0].to, to);
+    }
+}
+
+/// A host with STARTTLS whose certificate is for `name`.
+fn tls_host(folder: &Folder, name: &str, setup: Setup) -> FakeHost {
+    let mut setup = setup;
+    setup.tls = Some(server_tls(&folder.0, name));
+    if !setup.implicit {
+        setup.plain.push("STARTTLS");
+    }
+    FakeHost::start(setup)
+}
+
+/// Sends one message; gives what was taken and the reasons of failures until then.
+fn one_message(folder: &Folder, host: &FakeHost, smarthost: Smarthost, fails: bool) -> Vec<String> {
+    let machine = Machine::start_with(folder, Some(smarthost), options(SHORT), |_| {});
+    let id = machine.send(&["a@there.example"], TEXT);
+    if fails {
+        wait_for("a failure", || {
+            !logged(&["event=relay_failed", &id]).is_empty()
+        });
+        assert_eq!(host.taken().len(), 0);
+    } else {
+        machine.wait_until_empty();
+        assert_eq!(host.taken().len(), 1);
+    }
+    machine.stop();
+    logged(&["event=relay_failed", &id])
+}
+
+#[test]
+fn required_and_implicit_tls_want_a_good_certificate() {
+    use SmarthostTls::{Implicit, Required};
+    for (name, trusted, tls, why) in [
+        ("localhost", true, Required, None),
+        ("localhost", true, Implicit, None),
+        (
+            "other.example",
+            true,
+            Required,
+            Some("its certificate is for another name"),
+        ),
+        (
+            "other.example",
+            true,
+            Implicit,
+            Some("its certificate is for another name"),
+        ),
+        (
+            "localhost",
+            false,
+            Required,
+            Some("nobody in the CA bundle vouches for its certificate"),
+        ),
+        (
+            "localhost",
+            false,
+            Implicit,
+            Some("nobody in the CA bundle vouches for its certificate"),
+        ),
+    ] {
+        let folder = Folder::new();
+        let setup = Setup {
+            implicit: tls == Implicit,
+            ..Setup::default()
+        };
+        let host = tls_host(&folder, name, setup);
+        server_tls(&folder.0, "somebody.else.example");
+        let ca = if trusted {
+            name
+        } else {
+            "somebody.else.example"
+        };
+        let mut smarthost = with_tls(host.address, tls);
+        smarthost.ca_file = Some(folder.0.join(format!("{ca}.pem")));
+        let failures = one_message(&folder, &host, smarthost, why.is_some());
+        match why {
+            None => assert!(host.taken()[0].tls && failures.is_empty()),
+            Some(why) => assert!(failures[0].contains(why), "{failures:?}"),
+        }
+    }
+}
+
+#[test]
+fn required_tls_never_falls_back_to_plain_text() {
+    let inject = Act::say("220 go ahead\r\n250 forged");
+    let rows = [
+        (None, "STARTTLS: the server does not offer it"),
+        (
+            Some(("STARTTLS", Act::say("454 4.7.0 not now"))),
+            "454 4.7.0 not now",
+        ),
+        (
+            Some(("STARTTLS", inject)),
+            "plain text came behind the reply to STARTTLS",
+        ),
+        (Some(("HANDSHAKE", Act::say("no TLS here at all"))), "TLS: "),
+        // An end, or a reset: both are told as the system tells them.
+        (Some(("HANDSHAKE", Act::Cut)), "TLS: "),
+        (Some(("HANDSHAKE", Act::Hang)), "TLS: timed out"),
+    ];
+    for (fault, why) in rows {
+        let folder = Folder::new();
+        let host = match fault {
+            None => FakeHost::start(Setup::default()),
+            Some((verb, act)) => {
+                let setup = Setup::script(move |step| match step.verb == verb {
+                    true => act.clone(),
+                    false => Act::Usual,
+                });
+                tls_host(&folder, "localhost", setup)
+            }
+        };
+        let mut smarthost = with_tls(host.address, SmarthostTls::Required);
+        server_tls(&folder.0, "ca.example");
+        smarthost.ca_file = Some(folder.0.join("ca.example.pem"));
+        let failures = one_message(&folder, &host, smarthost, true);
+        assert!(failures[0].contains(why), "{failures:?}");
+        assert!(!host.lines().iter().any(|line| line.starts_with("MAIL")));
+    }
+}
+
+#[test]
+fn opportunistic_tls_takes_any_certificate_and_says_when_it_goes_without() {
+    let folder = Folder::new();
+    let host = tls_host(&folder, "other.example", Setup::default());
+    let smarthost = with_tls(host.address, SmarthostTls::Opportunistic);
+    one_message(&folder, &host, smarthost, false);
+    assert!(host.taken()[0].tls);
+
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup::default());
+    let smarthost = with_tls(host.address, SmarthostTls::Opportunistic);
+    one_message(&folder, &host, smarthost, false);
+    assert!(!host.taken()[0].tls);
+
+    for (verb, act) in [
+        ("HANDSHAKE", Act::say("no TLS here at all")),
+        ("HANDSHAKE", Act::Cut),
+        ("STARTTLS", Act::say("454 4.7.0 not now")),
+    ] {
+        let folder = Folder::new();
+        let setup = Setup::script(move |step| match step.verb == verb {
+            true => act.clone(),
+            false => Act::Usual,
+        });
+        let host = tls_host(&folder, "localhost", setup);
+        let smarthost = with_tls(host.address, SmarthostTls::Opportunistic);
+        let failures = one_message(&folder, &host, smarthost, false);
+        assert!(!host.taken()[0].tls && failures.is_empty());
+        let address = host.address.to_string();
+        assert_eq!(logged(&["event=relay_without_tls", &address]).len(), 1);
+    }
+}
+
+fn with_login(host: &FakeHost, folder: &Folder, password: &str) -> Smarthost {
+    let password_file = folder.0.join("password");
+    fs::write(&password_file, password).unwrap();
+    let mut smarthost = with_tls(host.address, SmarthostTls::Required);
+    smarthost.ca_file = Some(folder.0.join("localhost.pem"));
+    smarthost.login = Some(SmarthostLogin {
+        username: "box".to_owned(),
+        password_file,
+    });
+    smarthost
+}
+
+#[test]
+fn a_login_is_made_by_plain_or_login_over_tls() {
+    let plain = STANDARD.encode("\0box\0s3cret");
+    let long = "p".repeat(400);
+    let longer = STANDARD.encode(format!("\0box\0{long}"));
+    let rows = [
+        (
+            "AUTH LOGIN PLAIN",
+            "s3cret\n",
+            format!("AUTH PLAIN {plain}"),
+        ),
+        (
+            "AUTH=LOGIN",
+            "s3cret",
+            format!(
+                "AUTH LOGIN {} {}",
+                STANDARD.encode("box"),
+                STANDARD.encode("s3cret")
+            ),
+        ),
+        ("AUTH PLAIN", long.as_str(), longer),
+    ];
+    for (offer, password, want) in rows {
+        let folder = Folder::new();
+        let setup = Setup {
+            secure: vec!["SIZE", offer],
+            script: Box::new(|step| match step.line {
+                "AUTH PLAIN" => Act::say("334 "),
+                _ => Act::Usual,
+            }),
+            ..Setup::default()
+        };
+        let host = tls_host(&folder, "localhost", setup);
+        let smarthost = with_login(&host, &folder, password);
+        one_message(&folder, &host, smarthost, false);
+        let heard = host.taken()[0].login.clone();
+        let heard = heard.or_else(|| host.lines().into_iter().find(|line| *line == want));
+        assert_eq!(heard, Some(want));
+    }
+}
+
+#[test]
+fn a_refused_login_defers_and_a_mended_password_file_counts_at_once() {
+    let folder = Folder::new();
+    let good = format!("AUTH PLAIN {}", STANDARD.encode("\0box\0right"));
+    let setup = Setup::script(move |step| match step.verb {
+        "AUTH" if step.line != good => Act::say("535 5.7.8 wrong"),
+        _ => Act::Usual,
+    });
+    let host = tls_host(&folder, "localhost", setup);
+    let smarthost = with_login(&host, &folder, "wrong");
+    let file = smarthost.login.as_ref().unwrap().password_file.clone();
+    let machine = Machine::start(&folder, Some(smarthost));
+    let id = machine.send(&["a@there.example"], TEXT);
+    wait_for("a failure", || {
+        !logged(&["event=relay_failed", &id, "535 5.7.8"]).is_empty()
+    });
+    fs::remove_file(&file).unwrap();
+    let gone = "password: No such file or directory";
+    wait_for("a failure", || {
+        !logged(&["event=relay_failed", &id, gone]).is_empty()
+    });
+    fs::write(&file, "right\n").unwrap();
+    machine.wait_until_empty();
+    machine.stop();
+    assert_eq!(host.taken().len(), 1);
+    assert!(logged(&[&STANDARD.encode("\0box\0right")]).is_empty());
+}
+
+#[test]
+fn a_login_the_server_does_not_offer_defers() {
+    let folder = Folder::new();
+    let setup = Setup {
+        secure: vec!["AUTH CRAM-MD5"],
+        ..Setup::default()
+    };
+    let host = tls_host(&folder, "localhost", setup);
+    let smarthost = with_login(&host, &folder, "s3cret");
+    let failures = one_message(&folder, &host, smarthost, true);
+    assert!(
+        failures[0].contains("offers neither PLAIN nor LOGIN"),
+        "{failures:?}"
+    );
+}
+
+#[test]
+fn no_smarthost_a_closed_port_and_an_unknown_name_all_defer() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let unknown = Smarthost {
+        host: "no-such-host.invalid".to_owned(),
+        ..plain(closed)
+    };
+    for (smarthost, why) in [
+        (None, "no smarthost is set"),
+        (Some(plain(closed)), "refused"),
+        (Some(unknown), "no-such-host.invalid: "),
+    ] {
+        let folder = Folder::new();
+        let machine = Machine::start(&folder, smarthost);
+        let id = machine.send(&["a@there.example", "alice@here.example"], TEXT);
+        wait_for("two attempts", || {
+            logged(&["event=relay_failed", &id, why]).len() >= 2
+        });
+        assert_eq!(folder.mail("alice"), 1);
+        machine.stop();
+    }
+}

@@ -1,0 +1,335 @@
+//! Outside recipients in the spool: power cuts at every step while deliverer and relay settle the same
+//! messages, each its own recipients.
+//!
+//! After each cut: a recipient whose settling had returned is done for ever, one that was not settled is
+//! due with its whole message, and local copies are there once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+#[path = "support/sim_disk.rs"]
+mod sim_disk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use gatepost::delivery::{Deliverer, DeliveryOptions, Moment};
+use gatepost::mail::{
+    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient,
+    RecipientNotifications, ReversePath, Target,
+};
+use gatepost::spool::{Attempts, Content, Party, Settled, Spool, SpoolError, SpoolOptions};
+use gatepost::sys::disk::Disk;
+use sim_disk::{Ignore, SimDisk, Survival, Synced};
+
+/// What was promised: messages that were acknowledged, and recipients that were settled.
+#[derive(Default)]
+struct Ledger {
+    accepted: Arc<Mutex<BTreeMap<MessageId, usize>>>,
+    relayed: BTreeSet<(MessageId, String)>,
+    /// Those that the smarthost has; where settling was cut off it may have been noted or not.
+    handed: BTreeSet<(MessageId, String)>,
+}
+
+struct Machine {
+    disk: SimDisk,
+    spool: Arc<Spool>,
+    deliverer: Deliverer,
+    now: Moment,
+}
+
+const TO: [&str; 4] = [
+    "alice@here.example",
+    "a@there.example",
+    "bob@here.example",
+    "b@there.example",
+];
+
+fn envelope(to: &[&str]) -> Envelope {
+    let recipient = |to: &&str| Recipient {
+        forward_path: ForwardPath::parse_prefix(&format!("<{to}>")).unwrap().0,
+        target: match to.strip_suffix("@here.example") {
+            Some(user) => Target::User(user.to_owned()),
+            None => Target::Outside(Mailbox::parse(to).unwrap()),
+        },
+        notifications: RecipientNotifications::default(),
+    };
+    Envelope {
+        reverse_path: ReversePath::Null,
+        recipients: to.iter().map(recipient).collect(),
+        eight_bit: false,
+        smtputf8: false,
+        notifications: MessageNotifications::default(),
+        client: [127, 0, 0, 1].into(),
+        login: None,
+    }
+}
+
+impl Machine {
+    fn boot(disk: &SimDisk, run: u64) -> Option<Self> {
+        let mut options = SpoolOptions::new("/srv/spool".into(), run);
+        (options.segment_octets, options.segments_max) = (16 * 1024, 3);
+        options.memory_octets = 12 * 1024;
+        let door: Arc<dyn Disk> = Arc::new(disk.clone());
+        let spool = Arc::new(Spool::open(Arc::clone(&door), options).ok()?);
+        // Closing, the committer refuses at once instead of waiting for a segment.
+        spool.close();
+        let options = DeliveryOptions {
+            mail_root: "/srv/mail".into(),
+            hostname: "here.example".into(),
+        };
+        Some(Self {
+            disk: disk.clone(),
+            deliverer: Deliverer::new(Arc::clone(&spool), door, options),
+            spool,
+            now: Moment::now(),
+        })
+    }
+
+    fn commit(&self, ledger: &Ledger, to: &[&str], octets: usize) -> Option<MessageId> {
+        let received = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let mut draft = self.spool.draft(envelope(to), received).ok()?;
+        let id = draft.id();
+        for part in content(octets).as_bytes().chunks(7000) {
+            draft.write(part).ok()?;
+        }
+        let accepted = Arc::clone(&ledger.accepted);
+        self.spool.commit(
+            draft,
+            Box::new(move |answer| {
+                if answer.is_ok() {
+                    accepted.lock().unwrap().insert(id, octets);
+                }
+            }),
+        );
+        self.spool.commit_waiting();
+        Some(id)
+    }
+
+    /// Hands a message to the smarthost for these recipients, as the relay does.
+    fn relay(&self, ledger: &mut Ledger, id: MessageId, to: &[&str]) {
+        let mut buffer = Vec::new();
+        let Ok(stored) = self.spool.read(id, &mut buffer) else {
+            return;
+        };
+        let mut done = stored.done.clone();
+        for (recipient, done) in stored.envelope.recipients.iter().zip(&mut done) {
+            *done |= to.contains(&recipient.forward_path.to_string().as_str());
+        }
+        let mut settled = vec![Settled {
+            id,
+            party: Party::Relay,
+            done,
+            local: stored.local,
+            relay: Attempts { failed: 1, next: 7 },
+            is_left: true,
+            in_doubt: false,
+        }];
+        let pairs = to.iter().map(|to| (id, (*to).to_owned()));
+        ledger.handed.extend(pairs.clone());
+        let noted = self.spool.settle_relayed(&mut settled);
+        if noted.is_ok() && !self.disk.is_off() {
+            ledger.relayed.extend(pairs);
+        }
+    }
+
+    fn deliver(&mut self) {
+        while self.deliverer.step(self.now) {}
+    }
+
+    fn checkpoint(&mut self) {
+        self.deliverer.checkpoint(self.now);
+        self.spool.commit_waiting();
+    }
+}
+
+fn content(octets: usize) -> String {
+    format!("Subject: {octets}\r\n\r\n{}\r\n", "x".repeat(octets))
+}
+
+/// Both parties at work on the same messages, in both orders, while segments are wanted.
+fn workload(machine: &mut Machine, ledger: &mut Ledger) -> Option<()> {
+    let [alice, a, _, b] = TO;
+    let both = machine.commit(ledger, &TO, 901)?;
+    let outside = machine.commit(ledger, &[a, b], 1502)?;
+    let large = machine.commit(ledger, &TO, 15_003)?;
+    let large_outside = machine.commit(ledger, &[a, b], 15_004)?;
+    machine.relay(ledger, both, &[a]);
+    machine.deliver();
+    machine.relay(ledger, large, &[a, b]);
+    machine.relay(ledger, outside, &[b]);
+    machine.checkpoint();
+    for number in 0..8 {
+        machine.commit(ledger, &[a, alice], 3100 + number)?;
+        machine.commit(ledger, &[b], 2200 + number)?;
+        machine.deliver();
+        machine.checkpoint();
+        if machine.disk.is_off() {
+            return None;
+        }
+    }
+    machine.relay(ledger, large_outside, &[a]);
+    machine.relay(ledger, both, &[b]);
+    machine.relay(ledger, outside, &[a]);
+    machine.relay(ledger, large_outside, &[b]);
+    let late = machine.commit(ledger, &TO, 805)?;
+    machine.deliver();
+    machine.relay(ledger, late, &[a, b]);
+    machine.checkpoint();
+    Some(())
+}
+
+/// Whether the promises hold in a machine that has just started.
+fn check(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
+    machine.deliver();
+    machine.checkpoint();
+    let copies = machine.disk.files_below("/srv/mail");
+    let mut buffer = Vec::new();
+    for (id, octets) in ledger.accepted.lock().unwrap().iter() {
+        let stored = match machine.spool.read(*id, &mut buffer) {
+            Ok(stored) => Some(stored),
+            Err(SpoolError::NoSuchMessage(_)) => None,
+            Err(error) => return Err(error.to_string()),
+        };
+        let due = |to: &str| {
+            stored.as_ref().is_some_and(|stored| {
+                let recipients = stored.envelope.recipients.iter().zip(&stored.done);
+                let mut mine = recipients.filter(|(one, _)| one.forward_path.to_string() == to);
+                mine.any(|(_, done)| !done)
+            })
+        };
+        for to in ["a@there.example", "b@there.example"] {
+            let relayed = ledger.relayed.contains(&(*id, to.to_owned()));
+            if relayed && due(to) {
+                return Err(format!("message {octets} goes to {to} again"));
+            }
+        }
+        if let Some(stored) = &stored {
+            let text = match &stored.content {
+                Content::Memory(range) => buffer[range.clone()].to_vec(),
+                Content::File(file, length, _) => {
+                    let mut text = vec![0; *length as usize];
+                    file.read_at(&mut text, 0)
+                        .map_err(|error| error.to_string())?;
+                    text
+                }
+            };
+            if text != content(*octets).as_bytes() {
+                return Err(format!("message {octets} is torn"));
+            }
+        }
+        let names = copies.iter().filter(|(path, _)| {
+            let path = path.display().to_string();
+            path.contains(&format!(".Q{id}.")) && path.contains("/new/")
+        });
+        let copies = names.count();
+        let want = match octets {
+            901 | 15_003 | 805 => 2,
+            3100..3200 => 1,
+            _ => 0,
+        };
+        if copies != want {
+            return Err(format!("{copies} copies of message {octets}"));
+        }
+        let outside: &[&str] = match octets {
+            3100..3200 => &["a@there.example"],
+            2200..2300 => &["b@there.example"],
+            _ => &["a@there.example", "b@there.example"],
+        };
+        let handed = |to: &&str| ledger.handed.contains(&(*id, (*to).to_owned()));
+        for to in outside.iter().filter(|to| !handed(to)) {
+            if !due(to) {
+                return Err(format!("message {octets} never goes to {to}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn new_disk() -> SimDisk {
+    SimDisk::new(&["/srv"])
+}
+
+#[test]
+fn the_workload_evicts_what_only_the_relay_still_has() {
+    let disk = new_disk();
+    let mut ledger = Ledger::default();
+    let mut machine = Machine::boot(&disk, 1).unwrap();
+    workload(&mut machine, &mut ledger).unwrap();
+    assert_eq!(ledger.accepted.lock().unwrap().len(), 21);
+    assert_eq!(ledger.relayed.len(), 10);
+    // What is left are the 16 that the relay never touched.
+    assert_eq!(machine.spool.undelivered(), 16);
+    assert!(disk.trace().join("\n").contains(".env"));
+    check(&mut machine, &ledger).unwrap();
+}
+
+/// Cuts the power at every step with some survivals; what went wrong.
+fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> Vec<String> {
+    let mut broken = Vec::new();
+    for step in 1.. {
+        let before = new_disk();
+        if let Some(ignore) = ignore {
+            before.ignore(ignore);
+        }
+        before.cut_at(step);
+        let mut ledger = Ledger::default();
+        if let Some(mut machine) = Machine::boot(&before, 1) {
+            let _ = workload(&mut machine, &mut ledger);
+        }
+        let cut = before.is_off();
+        let seed = step as u64 * 10;
+        for survival in [
+            Survival::Nothing,
+            Survival::Everything,
+            Survival::Some(seed),
+            Survival::Some(seed + 1),
+        ] {
+            let disk = before.fork();
+            disk.reboot(survival);
+            let checked = match Machine::boot(&disk, 2) {
+                Some(mut machine) => check(&mut machine, &ledger),
+                None => Err("the spool does not open".to_owned()),
+            };
+            if let Err(what) = checked {
+                let last = before.trace().pop().unwrap_or_default();
+                broken.push(format!("cut at {step} ({last}), {survival:?}: {what}"));
+            }
+        }
+        if broken.len() >= most || !cut {
+            break;
+        }
+    }
+    broken
+}
+
+#[test]
+fn a_power_cut_at_any_step_keeps_both_parties_promises() {
+    let broken = cut_everywhere(None, 10);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_sync_is_needed() {
+    let rows: [(&str, Ignore); 3] = [
+        ("what the relay settles in the log", |call| {
+            let path = call.path.to_str().unwrap_or_default();
+            call.what == Synced::File && path.ends_with(".seg") && !call.start
+        }),
+        ("an envelope that changes", |call| {
+            let path = call.path.to_str().unwrap_or_default();
+            call.what == Synced::File && path.ends_with(".new")
+        }),
+        ("what is moved to queue/", |call| {
+            call.what == Synced::FileSystem && call.path.ends_with("queue")
+        }),
+    ];
+    for (what, ignore) in rows {
+        let broken = cut_everywhere(Some(ignore), 1);
+        assert!(!broken.is_empty(), "the sync of {what} is not needed");
+    }
+}

@@ -1,0 +1,442 @@
+//! A smarthost for tests that does what a script says: at each step it answers as usual, says something
+//! else, cuts the connection, or falls silent. It keeps what it took.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gatepost::mail::Domain;
+use gatepost::transport::{certificate, self_signed};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What the host does at a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// What a good server does.
+    Usual,
+    /// This reply, whatever the step means.
+    Say(String),
+    /// The connection ends.
+    Cut,
+    /// It does its work, then the connection ends without a reply.
+    WorkAndCut,
+    /// Nothing more, and the connection stays.
+    Hang,
+}
+
+impl Act {
+    pub fn say(reply: &str) -> Self {
+        Self::Say(reply.to_owned())
+    }
+}
+
+/// A step as the script sees it.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// `CONNECT`, a verb, `HANDSHAKE`, `CONTENT` (after its first octets) or `.`.
+    pub verb: &'a str,
+    /// The whole line.
+    pub line: &'a str,
+    /// How often this verb was seen before, on all connections.
+    pub times: usize,
+}
+
+/// A message the host took.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taken {
+    pub mail: String,
+    pub to: Vec<String>,
+    pub data: String,
+    pub tls: bool,
+    pub login: Option<String>,
+    pub connection: usize,
+}
+
+/// How the host is set up.
+pub struct Setup {
+    /// Lines of the reply to EHLO, in plain text.
+    pub plain: Vec<&'static str>,
+    /// The same in TLS.
+    pub secure: Vec<&'static str>,
+    /// TLS from the first octet.
+    pub implicit: bool,
+    /// The server's side of TLS.
+    pub tls: Option<Arc<ServerConfig>>,
+    pub script: Box<dyn Fn(&Step<'_>) -> Act + Send + Sync>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            plain: vec!["PIPELINING", "SIZE 0", "8BITMIME", "SMTPUTF8"],
+            secure: vec!["SIZE 0", "8BITMIME", "SMTPUTF8", "AUTH PLAIN LOGIN"],
+            implicit: false,
+            tls: None,
+            script: Box::new(|_| Act::Usual),
+        }
+    }
+}
+
+impl Setup {
+    pub fn script(script: impl Fn(&Step<'_>) -> Act + Send + Sync + 'static) -> Self {
+        Self {
+            script: Box::new(script),
+            ..Self::default()
+        }
+    }
+}
+
+struct Inner {
+    setup: Setup,
+    taken: Mutex<Vec<Taken>>,
+    lines: Mutex<Vec<String>>,
+    times: Mutex<BTreeMap<String, usize>>,
+    connections: AtomicUsize,
+    quits: AtomicUsize,
+    ended: AtomicBool,
+}
+
+/// A running host.
+pub struct FakeHost {
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+impl FakeHost {
+    pub fn start(setup: Setup) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), setup)
+    }
+
+    pub fn start_at(address: SocketAddr, setup: Setup) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Arc::new(Inner {
+            setup,
+            taken: Mutex::default(),
+            lines: Mutex::default(),
+            times: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            quits: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&inner);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                if shared.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(socket) = socket else { continue };
+                let inner = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    let connection = inner.connections.fetch_add(1, Ordering::SeqCst);
+                    Talk::new(&inner, socket, connection).run();
+                });
+            }
+        });
+        Self { address, inner }
+    }
+
+    pub fn taken(&self) -> Vec<Taken> {
+        self.inner.taken.lock().unwrap().clone()
+    }
+
+    /// Every line it heard outside of content.
+    pub fn lines(&self) -> Vec<String> {
+        self.inner.lines.lock().unwrap().clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn quits(&self) -> usize {
+        self.inner.quits.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FakeHost {
+    fn drop(&mut self) {
+        self.inner.ended.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+enum Line {
+    Plain(BufReader<TcpStream>),
+    Tls(Box<BufReader<StreamOwned<ServerConnection, TcpStream>>>),
+    Gone,
+}
+
+impl Line {
+    fn read(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self {
+            Self::Plain(stream) => stream.read_until(b'\n', &mut line).ok()?,
+            Self::Tls(stream) => stream.read_until(b'\n', &mut line).ok()?,
+            Self::Gone => return None,
+        };
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.ends_with('\n').then_some(line)
+    }
+
+    fn write(&mut self, text: &str) -> Option<()> {
+        let octets = text.as_bytes();
+        match self {
+            Self::Plain(stream) => stream.get_mut().write_all(octets).ok(),
+            Self::Tls(stream) => {
+                let written = stream.get_mut().write_all(octets);
+                written.and_then(|()| stream.get_mut().flush()).ok()
+            }
+            Self::Gone => None,
+        }
+    }
+}
+
+struct Talk<'a> {
+    inner: &'a Inner,
+    line: Line,
+    message: Taken,
+}
+
+impl<'a> Talk<'a> {
+    fn new(inner: &'a Inner, socket: TcpStream, connection: usize) -> Self {
+        let patience = Some(Duration::from_secs(30));
+        socket.set_read_timeout(patience).unwrap();
+        Self {
+            inner,
+            line: Line::Plain(BufReader::new(socket)),
+            message: Taken {
+                connection,
+                ..Taken::default()
+            },
+        }
+    }
+
+    fn run(&mut self) {
+        if self.inner.setup.implicit && self.handshake().is_none() {
+            return;
+        }
+        if self.step("CONNECT", "", "220 fake.example ESMTP").is_none() {
+            return;
+        }
+        while let Some(line) = self.line.read() {
+            let line = line.trim_end().to_owned();
+            self.inner.lines.lock().unwrap().push(line.clone());
+            if self.command(&line).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Acts as the script says; `None` ends the connection.
+    fn step(&mut self, verb: &str, line: &str, usual: &str) -> Option<bool> {
+        match self.act(verb, line) {
+            Act::Usual => {
+                self.line.write(&format!("{usual}\r\n"))?;
+                Some(true)
+            }
+            Act::Say(reply) => {
+                self.line.write(&format!("{reply}\r\n"))?;
+                Some(false)
+            }
+            Act::Cut | Act::WorkAndCut => None,
+            Act::Hang => {
+                self.hang();
+                None
+            }
+        }
+    }
+
+    fn act(&self, verb: &str, line: &str) -> Act {
+        let mut times = self.inner.times.lock().unwrap();
+        let seen = times.entry(verb.to_owned()).or_default();
+        let step = Step {
+            verb,
+            line,
+            times: *seen,
+        };
+        *seen += 1;
+        drop(times);
+        (self.inner.setup.script)(&step)
+    }
+
+    /// Until the client gives up.
+    fn hang(&mut self) {
+        let mut sink = [0; 1024];
+        loop {
+            let count = match &mut self.line {
+                Line::Plain(stream) => stream.read(&mut sink),
+                Line::Tls(stream) => stream.read(&mut sink),
+                Line::Gone => return,
+            };
+            if !count.is_ok_and(|count| count > 0) {
+                return;
+            }
+        }
+    }
+
+    fn command(&mut self, line: &str) -> Option<()> {
+        let verb = line.split([' ', ':']).next().unwrap().to_uppercase();
+        match verb.as_str() {
+            "EHLO" => {
+                let lines = match self.line {
+                    Line::Tls(_) => &self.inner.setup.secure,
+                    Line::Plain(_) | Line::Gone => &self.inner.setup.plain,
+                };
+                let mut reply = "250-fake.example".to_owned();
+                for line in lines {
+                    reply.push_str(&format!("\r\n250-{line}"));
+                }
+                reply.push_str("\r\n250 HELP");
+                self.step("EHLO", line, &reply)?;
+            }
+            "STARTTLS" => {
+                if self.step("STARTTLS", line, "220 go ahead")? {
+                    self.handshake()?;
+                }
+            }
+            "AUTH" => self.login(line)?,
+            "MAIL" => {
+                if self.step("MAIL", line, "250 ok")? {
+                    self.message.mail = line["MAIL FROM:".len()..].to_owned();
+                    self.message.to.clear();
+                }
+            }
+            "RCPT" => {
+                if self.step("RCPT", line, "250 ok")? {
+                    self.message.to.push(line["RCPT TO:".len()..].to_owned());
+                }
+            }
+            "DATA" => {
+                if self.step("DATA", line, "354 go ahead")? {
+                    self.content()?;
+                }
+            }
+            "QUIT" => {
+                self.inner.quits.fetch_add(1, Ordering::SeqCst);
+                self.step("QUIT", line, "221 bye")?;
+                return None;
+            }
+            _ => {
+                self.step(&verb, line, "250 ok")?;
+            }
+        }
+        Some(())
+    }
+
+    fn content(&mut self) -> Option<()> {
+        let first = self.line.read()?;
+        match self.act("CONTENT", "") {
+            Act::Usual => {}
+            Act::Say(reply) => {
+                // A server that refuses while the content comes, and ends.
+                self.line.write(&format!("{reply}\r\n"));
+                return None;
+            }
+            Act::Cut | Act::WorkAndCut => return None,
+            Act::Hang => {
+                // Takes nothing more: the client's writes block.
+                std::thread::sleep(Duration::from_secs(20));
+                return None;
+            }
+        }
+        let mut line = first;
+        self.message.data.clear();
+        while line != ".\r\n" {
+            let text = line.strip_prefix('.').unwrap_or(&line);
+            self.message.data.push_str(text);
+            line = self.line.read()?;
+        }
+        match self.act(".", "") {
+            Act::Usual => {
+                self.take();
+                self.line.write("250 2.0.0 taken\r\n")
+            }
+            Act::WorkAndCut => {
+                self.take();
+                None
+            }
+            Act::Say(reply) => self.line.write(&format!("{reply}\r\n")),
+            Act::Cut => None,
+            Act::Hang => {
+                self.hang();
+                None
+            }
+        }
+    }
+
+    fn take(&mut self) {
+        self.message.tls = matches!(self.line, Line::Tls(_));
+        self.inner.taken.lock().unwrap().push(self.message.clone());
+    }
+
+    fn login(&mut self, line: &str) -> Option<()> {
+        let mut said = line.to_owned();
+        if line == "AUTH LOGIN" {
+            for prompt in ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"] {
+                self.line.write(&format!("334 {prompt}\r\n"))?;
+                said.push(' ');
+                said.push_str(self.line.read()?.trim_end());
+            }
+        }
+        if self.step("AUTH", &said, "235 2.7.0 welcome")? {
+            self.message.login = Some(said);
+        }
+        Some(())
+    }
+
+    fn handshake(&mut self) -> Option<()> {
+        match self.act("HANDSHAKE", "") {
+            Act::Usual => {}
+            Act::Say(text) => {
+                self.line.write(&format!("{text}\r\n"));
+                return None;
+            }
+            Act::Cut | Act::WorkAndCut => return None,
+            Act::Hang => {
+                self.hang();
+                return None;
+            }
+        }
+        let Line::Plain(plain) = std::mem::replace(&mut self.line, Line::Gone) else {
+            return None;
+        };
+        let mut socket = plain.into_inner();
+        let config = Arc::clone(self.inner.setup.tls.as_ref()?);
+        let mut tls = ServerConnection::new(config).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).ok()?;
+        }
+        let stream = StreamOwned::new(tls, socket);
+        self.line = Line::Tls(Box::new(BufReader::new(stream)));
+        Some(())
+    }
+}
+
+/// Makes a self-signed certificate for `name` in `folder`; gives the server's side of TLS. The
+/// certificate is `NAME.pem`.
+pub fn server_tls(folder: &Path, name: &str) -> Arc<ServerConfig> {
+    let domain = Domain::parse(name).unwrap();
+    let made = self_signed::make(&domain, std::time::SystemTime::now()).unwrap();
+    let (chain, key) = (
+        folder.join(format!("{name}.pem")),
+        folder.join(format!("{name}.key")),
+    );
+    std::fs::write(&chain, &made.certificate).unwrap();
+    std::fs::write(&key, made.private_key.as_str()).unwrap();
+    let loaded = certificate::load(&chain, &key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(loaded.chain, loaded.private_key)
+        .unwrap();
+    Arc::new(config)
+}
