@@ -2,7 +2,8 @@
 //!
 //! Promises: one event is one line `event=NAME key=value …` with fixed keys; a value is escaped so
 //! that it cannot forge a key or a line, and is cut to 128 octets; what peers cause is limited per event
-//! and client ([`limit`]), then summed up. Refuses to know: where lines go (the logger does). Never
+//! and client ([`limit`]), then summed up, but for sessions and failed logins, which have limits of
+//! their own. Refuses to know: where lines go (the logger does). Never
 //! pass passwords, AUTH payloads or content.
 //!
 //! Levels: error = the operator must act; warning = may have to; info = session, message, attempt;
@@ -410,14 +411,37 @@ pub fn login_succeeded(sid: &str, client: SocketAddr, user: &str) {
         .emit(Level::Info);
 }
 
-/// A login failed: one stable line per failure.
+/// A login failed: one stable line per failure, which intrusion prevention counts (packaging/fail2ban).
+/// None is left out, so its limits are elsewhere: `attempts_max` a session, the throttle, and what a
+/// password check costs.
 pub fn login_failed(sid: &str, client: SocketAddr, user: &str, failed: u32, reason: &str) {
-    limited("login_failed", client.ip())
+    Line::new("login_failed")
         .text("sid", sid)
         .text("client", client)
         .text("user", user)
         .text("failed", failed)
         .text("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// A login waits because others failed before it.
+pub fn login_delayed(sid: &str, client: SocketAddr, user: &str, seconds: u64) {
+    limited("login_delayed", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("user", user)
+        .text("seconds", seconds)
+        .emit(Level::Info);
+}
+
+/// A login was not looked at because too many from its address have failed.
+pub fn login_turned_away(sid: &str, client: SocketAddr, user: &str) {
+    limited("login_turned_away", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("user", user)
+        .text("reply", 454)
+        .text("reason", "too many failed logins from this address")
         .emit(Level::Warn);
 }
 

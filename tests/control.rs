@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use support::{Client, PATIENCE, Said, Server, TempFolder, base_ini, data, gatepost, own_address};
 
-const COMMANDS: [&[&str]; 6] = [
+const COMMANDS: [&[&str]; 7] = [
     &["tell", "smtp", "update", "config"],
     &["tell", "smtp", "quit"],
     &["reload"],
     &["status"],
     &["sessions"],
     &["sessions", "kill", "1"],
+    &["unban", "192.0.2.1"],
 ];
 
 fn socket(server: &Server) -> PathBuf {
@@ -71,7 +72,7 @@ fn other_words_are_wrong_usage() {
     let folder = TempFolder::new("usage");
     let config = folder.path().join("f.ini");
     fs::write(&config, "[control]\nsocket = control\n").unwrap();
-    let rows: [&[&str]; 9] = [
+    let rows: [&[&str]; 12] = [
         &["tell"],
         &["tell", "smtp"],
         &["tell", "smtp", "restart"],
@@ -81,6 +82,9 @@ fn other_words_are_wrong_usage() {
         &["sessions", "kill"],
         &["sessions", "kill", "x y"],
         &["sessions", "stop", "1"],
+        &["unban"],
+        &["unban", "alice", "bob"],
+        &["unban", "a b"],
     ];
     for words in rows {
         let mut command = gatepost();

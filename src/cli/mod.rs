@@ -16,6 +16,7 @@ pub mod sessions;
 pub mod status;
 pub mod tell;
 pub mod try_out;
+pub mod unban;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -148,13 +149,26 @@ const COMMANDS: &[Command] = &[
         usage: "[--json] | kill ID",
         purpose: "lists the sessions of the running service, or ends one",
         help: "A session's state is greeting, command, auth, mail-data, tls-handshake, held (its message\n\
-               is being made durable), closing, or working. kill ends one at once: between commands it\n\
+               is being made durable), delayed (its login waits for those that failed before), closing, or\n\
+               working. kill ends one at once: between commands it\n\
                hears 421, in mail data it is cut and nothing of the message is kept. Exit codes: 0, 69\n\
                nothing runs or there is no such session, 77 not permitted.",
         options: &[],
         flags: &["--json"],
         words: ANY_WORDS,
         run: sessions::run,
+    },
+    Command {
+        name: "unban",
+        usage: "ADDRESS|USER",
+        purpose: "makes the running service forget the failed logins of an address or a user",
+        help: "Their next logins wait for nothing. An IPv6 address stands for its /64, and a word that is no\n\
+               address for a user. Exit codes: 0 whether there was anything to forget or not, which it\n\
+               says; 69 nothing runs, 77 not permitted.",
+        options: &[],
+        flags: &[],
+        words: 1,
+        run: unban::run,
     },
     Command {
         name: "try",

@@ -272,6 +272,8 @@ fn auth(draft: &Draft) -> Auth {
             .collect(),
         plaintext_from: draft.networks("auth", "plaintext_from"),
         attempts_max: u32::try_from(draft.number("auth", "attempts_max")).unwrap_or(u32::MAX),
+        throttle: draft.yes("auth", "throttle"),
+        throttle_exempt: draft.networks("auth", "throttle_exempt"),
     }
 }
 

@@ -222,6 +222,10 @@ pub struct Auth {
     pub plaintext_from: Vec<Network>,
     /// `attempts_max`: failed logins a session may have.
     pub attempts_max: u32,
+    /// `throttle`: failed logins slow the next ones down.
+    pub throttle: bool,
+    /// `throttle_exempt`: whose logins are neither slowed down nor counted.
+    pub throttle_exempt: Vec<Network>,
 }
 
 /// A network in CIDR form, or one address. IPv4-mapped IPv6 counts as IPv4.

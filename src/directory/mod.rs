@@ -107,6 +107,12 @@ impl Directory {
         local.then(|| name.to_lowercase())
     }
 
+    /// What a login counts as where failures are counted: its user's name in lower case, else all of it.
+    pub fn account(&self, login: &str) -> String {
+        let name = self.local_name(login);
+        name.unwrap_or_else(|| login.to_lowercase())
+    }
+
     /// What a login would come to with the right password.
     pub fn login_by_name(&self, login: &str) -> LoginOutcome {
         let Some(users) = self.users() else {

@@ -44,6 +44,14 @@ pub fn session_killed(sid: &str, by: impl fmt::Display) {
         .emit(Level::Info);
 }
 
+/// The operator made the service forget failed logins.
+pub fn unbanned(who: &str, by: impl fmt::Display) {
+    Line::new("unbanned")
+        .text("who", who)
+        .text("by", by)
+        .emit(Level::Info);
+}
+
 /// The configuration is read again.
 pub fn refresh_begun(by: impl fmt::Display, file: &Path) {
     Line::new("refresh_begun")

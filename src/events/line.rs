@@ -104,7 +104,8 @@ impl Line {
     }
 }
 
-/// Control and non-ASCII octets as `\xNN`, cut.
+/// Control and non-ASCII octets as `\xNN`, cut; the backslash as well, so that one of a peer's never looks
+/// like one of ours.
 fn cut(value: &str, max_octets: usize) -> String {
     let mut cut = String::with_capacity(value.len().min(max_octets) + 4);
     for octet in value.bytes() {
@@ -113,7 +114,7 @@ fn cut(value: &str, max_octets: usize) -> String {
             break;
         }
         match octet {
-            0x20..=0x7e => cut.push(char::from(octet)),
+            0x20..=0x7e if octet != b'\\' => cut.push(char::from(octet)),
             _ => {
                 let _ = write!(cut, "\\x{octet:02x}");
             }
@@ -147,6 +148,8 @@ mod tests {
             ("a\nevent=x", "\"a\\x0aevent=x\""),
             ("q\"uote", "\"q\\\"uote\""),
             ("é", "\"\\xc3\\xa9\""),
+            ("x\\\" client=y", "\"x\\x5c\\\" client=y\""),
+            ("ends\\", "\"ends\\x5c\""),
         ];
         for (value, want) in rows {
             assert_eq!(escape(value), want);

@@ -91,6 +91,7 @@ struct State<J: Job> {
     queue: VecDeque<Due<J>>,
     idle_workers: usize,
     new_timers: Vec<Timer>,
+    stopping: bool,
     closed: bool,
 }
 
@@ -104,6 +105,8 @@ struct Place<J: Job> {
     card: Option<J::Card>,
     /// The operator wants its end.
     to_end: bool,
+    /// Whether its job has had its [`Wake::Stop`].
+    told_of_stop: bool,
 }
 
 enum Standing<J> {
@@ -128,6 +131,7 @@ impl<J: Job> Lot<J> {
             queue: VecDeque::new(),
             idle_workers: 0,
             new_timers: Vec::new(),
+            stopping: false,
             closed: false,
         };
         Self {
@@ -177,6 +181,7 @@ impl<J: Job> Lot<J> {
                 timer: None,
                 card: None,
                 to_end: false,
+                told_of_stop: false,
             });
         }
         let place = place_at(&mut state.places, index);
@@ -332,10 +337,11 @@ impl<J: Job> Lot<J> {
         }
     }
 
-    /// Wakes every parked job with [`Wake::Stop`]. One that is busy or held has to find out from its
-    /// service, which knows before this is called.
+    /// Wakes every job with [`Wake::Stop`], one that is busy as soon as it would wait. A held one may ask to
+    /// be held on. The service knows before this is called.
     pub(super) fn stop_all(&self) {
         let mut state = self.lock();
+        state.stopping = true;
         for index in 0..state.places.len() {
             let place = place_at(&mut state.places, index);
             let ticket = Ticket {
@@ -343,7 +349,8 @@ impl<J: Job> Lot<J> {
                 generation: place.generation,
             };
             match std::mem::replace(&mut place.standing, Standing::Busy) {
-                Standing::Parked(job, _) => {
+                Standing::Parked(job, _) | Standing::Held(job) => {
+                    place.told_of_stop = true;
                     state.queue.push_back(Due::new(ticket, job, Wake::Stop));
                 }
                 other => place.standing = other,
@@ -446,6 +453,7 @@ impl<J: Job> State<J> {
         place.message = None;
         place.card = None;
         place.to_end = false;
+        place.told_of_stop = false;
         self.free.push(ticket.index);
     }
 
@@ -488,6 +496,13 @@ impl<J: Job> State<J> {
                 place.noted.serve(interest).then_some(Wake::Ready),
                 Some(deadline),
             ),
+        };
+        let wake = match wake {
+            None if self.stopping && !place.told_of_stop => {
+                place.told_of_stop = true;
+                Some(Wake::Stop)
+            }
+            other => other,
         };
         if let Some(wake) = wake {
             self.queue.push_back(Due::new(ticket, job, wake));
@@ -536,12 +551,12 @@ mod tests {
     }
 
     impl Job for Idle {
-        type Message = ();
+        type Message = &'static str;
         type Bench = ();
         type Card = u32;
         type View = String;
 
-        fn run(&mut self, _: Ticket, _: Wake<()>, _: Signals, (): &mut ()) -> Outcome {
+        fn run(&mut self, _: Ticket, _: Wake<&'static str>, _: Signals, (): &mut ()) -> Outcome {
             unreachable!("the test runs no workers")
         }
 
@@ -567,7 +582,7 @@ mod tests {
     }
 
     /// Plays a worker: takes the next job, which is `number`, and tells why it runs.
-    fn take(lot: &Lot<Idle>, number: u32) -> (Ticket, Box<Idle>, Wake<()>) {
+    fn take(lot: &Lot<Idle>, number: u32) -> (Ticket, Box<Idle>, Wake<&'static str>) {
         let due = lot.settle_and_next(None, &|| {}).unwrap();
         assert_eq!(due.job.0, number);
         (due.ticket, due.job, due.wake)
@@ -628,5 +643,44 @@ mod tests {
         assert!(matches!(wake, Wake::Opened));
         park(&lot, next, job);
         assert_eq!(lot.lock().queue.len(), 0, "the old wish is forgotten");
+    }
+
+    /// What the job is woken with after it has ended a run like this.
+    fn next(lot: &Lot<Idle>, ticket: Ticket, outcome: Outcome) -> Wake<&'static str> {
+        let settled = Some((ticket, Box::new(Idle(0)), outcome));
+        lot.settle_and_next(settled, &|| {}).unwrap().wake
+    }
+
+    #[test]
+    fn every_job_is_told_once_that_the_service_stops() {
+        let (lot, deadline) = (Lot::new(), deadline());
+        let hold = Outcome::Hold { deadline };
+        let park = Outcome::Park {
+            interest: Interest::Readable,
+            deadline,
+        };
+        let [held, parked, busy, answered] = [0; 4].map(|card| lot.reserve(deadline, card));
+        lot.lock().settle(held, Box::new(Idle(0)), hold);
+        lot.lock().settle(parked, Box::new(Idle(0)), park);
+        lot.stop_all();
+        for want in [held, parked] {
+            let due = lot.settle_and_next(None, &|| {}).unwrap();
+            assert_eq!(due.ticket, want);
+            assert!(matches!(due.wake, Wake::Stop), "{:?}", due.wake);
+        }
+        // Those that were busy hear it when they would wait, behind what they were held for.
+        assert!(matches!(next(&lot, busy, park), Wake::Stop));
+        lot.send(answered, "done");
+        assert!(matches!(next(&lot, answered, hold), Wake::Message("done")));
+        assert!(matches!(next(&lot, answered, hold), Wake::Stop));
+        // Once told, they may wait on.
+        for (ticket, outcome) in [(held, hold), (parked, park), (busy, park), (answered, hold)] {
+            lot.lock().settle(ticket, Box::new(Idle(0)), outcome);
+        }
+        assert!(lot.lock().queue.is_empty());
+        // Who takes a place later is told anew.
+        lot.finished(held);
+        let late = lot.reserve(deadline, 0);
+        assert!(matches!(next(&lot, late, park), Wake::Stop));
     }
 }

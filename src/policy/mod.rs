@@ -9,6 +9,7 @@
 //! | `sender` | whether a reverse-path is taken |
 //! | `recipient` | whether a forward-path is taken, before anything is looked up |
 //! | `relay` | whether an outside recipient is taken |
+//! | `throttle` | when a login may be looked at, after those that failed |
 //! | `facts` | what verdicts ask of DNS |
 //! | `verdict` | a verdict and the setting that made it so |
 //!
@@ -23,4 +24,5 @@ pub mod recipient;
 pub mod relay;
 pub mod sender;
 pub mod site;
+pub mod throttle;
 pub mod verdict;

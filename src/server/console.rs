@@ -7,7 +7,9 @@
 //! | `status [json]` | tells what the service does |
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
+//! | `unban ADDRESS` or `unban USER` | forgets failed logins |
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use super::status::Status;
 use crate::control::{Answer, Operator, Outcome};
 use crate::events::control;
 use crate::net::reactor::Remote;
+use crate::sys::clock;
 
 /// The operator's hands on one service.
 pub(super) struct Console {
@@ -58,6 +61,23 @@ impl Console {
             ),
         }
     }
+
+    fn unban(&self, who: &str, by: &str) -> Answer {
+        let now = clock::monotonic();
+        let bare = who.trim_start_matches('[').trim_end_matches(']');
+        let had_failures = match bare.parse::<IpAddr>() {
+            Ok(address) => self.context.throttle().forget_address(address, now),
+            Err(_) => {
+                let account = self.context.setup().directory.account(who);
+                self.context.throttle().forget_account(&account, now)
+            }
+        };
+        if !had_failures {
+            return Answer::done(format!("no failed login of {who} is remembered\n"));
+        }
+        control::unbanned(who, by);
+        Answer::done(format!("the failed logins of {who} are forgotten\n"))
+    }
 }
 
 impl Operator for Console {
@@ -71,6 +91,7 @@ impl Operator for Console {
             ["sessions"] => Answer::done(sessions::text(&self.context)),
             ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
             ["sessions", "kill", id] => self.kill(id, &by),
+            ["unban", who] => self.unban(who, &by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }
     }

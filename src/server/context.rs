@@ -1,7 +1,7 @@
 //! What all sessions of one run share.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::certificates;
@@ -11,6 +11,7 @@ use crate::delivery::Relay;
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
+use crate::policy::throttle::Throttle;
 use crate::spool::Spool;
 use crate::stats::Stats;
 use crate::sys::clock;
@@ -75,6 +76,7 @@ pub struct Context {
     pub stats: Arc<Stats>,
     /// When the service was built.
     pub started: Instant,
+    throttle: Mutex<Throttle>,
     stopping: OnceLock<Instant>,
 }
 
@@ -90,6 +92,7 @@ impl Context {
             lot: Arc::new(Lot::new()),
             stats,
             started: clock::monotonic(),
+            throttle: Mutex::default(),
             stopping: OnceLock::new(),
         }
     }
@@ -107,6 +110,12 @@ impl Context {
         self.relay.set_hostname(settings.hostname.as_str());
         self.relay
             .set_smarthost(settings.smarthost.clone(), clock::monotonic());
+    }
+
+    /// The failed logins of this run; a refresh keeps them. Not to be held over anything that waits.
+    pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        // A panic while it is held leaves at worst a count that is one off.
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From `now` on the service is going down.

@@ -16,7 +16,7 @@ use crate::policy::admission::{Stage, admission};
 use crate::policy::facts::{Finding, Question};
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::session::note::Note;
-use crate::session::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
+use crate::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
 use crate::spool::Refusal;
 use crate::sys::clock;
 
@@ -173,6 +173,7 @@ impl Play<'_> {
         Some(match effect {
             Effect::StartTls => Answer::TlsStarted(TLS, ChannelBindings::default()),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
+            Effect::PaceLogin(_) => Answer::Paced(Paced::Proceed),
             Effect::CheckLogin(_) => Answer::Login(LoginOutcome::Refused),
             Effect::FindScramKeys(_) => {
                 Answer::ScramKeys(ScramLookup::Unavailable, [0; SERVER_NONCE_OCTETS])

@@ -23,6 +23,7 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
             failed,
             reason,
         } => events::login_failed(sid, client, login, *failed, reason),
+        Note::LoginTurnedAway { login } => events::login_turned_away(sid, client, login),
         Note::Listed { cause } => events::client_listed(sid, client, cause),
         Note::Refused(refused) => log_refused(sid, client, refused),
         // Only `explain` asks for these.

@@ -1,7 +1,8 @@
 //! AUTH (RFC 4954): sequence, switched off, TLS, mechanism, in this order. SCRAM's own steps are in `scram`.
 
 use super::note::Subject;
-use super::{Credentials, Due, Effect, Note, Output, Session, State, Step, replies};
+use super::scram::Judged;
+use super::{Credentials, Due, Effect, Note, Output, Paced, Session, State, Step, replies};
 use crate::config::settings::Mechanism;
 use crate::directory::LoginOutcome;
 use crate::policy::access;
@@ -22,6 +23,21 @@ impl Attempt {
         Self {
             login,
             server_final: None,
+        }
+    }
+}
+
+/// A login that nobody has looked at yet; wiped when dropped.
+pub(super) enum Unseen {
+    Password(Credentials),
+    Scram(Judged),
+}
+
+impl Unseen {
+    fn login(&self) -> &str {
+        match self {
+            Self::Password(credentials) => &credentials.login,
+            Self::Scram(judged) => &judged.login,
         }
     }
 }
@@ -106,17 +122,33 @@ impl Session {
                 self.say(replies::challenge(challenge), output)
             }
             Ok(Next::Login(login, password)) => {
-                let credentials = Credentials {
-                    login: login.clone(),
-                    password,
-                };
-                self.perform(
-                    Due::Login(Attempt::new(login)),
-                    Effect::CheckLogin(credentials),
-                )
+                let credentials = Credentials { login, password };
+                self.ask_for_pace(Unseen::Password(credentials))
             }
             Ok(Next::Scram(next)) => self.scram_goes_on(next, output),
             Err(_) => self.say(replies::bad_response(), output),
+        }
+    }
+
+    /// Asks when a login may be looked at. What came of SCRAM's own sums is kept, and told to nobody before.
+    pub(super) fn ask_for_pace(&mut self, unseen: Unseen) -> Step {
+        let effect = Effect::PaceLogin(unseen.login().to_owned());
+        self.perform(Due::Pace(unseen), effect)
+    }
+
+    /// The login may be looked at now, or not for a while.
+    pub(super) fn paced(&mut self, unseen: Unseen, paced: Paced, output: &mut Output) -> Step {
+        match (paced, unseen) {
+            (Paced::Proceed, Unseen::Password(credentials)) => {
+                let attempt = Attempt::new(credentials.login.clone());
+                self.perform(Due::Login(attempt), Effect::CheckLogin(credentials))
+            }
+            (Paced::Proceed, Unseen::Scram(judged)) => self.scram_judged(judged, output),
+            (Paced::TurnAway, unseen) => {
+                let login = unseen.login().to_owned();
+                output.notes.push(Note::LoginTurnedAway { login });
+                self.say(replies::login_turned_away(), output)
+            }
         }
     }
 

@@ -33,6 +33,9 @@ pub enum Effect {
     StartTls,
     /// Ask whether the spool has room for this many octets. Answered by [`Answer::Space`].
     CheckSpace(u64),
+    /// Ask whether this login may be looked at; the answer comes after a while where many failed. Answered
+    /// by [`Answer::Paced`].
+    PaceLogin(String),
     /// Check a login. Answered by [`Answer::Login`].
     CheckLogin(Credentials),
     /// Look up what SCRAM needs of a login, and draw a nonce. Answered by [`Answer::ScramKeys`].
@@ -85,6 +88,8 @@ pub enum Answer {
     TlsStarted(TlsFacts, ChannelBindings),
     /// Whether there is room.
     Space(Result<(), Refusal>),
+    /// Whether the login may be looked at.
+    Paced(Paced),
     /// The login's outcome.
     Login(LoginOutcome),
     /// The login's keys, and random octets no other exchange has.
@@ -103,6 +108,15 @@ pub enum Answer {
     Opened(Result<MessageId, Refusal>),
     /// The message is durable, or is not.
     Committed(Result<Committed, Refusal>),
+}
+
+/// Whether a login may be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paced {
+    /// It may, now.
+    Proceed,
+    /// Not for a while: too many have failed.
+    TurnAway,
 }
 
 /// Why a session ends that did not end itself.

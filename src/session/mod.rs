@@ -56,9 +56,10 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
-use auth::Attempt;
+use auth::{Attempt, Unseen};
 pub use calls::{
-    Answer, Credentials, Effect, Interrupt, Output, SessionFacts, SessionStart, Step, Telling,
+    Answer, Credentials, Effect, Interrupt, Output, Paced, SessionFacts, SessionStart, Step,
+    Telling,
 };
 use mail::Candidate;
 pub use note::Note;
@@ -131,6 +132,7 @@ enum Due {
     Owner(Box<Candidate>),
     SenderDomain(Box<Candidate>),
     Space(Box<Candidate>),
+    Pace(Unseen),
     Login(Attempt),
     Groups { attempt: Attempt, user: String },
     ScramKeys(Box<ClientFirst>),
@@ -258,6 +260,7 @@ impl Session {
             (Due::Space(candidate), Answer::Space(space)) => {
                 self.has_space(*candidate, space, output)
             }
+            (Due::Pace(unseen), Answer::Paced(paced)) => self.paced(unseen, paced, output),
             (Due::Login(attempt), Answer::Login(outcome)) => {
                 self.logged_in(attempt, outcome, output)
             }

@@ -43,6 +43,11 @@ pub enum Note {
         /// Why.
         reason: String,
     },
+    /// A login was not looked at, because too many have failed.
+    LoginTurnedAway {
+        /// The login as it was given.
+        login: String,
+    },
     /// The users file could not be read for a login.
     LoginUnavailable,
 }

@@ -263,6 +263,15 @@ pub(super) fn authentication_failed() -> Reply {
     Reply::new(535, EnhancedStatus(5, 7, 8), "Authentication failed")
 }
 
+/// RFC 4954 section 6.
+pub(super) fn login_turned_away() -> Reply {
+    Reply::new(
+        454,
+        EnhancedStatus(4, 7, 0),
+        "Temporary authentication failure",
+    )
+}
+
 pub(super) fn too_many_failed_logins() -> Reply {
     Reply::new(421, EnhancedStatus(4, 7, 0), "Too many failed logins")
 }

@@ -3,19 +3,32 @@
 //! | client | session | server |
 //! | --- | --- | --- |
 //! | client-first | asks for the login's keys and a nonce | 334 server-first |
-//! | client-final | judges it like a password, see `auth` | 334 server-final, or 535 instead |
+//! | client-final | waits its time, judges it like a password, see `auth` | 334 server-final, or 535 instead |
 //! | empty line | – | 235 |
 //!
 //! A login that is refused for any reason never hears the server-final-message: it would say that the
 //! password was right. `scram-sha-256-plus` is offered inside TLS only, where there is something to bind to.
 
-use super::auth::Attempt;
+use super::auth::{Attempt, Unseen};
 use super::{Due, Effect, Note, Output, Session, State, Step, replies};
 use crate::config::settings::Mechanism;
 use crate::directory::LoginOutcome;
 use crate::directory::scram::{ScramLogin, ScramLookup};
 use crate::protocol::sasl::{Exchange, ScramNext};
 use crate::protocol::scram::{ChannelBindings, ClientFirst, Offer, SERVER_NONCE_OCTETS};
+
+/// What an exchange came to, which is told once the login's time has come.
+pub(super) struct Judged {
+    /// The login as the client gave it.
+    pub(super) login: String,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Proven { user: String, server_final: String },
+    Refused,
+    Downgraded,
+}
 
 impl Session {
     /// The mechanisms that are offered now, in the operator's order.
@@ -62,7 +75,22 @@ impl Session {
                 user,
                 login,
                 server_final,
-            } => {
+            } => self.scram_over(login, Outcome::Proven { user, server_final }),
+            ScramNext::Refused(login) => self.scram_over(login, Outcome::Refused),
+            ScramNext::Downgraded(login) => self.scram_over(login, Outcome::Downgraded),
+            ScramNext::Ended(user) => self.log_in(user, output),
+        }
+    }
+
+    fn scram_over(&mut self, login: String, outcome: Outcome) -> Step {
+        self.ask_for_pace(Unseen::Scram(Judged { login, outcome }))
+    }
+
+    /// The time has come to say what the exchange came to.
+    pub(super) fn scram_judged(&mut self, judged: Judged, output: &mut Output) -> Step {
+        let Judged { login, outcome } = judged;
+        match outcome {
+            Outcome::Proven { user, server_final } => {
                 let server_final = Some(server_final);
                 let attempt = Attempt {
                     login,
@@ -70,11 +98,8 @@ impl Session {
                 };
                 self.logged_in(attempt, LoginOutcome::Accepted(user), output)
             }
-            ScramNext::Refused(login) => {
-                self.logged_in(Attempt::new(login), LoginOutcome::Refused, output)
-            }
-            ScramNext::Downgraded(login) => self.login_failed(login, DOWNGRADED.to_owned(), output),
-            ScramNext::Ended(user) => self.log_in(user, output),
+            Outcome::Refused => self.logged_in(Attempt::new(login), LoginOutcome::Refused, output),
+            Outcome::Downgraded => self.login_failed(login, DOWNGRADED.to_owned(), output),
         }
     }
 

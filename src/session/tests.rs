@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use super::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
+use super::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
 use crate::config::Settings;
 use crate::config::settings::PortKind;
 use crate::directory::scram::ScramLookup;
@@ -87,6 +87,7 @@ fn what_the_world_cannot_do_is_answered_with_4yz() {
     let no_space = "S=: 452 4.3.1 Insufficient system storage\n";
     let mail = "C: MAIL FROM:<>\nC: RCPT TO:<bob@here.example>\nS: 250\nS: 250\n";
     let data = format!("{mail}C: DATA\nS: 354\nC: content\nC: .\n");
+    let turned_away = "S=: 454 4.7.0 Temporary authentication failure\n";
     let rows = [
         (
             Trouble::Directory,
@@ -100,6 +101,13 @@ fn what_the_world_cannot_do_is_answered_with_4yz() {
         (
             Trouble::Logins,
             format!("C: AUTH SCRAM-SHA-256 biwsbj1hbGljZSxyPWFiYw==\n{later}"),
+        ),
+        (
+            Trouble::Pace,
+            format!(
+                "C: AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=\n{turned_away}\
+                 C: AUTH PLAIN AGFsaWNlAHdyb25n\n{turned_away}{mail}"
+            ),
         ),
         (
             Trouble::Open(Refusal::Failure),
@@ -211,6 +219,7 @@ impl Cut {
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     Directory,
+    Pace,
     Logins,
     Open(Refusal),
     /// Anything behind the trace field.
@@ -272,6 +281,8 @@ impl World {
                     Err(Refusal::NoSpace)
                 })
             }
+            (Effect::PaceLogin(_), Some(Trouble::Pace)) => Answer::Paced(Paced::TurnAway),
+            (Effect::PaceLogin(_), _) => Answer::Paced(Paced::Proceed),
             (Effect::CheckLogin(_), Some(Trouble::Logins)) => {
                 Answer::Login(LoginOutcome::Unavailable)
             }
@@ -494,6 +505,7 @@ impl<'a> Player<'a> {
             Effect::DropMessage => self.content.clear(),
             Effect::CommitMessage => self.record.contents.push(std::mem::take(&mut self.content)),
             Effect::CheckSpace(_)
+            | Effect::PaceLogin(_)
             | Effect::CheckLogin(_)
             | Effect::FindScramKeys(_)
             | Effect::FindRecipient(_)

@@ -9,6 +9,7 @@ pub mod checking;
 pub mod fakedns;
 pub mod ini;
 pub mod player;
+pub mod source;
 pub mod transcript;
 
 use std::fs;
@@ -116,7 +117,7 @@ impl Server {
             log,
             seen,
         };
-        server.wait_for_log("event=started");
+        server.wait_for_event("started");
         server
     }
 
@@ -134,7 +135,7 @@ impl Server {
             log,
             seen,
         };
-        server.wait_for_log("event=started");
+        server.wait_for_event("started");
         server
     }
 
@@ -142,7 +143,7 @@ impl Server {
     pub fn restart(&mut self) {
         let (child, log, seen) = spawn(&self.config, |_| {});
         (self.child, self.log, self.seen) = (child, log, seen);
-        self.wait_for_log("event=started");
+        self.wait_for_event("started");
     }
 
     pub fn tcp(&self) -> SocketAddr {
@@ -180,14 +181,24 @@ impl Server {
         Said::of(&output)
     }
 
+    /// Waits for an event, whatever the format of the log; gives the line.
+    pub fn wait_for_event(&mut self, event: &str) -> String {
+        self.wait_for_any(&[&format!("event={event}"), &format!("\"event\":\"{event}\"")])
+    }
+
     /// Waits for a log line that holds `needle`; gives the line.
     pub fn wait_for_log(&mut self, needle: &str) -> String {
+        self.wait_for_any(&[needle])
+    }
+
+    fn wait_for_any(&mut self, needles: &[&str]) -> String {
+        let is_wanted = |line: &String| needles.iter().any(|needle| line.contains(needle));
         let seen = self
             .seen
             .lock()
             .unwrap()
             .iter()
-            .find(|line| line.contains(needle))
+            .find(|line| is_wanted(line))
             .cloned();
         if let Some(line) = seen {
             return line;
@@ -198,11 +209,11 @@ impl Server {
             match self.log.recv_timeout(left) {
                 Ok(line) => {
                     self.seen.lock().unwrap().push(line.clone());
-                    if line.contains(needle) {
+                    if is_wanted(&line) {
                         return line;
                     }
                 }
-                Err(_) => panic!("no log line with {needle}:\n{}", self.log_text()),
+                Err(_) => panic!("no log line with {needles:?}:\n{}", self.log_text()),
             }
         }
     }
@@ -352,6 +363,18 @@ impl Client {
         Self {
             stream: BufReader::new(stream),
         }
+    }
+
+    /// Connects from a loopback address of one's choice and reads the greeting.
+    pub fn greeted_from(from: Ipv4Addr, address: SocketAddr) -> Self {
+        let stream = source::connect_from(from, address);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut client = Self {
+            stream: BufReader::new(stream),
+        };
+        client.expect("220 ");
+        client
     }
 
     /// Connects and reads the greeting.

@@ -14,7 +14,7 @@ use gatepost::mail::{MessageId, TlsFacts};
 use gatepost::policy::facts::{Finding, Question};
 use gatepost::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use gatepost::server::probe;
-use gatepost::session::{Answer, Effect, Output, Session, SessionStart, Step, Telling};
+use gatepost::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
 use gatepost::spool::Refusal;
 
 /// How a session comes in.
@@ -154,6 +154,7 @@ impl<'a> Player<'a> {
             Effect::StartTls => tls_started(),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             // Passwords are tested elsewhere: here every user's is "right".
+            Effect::PaceLogin(_) => Answer::Paced(Paced::Proceed),
             Effect::CheckLogin(credentials) => {
                 Answer::Login(match directory.local_name(&credentials.login) {
                     Some(name) if *credentials.password == b"right" => LoginOutcome::Accepted(name),

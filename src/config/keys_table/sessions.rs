@@ -179,4 +179,24 @@ pub(super) const KEYS: &[Key] = &[
         change: "Lower it where passwords are guessed at.",
         domino: None,
     },
+    Key {
+        section: "auth",
+        name: "throttle",
+        kind: Kind::YesNo,
+        default: Default::Value("yes"),
+        meaning: "Whether failed logins slow down the next ones: of a client address from the third \
+                  on by 1s, 2s, 4s, up to 32s, and after the tenth they get 454; of an account from \
+                  the fifth on by up to 8s. A failure counts for 15 minutes after the last one.",
+        change: "Say no where something before this server does the same.",
+        domino: None,
+    },
+    Key {
+        section: "auth",
+        name: "throttle_exempt",
+        kind: Kind::Networks,
+        default: Default::Value("127.0.0.0/8, ::1"),
+        meaning: "The networks whose logins are neither slowed down nor counted.",
+        change: "Add a webmail or gateway that logs in on behalf of many users.",
+        domino: None,
+    },
 ];

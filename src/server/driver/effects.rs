@@ -1,6 +1,7 @@
 //! The effects a session wants, performed: spool, directory, TLS.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Bench, Connection, State};
 use crate::directory::scram::ScramLookup;
@@ -37,6 +38,8 @@ pub(super) enum Performed {
     Nothing,
     /// The answer comes by the lot.
     Held,
+    /// The answer comes after this time.
+    Delayed(Duration),
     /// The stream goes over to TLS.
     Handshake,
     /// The stream is over.
@@ -69,6 +72,7 @@ impl Connection {
             Effect::CheckSpace(octets) => {
                 Performed::Answer(Answer::Space(self.context.spool.check_space(octets)))
             }
+            Effect::PaceLogin(login) => self.pace_login(&login),
             Effect::CheckLogin(credentials) => {
                 let directory = &self.setup.directory;
                 let outcome = directory.verify(&credentials.login, &credentials.password);

@@ -11,6 +11,7 @@
 //! | is in mail data | octets | `data_timeout` after the last octet |
 //! | has a reply unread | room | `command_timeout` after it was said |
 //! | has a whole message | the spool | the spool answers |
+//! | has a login that others' failures slow down | nothing | its time is over |
 //! | has a question to DNS | the resolver | it answers, within its own deadline |
 //!
 //! and never past `session_timeout`, or half a minute once the service is going down. Limits: one turn
@@ -33,6 +34,7 @@ use crate::session::{
 };
 
 mod effects;
+mod pace;
 mod view;
 
 use crate::sys::clock;
@@ -111,6 +113,8 @@ enum State {
     Handshaking,
     Talking,
     Held,
+    /// A login waits its time.
+    Delayed,
     Closing(EndReason),
 }
 
@@ -228,6 +232,7 @@ impl Connection {
                     Performed::Answer(answer) => self.answer(answer, bench),
                     Performed::Nothing => Step::Receive,
                     Performed::Held => return self.hold(bench),
+                    Performed::Delayed(wait) => return self.delay(wait, bench),
                     Performed::Broken => return self.end(EndReason::Dropped, bench),
                     Performed::Handshake => match self.begin_tls(bench) {
                         Err(outcome) => return outcome,
@@ -321,6 +326,7 @@ impl Connection {
             bench.output.content.clear();
         }
         for note in bench.output.notes.drain(..) {
+            self.count_login(&note);
             notes::log(&sid_of(self.serial), self.client, &note);
         }
     }
@@ -363,18 +369,23 @@ impl Connection {
         let patience = match self.state {
             State::Closing(_) => FAREWELL.min(limits.command_timeout),
             State::Talking if self.session.is_in_mail_data() => limits.data_timeout,
-            State::Handshaking | State::Talking | State::Held => limits.command_timeout,
+            State::Handshaking | State::Talking | State::Held | State::Delayed => {
+                limits.command_timeout
+            }
         };
-        let end = self.opened + limits.session_timeout;
-        let end = self
-            .context
-            .stop_deadline()
-            .map_or(end, |stop| stop.min(end));
-        (self.waiting_since + patience).min(end)
+        (self.waiting_since + patience).min(self.last_moment())
+    }
+
+    /// When the session is over whatever it does.
+    fn last_moment(&self) -> Instant {
+        let end = self.opened + self.setup.settings.limits.session_timeout;
+        let stop = self.context.stop_deadline();
+        stop.map_or(end, |stop| stop.min(end))
     }
 
     fn timed_out(&mut self, bench: &mut Bench) -> Outcome {
         match self.state {
+            State::Delayed => unreachable!("the end of a delay is no timeout"),
             // Spool and resolver always answer; until they do there is nothing to say.
             State::Held => return self.hold(bench),
             State::Closing(reason) => return self.end(reason, bench),
@@ -406,14 +417,44 @@ impl Connection {
         match self.state {
             State::Held if self.session.has_begun_message() => self.hold(bench),
             // What it was held for has nobody to tell any more.
-            State::Held | State::Talking if self.is_to_stop() && self.stream.is_sent() => {
+            State::Held | State::Delayed | State::Talking
+                if self.is_to_stop() && self.stream.is_sent() =>
+            {
                 self.state = State::Talking;
                 self.stop(bench)
             }
-            State::Held | State::Talking | State::Handshaking | State::Closing(_) => {
-                self.end(EndReason::Killed, bench)
-            }
+            State::Held
+            | State::Delayed
+            | State::Talking
+            | State::Handshaking
+            | State::Closing(_) => self.end(EndReason::Killed, bench),
         }
+    }
+
+    /// The service goes down. A message that is with the spool gets its answer first.
+    fn service_stops(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+        match self.state {
+            State::Held if self.session.has_begun_message() => Err(self.hold(bench)),
+            // What it waited for has nobody to tell any more.
+            State::Held | State::Delayed => {
+                self.state = State::Talking;
+                Err(self.stop(bench))
+            }
+            State::Talking | State::Handshaking | State::Closing(_) if self.is_to_stop() => {
+                Err(self.stop(bench))
+            }
+            State::Talking | State::Handshaking | State::Closing(_) => Ok(Step::Receive),
+        }
+    }
+
+    /// A held session: one whose message is with the spool gets its answer first, one that waits for DNS
+    /// does not wait on.
+    fn stop_held(&mut self, bench: &mut Bench) -> Outcome {
+        if self.session.is_in_mail_data() {
+            return self.hold(bench);
+        }
+        self.state = State::Talking;
+        self.stop(bench)
     }
 
     fn stop(&mut self, bench: &mut Bench) -> Outcome {
@@ -508,13 +549,14 @@ impl Job for Connection {
             Wake::Ready => match self.state {
                 State::Closing(reason) => Err(self.close(reason, bench)),
                 State::Handshaking => self.handshake(bench),
+                State::Delayed => unreachable!("the peer does not wake a held job"),
                 State::Talking | State::Held => Ok(Step::Receive),
             },
             Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),
             Wake::Message(Report::LookedUp(finding)) => Ok(self.looked_up(finding, bench)),
+            Wake::Deadline if self.state == State::Delayed => self.delay_is_over(bench),
             Wake::Deadline => Err(self.timed_out(bench)),
-            Wake::Stop if self.is_to_stop() => Err(self.stop(bench)),
-            Wake::Stop => Ok(Step::Receive),
+            Wake::Stop => self.service_stops(bench),
             Wake::End => Err(self.end_by_operator(bench)),
         };
         let outcome = match step {

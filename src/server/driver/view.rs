@@ -58,6 +58,7 @@ impl Connection {
             state: match self.state {
                 State::Handshaking => "tls-handshake",
                 State::Held => "held",
+                State::Delayed => "delayed",
                 State::Closing(_) => "closing",
                 State::Talking => self.session.phase().word(),
             },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::transcript::{Transcript, Way};
-use super::{Cut, Stage, World, play_at_every_split_in};
+use super::{Cut, Stage, Trouble, World, play_at_every_split_in};
 use crate::directory::scram::ScramLookup;
 use crate::protocol::scram::tests::client::{Client, encode};
 use crate::protocol::scram::{ChannelBindings, EXPORTER_OCTETS, SERVER_NONCE_OCTETS};
@@ -17,6 +17,7 @@ const INI: &str =
     "I: [port:tcp]\nI: name_and_password = yes\nI: [port:tls]\nI: name_and_password = yes\n";
 const LOGGED_IN: &str = "S=: 235 2.7.0 Authentication succeeded\n";
 const REFUSED: &str = "S=: 535 5.7.8 Authentication failed\n";
+const TURNED_AWAY: &str = "S=: 454 4.7.0 Temporary authentication failure\n";
 const BAD: &str = "S=: 501 5.5.2 Authentication response not understood\n";
 
 pub(super) fn bindings() -> ChannelBindings {
@@ -107,6 +108,19 @@ fn scram_logs_in_by_each_of_its_ways_at_any_split() {
         let (command, initial) = head.rsplit_once(' ').unwrap();
         let steps = format!("{command}\nS=: 334 \nC: {initial}\n{rest}");
         play(&world, mechanism, ways, &steps);
+    }
+}
+
+#[test]
+fn scram_that_is_turned_away_says_nothing_of_the_proof() {
+    let mut world = world();
+    world.trouble = Some(Trouble::Pace);
+    for password in [b"wonderland".as_slice(), b"wrong"] {
+        let client = Client::new("alice", password, "clients");
+        let (steps, _) = exchange(&world, "SCRAM-SHA-256", "alice", client);
+        // No failed login: mail goes on.
+        let steps = format!("{steps}{TURNED_AWAY}C: MAIL FROM:<>\nS: 250\n");
+        play(&world, "turned away", "any", &steps);
     }
 }
 

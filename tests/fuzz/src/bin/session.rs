@@ -15,7 +15,7 @@ use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
 use gatepost::protocol::scram::{ChannelBindings, Keys, SERVER_NONCE_OCTETS};
 use gatepost::session::{
-    Answer, Effect, Output, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
+    Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
 };
 use gatepost::spool::Refusal;
 
@@ -198,6 +198,10 @@ impl Player {
             ),
             Effect::CheckSpace(octets) if octets % 7 == 6 => Answer::Space(Err(Refusal::NoSpace)),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
+            Effect::PaceLogin(login) => Answer::Paced(match login.len() % 5 {
+                4 => Paced::TurnAway,
+                _ => Paced::Proceed,
+            }),
             Effect::CheckLogin(credentials) => Answer::Login(login(&credentials.login)),
             Effect::FindScramKeys(name) => {
                 Answer::ScramKeys(scram_keys(name), [5; SERVER_NONCE_OCTETS])
