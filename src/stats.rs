@@ -30,6 +30,26 @@ pub struct Stats {
     pub sessions: Counter,
     /// Connections turned away before they became sessions.
     pub connections_refused: Counter,
+    /// Sessions whose first line was a refusal.
+    pub clients_refused: Counter,
+    /// Clients the private blacklist named, refused or not.
+    pub blacklist_hits: Counter,
+    /// Clients a DNS list named, refused or not.
+    pub dnsbl_hits: Counter,
+    /// Logins that succeeded.
+    pub logins: Counter,
+    /// Logins that failed.
+    pub logins_failed: Counter,
+    /// Logins that were not looked at, because too many had failed.
+    pub logins_turned_away: Counter,
+    /// MAIL commands refused, for now or for good.
+    pub senders_refused: Counter,
+    /// RCPT commands refused, but for relaying.
+    pub recipients_refused: Counter,
+    /// RCPT commands refused because they ask to relay.
+    pub relay_refused: Counter,
+    /// Messages refused after their content.
+    pub messages_refused: Counter,
     /// Messages answered 250.
     pub messages_accepted: Counter,
     /// Octets of content in them.

@@ -7,7 +7,7 @@ mod support;
 use std::io::{ErrorKind, Read};
 
 use support::fakedns::FakeDns;
-use support::{Client, Server};
+use support::{Client, Server, gatepost};
 
 #[test]
 fn listed_clients_are_tagged_and_logged() {
@@ -32,6 +32,20 @@ fn listed_clients_are_tagged_and_logged() {
     );
     let logged = server.wait_for_log("event=client_listed");
     assert!(logged.contains("[blacklist] hosts"), "{logged}");
+    let config = server.folder.path().join("gatepost.ini");
+    let status = gatepost()
+        .arg("status")
+        .arg("--config")
+        .arg(config)
+        .output();
+    let status = String::from_utf8(status.unwrap().stdout).unwrap();
+    for counter in [
+        " blacklist_hits=1 ",
+        " dnsbl_hits=1 ",
+        " clients_refused=0 ",
+    ] {
+        assert!(status.contains(counter), "{status}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn kill_9_with_a_queue_and_a_slow_smarthost_loses_nothing() {
     let mut kills = 0;
     while subjects(&host).len() < MESSAGES {
         // Long enough for a few messages; where exactly it hits is the kernel's choice.
-        let until = Instant::now() + Duration::from_millis(20 + 13 * (kills % 7));
+        let until = Instant::now() + Duration::from_millis(20 + 13 * (kills % 7) + kills);
         while Instant::now() < until {
             std::thread::yield_now();
         }

@@ -391,3 +391,15 @@ fn a_session_whose_login_waits_is_listed_and_can_be_killed() {
     let log = whole_log(&mut server);
     assert_eq!(lines(&log, &["event=login "]).len(), 0, "{log}");
 }
+
+#[test]
+fn a_right_password_that_server_access_keeps_out_counts_as_a_failure() {
+    let access = "[server_access]\nenforce = yes\nallow = *\ndeny = bob\n";
+    let mut server = Server::start(&format!("{INI}{access}"));
+    let mut client = hello(address(), &server);
+    for _ in 0..3 {
+        client.command(&plain("bob", "builder"), "535");
+    }
+    client.send(format!("{}\r\n", plain("bob", "builder")).as_bytes());
+    server.wait_for_log("user=bob seconds=1");
+}

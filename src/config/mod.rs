@@ -17,6 +17,7 @@
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
 //! | `sample` | the sample configuration |
+//! | `manual` | the manual page gatepost.ini(5) |
 
 pub mod check;
 mod draft;
@@ -27,6 +28,7 @@ mod keys_table;
 pub mod lists;
 pub mod load;
 mod load_rules;
+pub mod manual;
 pub mod problem;
 pub mod rules;
 pub mod sample;

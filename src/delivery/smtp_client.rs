@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::mail::TlsFacts;
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
-use crate::sys::clock;
+use crate::sys::{clock, machine};
 use crate::transport::client::{Brake, ClientStream, Trust};
 
 /// How long each step may take.
@@ -86,7 +86,7 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(step, error) => write!(f, "{step}: {error}"),
+            Self::Io(step, error) => write!(f, "{step}: {}", machine::reason(error)),
             Self::NotSmtp(step) => write!(f, "{step}: the server does not speak SMTP"),
             Self::Refused(step, code, text) => write!(f, "{step}: the server said {code} {text}"),
         }

@@ -1,10 +1,11 @@
-//! From what a session noted to the log.
+//! From what a session noted to the log and the counters.
 
 use std::net::SocketAddr;
 
 use crate::events;
 use crate::protocol::line::LineError;
 use crate::session::note::{Note, Refused, Subject};
+use crate::stats::Stats;
 
 /// Logs a note of the session `sid`.
 pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
@@ -24,13 +25,48 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
             reason,
         } => events::login_failed(sid, client, login, *failed, reason),
         Note::LoginTurnedAway { login } => events::login_turned_away(sid, client, login),
-        Note::Listed { cause } => events::client_listed(sid, client, cause),
+        Note::Listed { cause, .. } => events::client_listed(sid, client, cause),
         Note::Refused(refused) => log_refused(sid, client, refused),
         // Only `explain` asks for these.
         Note::Decided { .. } => {}
         Note::LoginUnavailable => {
             events::client_misbehaves(sid, client, "a login could not be checked: no users file");
         }
+    }
+}
+
+/// Counts a note.
+pub(super) fn count(stats: &Stats, note: &Note) {
+    match note {
+        Note::LoggedIn { .. } => stats.logins.count(),
+        Note::LoginFailed { .. } => stats.logins_failed.count(),
+        Note::LoginTurnedAway { .. } => stats.logins_turned_away.count(),
+        Note::Listed { list, .. } => count_hit(stats, list),
+        Note::Refused(refused) => {
+            match refused.what {
+                Subject::Client => stats.clients_refused.count(),
+                Subject::Command(_) => {}
+                Subject::Sender(_) => stats.senders_refused.count(),
+                Subject::Recipient(_) if refused.reason == "relay" => stats.relay_refused.count(),
+                Subject::Recipient(_) => stats.recipients_refused.count(),
+                Subject::Message(_) => stats.messages_refused.count(),
+            }
+            count_hit(stats, refused.reason);
+        }
+        Note::TlsOnPlainPort
+        | Note::OtherProtocol
+        | Note::BadLine(_)
+        | Note::TooManyErrors
+        | Note::Decided { .. }
+        | Note::LoginUnavailable => {}
+    }
+}
+
+fn count_hit(stats: &Stats, list: &str) {
+    match list {
+        "blacklist" => stats.blacklist_hits.count(),
+        "dnsbl" => stats.dnsbl_hits.count(),
+        _ => {}
     }
 }
 

@@ -27,7 +27,7 @@ impl Attempt {
     }
 }
 
-/// A login that nobody has looked at yet; wiped when dropped.
+/// A login that is not judged yet; its password is wiped when dropped.
 pub(super) enum Unseen {
     Password(Credentials),
     Scram(Judged),

@@ -38,8 +38,10 @@ impl Session {
             Connecting::Allowed { marks, cause } => {
                 self.tell("connection", "allowed", &cause, output);
                 for mark in &marks {
-                    let cause = mark.cause.in_words(&self.settings);
-                    output.notes.push(Note::Listed { cause });
+                    output.notes.push(Note::Listed {
+                        list: list_of(&mark.cause),
+                        cause: mark.cause.in_words(&self.settings),
+                    });
                 }
                 self.marks = marks;
                 let greeting = replies::greeting(&self.settings, now);
@@ -69,7 +71,8 @@ impl Session {
 
     fn note_turned_away(&self, reply: u16, step: &'static str, cause: &Cause, output: &mut Output) {
         self.tell(step, "refused", cause, output);
-        self.note_refused(Subject::Client, reply, (step, Some(cause)), output);
+        let why = (list_of(cause), Some(cause));
+        self.note_refused(Subject::Client, reply, why, output);
     }
 
     /// Any command but QUIT after a refusal as the first line (RFC 5321 section 3.1).
@@ -94,5 +97,15 @@ impl Session {
             Question::Listed { .. } => self.zones.push(finding),
             Question::MailDomain(_) => unreachable!("senders come later"),
         }
+    }
+}
+
+/// Which list a cause is of, in one word for the log and the counters.
+fn list_of(cause: &Cause) -> &'static str {
+    match cause.section.as_ref() {
+        "blacklist" => "blacklist",
+        "dnsbl" => "dnsbl",
+        "connections" => "connections",
+        _ => "site",
     }
 }

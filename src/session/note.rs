@@ -15,6 +15,8 @@ pub enum Note {
     TooManyErrors,
     /// A list names the client, and it was let in all the same.
     Listed {
+        /// `blacklist` or `dnsbl`.
+        list: &'static str,
         /// The list's setting.
         cause: String,
     },

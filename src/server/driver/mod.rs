@@ -327,6 +327,7 @@ impl Connection {
         }
         for note in bench.output.notes.drain(..) {
             self.count_login(&note);
+            notes::count(&self.context.stats, &note);
             notes::log(&sid_of(self.serial), self.client, &note);
         }
     }
@@ -445,16 +446,6 @@ impl Connection {
             }
             State::Talking | State::Handshaking | State::Closing(_) => Ok(Step::Receive),
         }
-    }
-
-    /// A held session: one whose message is with the spool gets its answer first, one that waits for DNS
-    /// does not wait on.
-    fn stop_held(&mut self, bench: &mut Bench) -> Outcome {
-        if self.session.is_in_mail_data() {
-            return self.hold(bench);
-        }
-        self.state = State::Talking;
-        self.stop(bench)
     }
 
     fn stop(&mut self, bench: &mut Bench) -> Outcome {
