@@ -485,7 +485,16 @@ fn refreshes_at_once_are_done_one_after_another() {
     }
     assert_eq!(server.command(UPDATE).code, Some(0));
     assert!(greeting(server.tcp()).contains("number-11"));
-    let log = server.log_text();
+    // The lines come by a pipe, some of them after the command has ended.
+    let until = Instant::now() + PATIENCE;
+    let log = loop {
+        let log = server.log_text();
+        if log.matches("event=refresh_ended").count() >= 13 {
+            break log;
+        }
+        assert!(Instant::now() < until, "{log}");
+        std::thread::yield_now();
+    };
     let steps = log.lines().filter_map(|line| {
         let is = |event: &str| line.contains(event);
         let ends = is("event=refresh_ended") || is("event=refresh_failed");

@@ -10,7 +10,7 @@
 //! | 6 | both allow lists are empty and `deny_domains` lacks `*` | allowed |
 //! | 7 | anything else | refused |
 //!
-//! What is allowed is refused all the same where no smarthost can send it. A name that could not be
+//! What is allowed is refused all the same where no smarthost can send it ([`can_be_sent`]). A name that could not be
 //! looked up never allows anything.
 
 use super::facts::{Host, Match};
@@ -20,18 +20,17 @@ use crate::config::rules::EnforceFor;
 use crate::config::settings::Settings;
 use crate::mail::Domain;
 
-/// Whether a session from `host`, logged in or not, may send to `domain`, which is not local.
-pub fn decide(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
-    match by_rules(settings, host, login, domain) {
-        Verdict::Allowed(_) if !settings.has_smarthost() => {
-            let why = "there is no smarthost to send outside mail to";
-            Verdict::Refused(Cause::new("smarthost", "host", why))
-        }
-        verdict => verdict,
+/// Whether what is allowed can be sent.
+pub fn can_be_sent(settings: &Settings) -> Verdict {
+    let cause = |why| Cause::new("smarthost", "host", why);
+    match settings.has_smarthost() {
+        true => Verdict::Allowed(cause("the smarthost takes outside mail")),
+        false => Verdict::Refused(cause("there is no smarthost to send outside mail to")),
     }
 }
 
-fn by_rules(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
+/// Whether a session from `host`, logged in or not, may send to `domain`, which is not local.
+pub fn decide(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
     let relay = &settings.relay;
     let cause = |key, why: &'static str| Cause::new("relay", key, why);
     match relay.enforce_for {

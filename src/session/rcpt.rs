@@ -76,7 +76,12 @@ impl Session {
             unreachable!("postmaster is local");
         };
         let login = self.login.as_deref();
-        match relay::decide(&self.settings, &self.host, login, mailbox.domain()) {
+        let mut verdict = relay::decide(&self.settings, &self.host, login, mailbox.domain());
+        if let Verdict::Allowed(cause) = &verdict {
+            self.tell("relay", "allowed", cause, output);
+            verdict = relay::can_be_sent(&self.settings);
+        }
+        match verdict {
             Verdict::Allowed(cause) => {
                 self.tell("relay", "allowed", &cause, output);
                 let target = Target::Outside(mailbox.clone());
