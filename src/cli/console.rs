@@ -16,7 +16,7 @@ use crate::control::client::{self, AskError};
 pub(super) fn ask(arguments: &Arguments, words: &[&str]) -> Result<(), Failure> {
     let socket = config::control_socket(&arguments.config);
     let socket = socket.map_err(|found| Failure::configuration(&found))?;
-    let answer = client::ask(&socket, words).map_err(|error| failure(&error))?;
+    let answer = client::ask(&socket, &arguments.config, words).map_err(|error| failure(&error))?;
     if !answer.output.is_empty() {
         say(&answer.output)?;
     }

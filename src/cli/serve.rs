@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// A start that failed, with its exit code.
 pub(super) fn failure(error: &StartError) -> Failure {
     let code = match error {
-        StartError::Running(_) | StartError::Bind(_) => UNAVAILABLE,
+        StartError::Bind(_) => UNAVAILABLE,
         StartError::Certificate(_) => CONFIGURATION,
         StartError::Folder(_) | StartError::Spool(_) => CANNOT_CREATE,
         StartError::Account(_) => NOT_PERMITTED,

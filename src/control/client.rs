@@ -56,12 +56,15 @@ impl fmt::Display for AskError {
 
 impl std::error::Error for AskError {}
 
-/// Sends the words to the service behind the socket and waits for its answer.
+/// Sends the words to the service behind the socket, if it is the one with this configuration file, and
+/// waits for its answer.
 ///
 /// # Errors
 /// See [`AskError`]. What the service refuses is an answer.
-pub fn ask(path: &Path, words: &[&str]) -> Result<Answer, AskError> {
-    let request = wire::request(words).ok_or(AskError::BadRequest)?;
+pub fn ask(path: &Path, config: &Path, words: &[&str]) -> Result<Answer, AskError> {
+    let addressee = wire::addressee(config);
+    let words = [&[addressee.as_str()], words].concat();
+    let request = wire::request(&words).ok_or(AskError::BadRequest)?;
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused => {
             AskError::NotRunning(path.to_owned())

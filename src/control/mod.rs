@@ -13,9 +13,12 @@
 //! error, and closes.
 //!
 //! ```text
-//! client:  tell smtp update config LF
+//! client:  for=1a2b3c4d tell smtp update config LF
 //! service: gatepost 1 applied 27 0 LF [log] level: changed LF …
 //! ```
+//!
+//! The first word names the configuration file ([`wire::addressee`]): two services that were given one
+//! socket must not get each other's orders.
 //!
 //! Who may: root, the account the service runs as, and the members of the group that owns the socket
 //! (mode 0660); the kernel says who is there. Promises: a console client never reaches the reactor or a worker; one that

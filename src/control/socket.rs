@@ -45,7 +45,10 @@ impl fmt::Display for SocketError {
         match self {
             Self::Alive(path) => {
                 let path = path.display();
-                write!(f, "another gatepost is running: it answers on {path}")
+                write!(
+                    f,
+                    "another gatepost answers on {path}; give this one a [control] socket of its own"
+                )
             }
             Self::Io(path, error) => {
                 write!(f, "{}: {}", path.display(), machine::reason(error))

@@ -1,5 +1,8 @@
 //! The two messages of the console, as octets.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, absolute};
+
 use super::{Answer, Outcome};
 
 /// The longest request, octets with its line end.
@@ -34,6 +37,20 @@ pub(super) fn request(words: &[&str]) -> Option<Vec<u8>> {
     let fits = line.len() <= REQUEST_MAX_OCTETS;
     (fits && words.iter().all(good)).then(|| line.into_bytes())
 }
+
+/// The word that says whose console is meant: the one of the service with this configuration file. Two
+/// services may have been given the same socket.
+pub fn addressee(config: &Path) -> String {
+    let path = config.canonicalize().or_else(|_| absolute(config));
+    let path = path.unwrap_or_else(|_| config.to_owned());
+    format!(
+        "{ADDRESSEE}{:08x}",
+        crc32fast::hash(path.as_os_str().as_bytes())
+    )
+}
+
+/// What stands before an addressee's number.
+pub const ADDRESSEE: &str = "for=";
 
 /// An answer, cut where it would be too long.
 pub(super) fn answer(answer: &Answer) -> Vec<u8> {

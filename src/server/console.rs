@@ -18,6 +18,7 @@ use super::gate::Gate;
 use super::refresh::Refresher;
 use super::sessions;
 use super::status::Status;
+use crate::control::wire::{self, ADDRESSEE};
 use crate::control::{Answer, Operator, Outcome};
 use crate::events::control;
 use crate::net::reactor::Remote;
@@ -29,17 +30,32 @@ pub(super) struct Console {
     gate: Arc<Gate>,
     remote: Remote,
     refresher: Refresher,
+    /// How requests name this service.
+    addressee: String,
 }
 
 impl Console {
     pub(super) fn new(context: Arc<Context>, gate: Arc<Gate>, remote: Remote) -> Self {
         let refresher = Refresher::new(Arc::clone(&context), Arc::clone(&gate), remote.clone());
+        let addressee = wire::addressee(&context.setup().settings.file);
         Self {
             context,
             gate,
             remote,
             refresher,
+            addressee,
         }
+    }
+
+    /// The words were for another service, which has been given the same socket and did not get it.
+    fn not_meant(&self) -> Answer {
+        let settings = &self.context.setup().settings;
+        let why = format!(
+            "{} is the socket of the service with {}; give each a [control] socket of its own",
+            settings.control.socket.display(),
+            settings.file.display()
+        );
+        Answer::refused(Outcome::Unavailable, why)
     }
 
     fn quit(&self, by: &str) -> Answer {
@@ -83,6 +99,13 @@ impl Console {
 impl Operator for Console {
     fn answer(&mut self, words: &[&str], user: u32) -> Answer {
         let by = format!("uid {user}");
+        let words = match words {
+            [other, ..] if other.starts_with(ADDRESSEE) && *other != self.addressee => {
+                return self.not_meant();
+            }
+            [own, rest @ ..] if own.starts_with(ADDRESSEE) => rest,
+            all => all,
+        };
         match words {
             ["tell", "smtp", "update", "config"] => self.refresher.refresh(&by),
             ["tell", "smtp", "quit"] => self.quit(&by),

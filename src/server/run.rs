@@ -43,8 +43,6 @@ use crate::sys::{clock, random};
 /// Why the service does not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// Another service answers on the control socket.
-    Running(SocketError),
     /// Ports that cannot be bound.
     Bind(Vec<BindError>),
     /// The certificate or its key cannot be used.
@@ -69,7 +67,6 @@ impl fmt::Display for StartError {
                 }
                 Ok(())
             }
-            Self::Running(error) => error.fmt(f),
             Self::Certificate(reason) | Self::Folder(reason) | Self::Account(reason) => {
                 f.write_str(reason)
             }
@@ -104,12 +101,12 @@ impl Server {
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
         let account = account(&settings)?;
-        let begun = begin_console(&settings, account)?;
+        let begun = begin_console(&settings, account);
         let bound = listeners::bind(listeners::wanted(&settings)).map_err(StartError::Bind)?;
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
-        let socket = finish_console(&settings, begun)?;
+        let socket = finish_console(&settings, begun);
         let setup = Setup::new(Arc::new(settings), tls);
         Self::build(setup, bound, socket, signals)
     }
@@ -224,29 +221,24 @@ fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
 
 /// The console's socket, as far as it can be made before the account is taken on. Mail comes first:
 /// where it cannot be made, the service does without.
-fn begin_console(
-    settings: &Settings,
-    account: Option<Account>,
-) -> Result<Option<Begun>, StartError> {
+fn begin_console(settings: &Settings, account: Option<Account>) -> Option<Begun> {
     let owner = account.map(|account| (account.uid, account.gid));
     console_or_none(socket::begin(&settings.control.socket, owner))
 }
 
-fn finish_console(settings: &Settings, begun: Option<Begun>) -> Result<Option<Socket>, StartError> {
-    match begun {
-        Some(Begun::Made(socket)) => Ok(Some(socket)),
-        Some(Begun::Later) => console_or_none(Socket::make(&settings.control.socket, None)),
-        None => Ok(None),
+fn finish_console(settings: &Settings, begun: Option<Begun>) -> Option<Socket> {
+    match begun? {
+        Begun::Made(socket) => Some(socket),
+        Begun::Later => console_or_none(Socket::make(&settings.control.socket, None)),
     }
 }
 
-fn console_or_none<T>(made: Result<T, SocketError>) -> Result<Option<T>, StartError> {
+fn console_or_none<T>(made: Result<T, SocketError>) -> Option<T> {
     match made {
-        Ok(made) => Ok(Some(made)),
-        Err(SocketError::Alive(path)) => Err(StartError::Running(SocketError::Alive(path))),
-        Err(error @ SocketError::Io(..)) => {
+        Ok(made) => Some(made),
+        Err(error) => {
             events::control::unavailable(error);
-            Ok(None)
+            None
         }
     }
 }
