@@ -13,7 +13,7 @@ use gatepost::transport::client::ClientStream;
 use gatepost::transport::self_signed;
 use rustls::pki_types::CertificateDer;
 
-use support::{PATIENCE, Server, TempFolder, data};
+use support::{Client, PATIENCE, Server, TempFolder, data};
 
 /// Makes a certificate for `name` in `folder`; gives it and the lines of INI that set it.
 fn make(folder: &TempFolder, name: &str) -> (CertificateDer<'static>, String) {
@@ -91,4 +91,17 @@ fn a_site_that_is_not_enabled_says_so_inside_tls() {
     assert_eq!(line(&mut stream), "221 2.0.0 Bye");
     let logged = server.wait_for_log("event=client_refused");
     assert!(logged.contains("[site:main] tls_anonymous"), "{logged}");
+}
+
+/// A session that says no more: its refusal must not wait in the worker for another client's lines.
+#[test]
+fn a_refusal_at_connect_is_logged_at_once_and_under_its_own_session() {
+    let mut server = Server::start(
+        "[server]\nload_internet_sites = yes\n[site:main]\ntls_anonymous = yes\n\
+         [extensions]\nstarttls = disabled\n",
+    );
+    let mut client = Client::connect(server.tcp());
+    client.expect("554 This site is not enabled on the server.");
+    let logged = server.wait_for_log("event=client_refused");
+    assert!(logged.contains("sid=00000000 "), "{logged}");
 }

@@ -183,7 +183,11 @@ impl Connection {
                 self.begin_tls(bench)?;
                 self.handshake(bench)
             }
-            _ => Ok(self.session.begin(clock::now(), &mut bench.output)),
+            _ => {
+                let step = self.session.begin(clock::now(), &mut bench.output);
+                self.after_session(bench);
+                Ok(step)
+            }
         }
     }
 
