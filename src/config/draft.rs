@@ -108,12 +108,14 @@ impl Draft {
         };
         let value = match lines_of(entry, key) {
             Ok(lines) => values::parse(&key.kind, &lines),
-            Err(refused) => Err(refused),
+            Err(refused) => Err(vec![refused]),
         };
         let value = match value {
             Ok(value) => Some(value),
-            Err(refused) => {
-                self.problem(refused.line, Some(section), Some(key.name), refused.reason);
+            Err(faults) => {
+                for fault in faults {
+                    self.problem(fault.line, Some(section), Some(key.name), fault.reason);
+                }
                 None
             }
         };

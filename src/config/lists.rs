@@ -70,7 +70,7 @@ impl HostPattern {
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(network) = values::parse_network(text) {
-            return Ok(Self::Network(network));
+            return network.map(Self::Network);
         }
         // `192.0.2` or `192.0.2.0/33` is a slip in a network, not a name.
         let last = text.rsplit('.').next().unwrap_or_default();

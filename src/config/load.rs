@@ -87,7 +87,10 @@ pub fn parse_hostname(text: &str) -> Result<Domain, String> {
     match values::parse(&Kind::Domain, &[(1, text)]) {
         Ok(values::Value::Domain(domain)) => Ok(domain),
         Ok(other) => unreachable!("a domain parsed as {other:?}"),
-        Err(refused) => Err(refused.reason),
+        Err(faults) => Err(faults
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |fault| fault.reason)),
     }
 }
 

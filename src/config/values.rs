@@ -3,7 +3,7 @@
 //! Promises: what is accepted is in range and well formed; a reason names the value and says what
 //! would be right. Refuses to know: which key a value belongs to, and any file.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::mail::Domain;
@@ -58,12 +58,15 @@ pub struct Refused {
 
 /// Parses the value of a key of this kind. `lines` are the lines of the value with their numbers;
 /// only a list may have more than one.
-pub fn parse(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Refused> {
+///
+/// # Errors
+/// Everything that is wrong with it, at least one thing: every item of a list is looked at.
+pub fn parse(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused>> {
     if kind.is_list() {
         return parse_list(kind, lines);
     }
     let (line, text) = lines.first().copied().unwrap_or((1, ""));
-    parse_one(kind, text).map_err(|reason| Refused { line, reason })
+    parse_one(kind, text).map_err(|reason| vec![Refused { line, reason }])
 }
 
 fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
@@ -105,69 +108,83 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
     }
 }
 
-fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Refused> {
-    let items = items(lines)?;
+fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused>> {
+    let list = Written { lines };
     match kind {
-        Kind::Domains => each(&items, domain).map(Value::Domains),
-        Kind::Networks => each(&items, network).map(Value::Networks),
-        Kind::SiteAddresses => each(&items, site_address).map(Value::Addresses),
-        Kind::Hosts => each(&items, HostPattern::parse).map(Value::Hosts),
-        Kind::Mails => each(&items, MailPattern::parse).map(Value::Mails),
-        Kind::RelayDomains => each(&items, RelayPattern::parse).map(Value::RelayDomains),
-        Kind::AccessNames => each(&items, AccessName::parse).map(Value::Access),
-        Kind::Addresses => each(&items, address)
-            .and_then(|list| some_of(list, lines, "at least one address is needed"))
+        Kind::Domains => list.each(domain).map(Value::Domains),
+        Kind::Networks => list.each(network).map(Value::Networks),
+        Kind::SiteAddresses => list.each(site_address).map(Value::Addresses),
+        Kind::Hosts => list.each(HostPattern::parse).map(Value::Hosts),
+        Kind::Mails => list.each(MailPattern::parse).map(Value::Mails),
+        Kind::RelayDomains => list.each(RelayPattern::parse).map(Value::RelayDomains),
+        Kind::AccessNames => list.each(AccessName::parse).map(Value::Access),
+        Kind::Addresses => list
+            .some_of(address, "at least one address is needed")
             .map(Value::Addresses),
-        Kind::Words(words) => each(&items, |text| word(text, words))
-            .and_then(|list| some_of(list, lines, "at least one is needed"))
+        Kind::Words(words) => list
+            .some_of(|text| word(text, words), "at least one is needed")
             .map(Value::Words),
         _ => unreachable!("only lists come here"),
     }
 }
 
-/// Cuts a list at its commas. The end of a line separates as a comma does.
-fn items<'a>(lines: &[(usize, &'a str)]) -> Result<Vec<(usize, &'a str)>, Refused> {
-    let mut items = Vec::new();
-    for &(line, text) in lines {
-        let text = text.strip_suffix(',').unwrap_or(text).trim();
-        if text.is_empty() {
-            continue;
-        }
-        for item in text.split(',').map(str::trim) {
-            if item.is_empty() {
-                let reason = "nothing between two commas".to_owned();
-                return Err(Refused { line, reason });
-            }
-            items.push((line, item));
-        }
-    }
-    Ok(items)
+/// A list as it is written, with the numbers of its lines.
+struct Written<'a> {
+    lines: &'a [(usize, &'a str)],
 }
 
-/// Parses every item; the same one twice is a slip of the pen, and refused.
-fn each<T: PartialEq>(
-    items: &[(usize, &str)],
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, Refused> {
-    let mut list = Vec::with_capacity(items.len());
-    for &(line, text) in items {
-        let item = parse(text).map_err(|reason| Refused { line, reason })?;
-        if list.contains(&item) {
-            let reason = format!("{text:?} is listed twice");
-            return Err(Refused { line, reason });
-        }
-        list.push(item);
+impl<'a> Written<'a> {
+    /// Cuts the list at its commas. The end of a line separates as a comma does.
+    fn items(&self) -> impl Iterator<Item = (usize, &'a str)> {
+        let lines = self.lines.iter().map(|&(line, text)| {
+            let text = text.strip_suffix(',').unwrap_or(text).trim();
+            (line, text)
+        });
+        let lines = lines.filter(|(_, text)| !text.is_empty());
+        lines.flat_map(|(line, text)| text.split(',').map(move |item| (line, item.trim())))
     }
-    Ok(list)
-}
 
-fn some_of<T>(list: Vec<T>, lines: &[(usize, &str)], reason: &str) -> Result<Vec<T>, Refused> {
-    if list.is_empty() {
-        let line = lines.first().map_or(1, |(line, _)| *line);
-        let reason = reason.to_owned();
-        return Err(Refused { line, reason });
+    /// Parses every item; the same one twice is a slip of the pen, and refused.
+    fn each<T: PartialEq>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Vec<Refused>> {
+        let (mut list, mut faults) = (Vec::new(), Vec::new());
+        for (line, text) in self.items() {
+            let parsed = match text {
+                "" => Err("nothing between two commas".to_owned()),
+                text => parse(text),
+            };
+            let reason = match parsed {
+                Ok(item) if list.contains(&item) => format!("{text:?} is listed twice"),
+                Ok(item) => {
+                    list.push(item);
+                    continue;
+                }
+                Err(reason) => reason,
+            };
+            faults.push(Refused { line, reason });
+        }
+        match faults.is_empty() {
+            true => Ok(list),
+            false => Err(faults),
+        }
     }
-    Ok(list)
+
+    /// As `each`; an empty list is refused for this reason.
+    fn some_of<T: PartialEq>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, String>,
+        reason: &str,
+    ) -> Result<Vec<T>, Vec<Refused>> {
+        let list = self.each(parse)?;
+        if list.is_empty() {
+            let line = self.lines.first().map_or(1, |(line, _)| *line);
+            let reason = reason.to_owned();
+            return Err(vec![Refused { line, reason }]);
+        }
+        Ok(list)
+    }
 }
 
 fn yes_no(text: &str) -> Result<bool, String> {
@@ -303,13 +320,18 @@ fn site_address(text: &str) -> Result<IpAddr, String> {
 }
 
 fn network(text: &str) -> Result<Network, String> {
-    parse_network(text).ok_or_else(|| {
-        format!("{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address")
+    parse_network(text).unwrap_or_else(|| {
+        Err(format!(
+            "{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address"
+        ))
     })
 }
 
-/// Host bits may not be set: `192.0.2.1/24` is more often a slip than a wish.
-pub(super) fn parse_network(text: &str) -> Option<Network> {
+/// A network; nothing where the text is none at all.
+///
+/// # Errors
+/// Host bits are set: `192.0.2.1/24` is more often a slip than a wish.
+pub(super) fn parse_network(text: &str) -> Option<Result<Network, String>> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(number(prefix)?)),
         None => (text, None),
@@ -326,17 +348,30 @@ pub(super) fn parse_network(text: &str) -> Option<Network> {
     let prefix = u8::try_from(prefix)
         .ok()
         .filter(|p| u64::from(*p) <= bits)?;
-    let network = Network { address, prefix };
-    has_no_host_bits(&network).then_some(network)
+    let network = Network {
+        address: without_host_bits(address, prefix),
+        prefix,
+    };
+    Some(match network.address == address {
+        true => Ok(network),
+        false => Err(format!(
+            "{text:?} is an address within a network; write {network} or {address}"
+        )),
+    })
 }
 
-fn has_no_host_bits(network: &Network) -> bool {
-    let (bits, width) = match network.address {
+fn without_host_bits(address: IpAddr, prefix: u8) -> IpAddr {
+    let (bits, width) = match address {
         IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
         IpAddr::V6(v6) => (v6.to_bits(), 128),
     };
-    let host = width - u32::from(network.prefix);
-    bits & !u128::MAX.checked_shl(host).unwrap_or(0) == 0
+    let host = width - u32::from(prefix);
+    let bits = bits & u128::MAX.checked_shl(host).unwrap_or(0);
+    match address {
+        // Of an IPv4 address no bit above the lowest 32 was set.
+        IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(0)).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+    }
 }
 
 fn character(text: &str) -> Result<Option<char>, String> {
@@ -419,7 +454,7 @@ mod tests {
     use super::*;
 
     fn one(kind: Kind, text: &str) -> Result<Value, String> {
-        parse(&kind, &[(1, text)]).map_err(|refused| refused.reason)
+        parse(&kind, &[(1, text)]).map_err(|mut faults| faults.remove(0).reason)
     }
 
     #[test]
@@ -518,6 +553,14 @@ mod tests {
     }
 
     #[test]
+    fn every_item_at_fault_is_told_at_its_line() {
+        let lines = [(4, "nope, ::1"), (5, "::1,"), (6, "also not")];
+        let faults = parse(&Kind::Addresses, &lines).unwrap_err();
+        let lines: Vec<_> = faults.iter().map(|fault| fault.line).collect();
+        assert_eq!(lines, [4, 5, 6], "{faults:?}");
+    }
+
+    #[test]
     fn lists_go_on_over_lines_and_name_the_line_at_fault() {
         let lines = [
             (4, "192.0.2.1,"),
@@ -545,7 +588,7 @@ mod tests {
             let reason = reason.to_owned();
             assert_eq!(
                 parse(&Kind::Addresses, lines),
-                Err(Refused { line, reason })
+                Err(vec![Refused { line, reason }])
             );
         }
         assert_eq!(
@@ -564,7 +607,6 @@ mod tests {
             ("2001:db8::/32", Some("2001:db8::/32")),
             ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
             ("::ffff:192.0.2.1", Some("192.0.2.1/32")),
-            ("192.0.2.1/24", None),
             ("192.0.2.0/33", None),
             ("::/129", None),
             ("192.0.2.0/024", None),
@@ -573,8 +615,17 @@ mod tests {
             ("mx.example", None),
         ];
         for (text, want) in rows {
-            let got = parse_network(text).map(|n| format!("{}/{}", n.address, n.prefix));
+            let got = parse_network(text).map(|network| network.unwrap().to_string());
             assert_eq!(got.as_deref(), want, "{text}");
+        }
+        for (text, want) in [
+            ("192.0.2.1/24", "write 192.0.2.0/24 or 192.0.2.1"),
+            ("192.0.2.1/0", "write 0.0.0.0/0 or 192.0.2.1"),
+            ("2001:db8::1/32", "write 2001:db8::/32 or 2001:db8::1"),
+            ("::ffff:192.0.2.1/120", "write 192.0.2.0/24 or 192.0.2.1"),
+        ] {
+            let reason = parse_network(text).unwrap().unwrap_err();
+            assert!(reason.ends_with(want), "{reason}");
         }
     }
 
