@@ -6,8 +6,9 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
-use support::checking::{TLS, assert_problems, check, check_in, with_data};
+use support::checking::{TLS, assert_problems, check, check_in, run, with_data};
 use support::{TempFolder, data};
 
 const OPEN: &str = "this makes an open relay";
@@ -344,4 +345,52 @@ fn the_table_has_a_line_for_each_site_of_a_listener() {
         check(nobody).table,
         ["port tcp 127.0.0.1:25 plaintext auth=no anonymous=no not-enabled"]
     );
+}
+
+#[test]
+fn where_starttls_is_required_a_lost_login_is_told_as_it_is() {
+    assert_problems(
+        &format!("{TLS}[extensions]\nstarttls = required\n[port:tcp]\nname_and_password = yes\n"),
+        &[
+            "f.ini:7: warning: [port:tls] name_and_password: nobody can log in on [port:tcp]: its \
+             name_and_password does not count while starttls = required, this key decides (W-01)",
+        ],
+    );
+}
+
+#[test]
+fn every_wrong_item_of_a_list_is_told_at_its_line() {
+    let item = |line: usize, text: &str, why: &str| {
+        format!("f.ini:{line}: [connections] deny: {text:?} is {why}")
+    };
+    let none = "not a network, such as 192.0.2.0/24 or 2001:db8::/32, or a host name";
+    let within = "an address within a network; write 10.0.0.0/8 or 10.0.0.1";
+    let want = [
+        item(2, "192.0.2.0/33", none),
+        item(3, "10.0.0.1/8", within),
+        item(4, "mx.example", "listed twice"),
+    ];
+    let want: Vec<&str> = want.iter().map(String::as_str).collect();
+    assert_problems(
+        "[connections]\ndeny = 192.0.2.0/33, mx.example,\n  10.0.0.1/8\n  mx.example\n",
+        &want,
+    );
+}
+
+/// Only root becomes another account; whoever runs the tests as somebody else has nothing to see.
+#[test]
+fn an_account_that_is_not_there_is_an_error_of_the_configuration() {
+    let folder = TempFolder::new("no-account");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED: not root");
+        return;
+    }
+    let ini = "[server]\nuser = nobody-of-this-name\nspool = spool\n[control]\nsocket = control\n\
+               [port:tcp]\nnumber = 2525\naddresses = 127.0.0.1\n[delivery]\nmail_root = mail\n";
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    let got = run(&folder, &["serve", "--config", "f.ini"]);
+    assert_eq!(got.code, Some(78));
+    let want = "gatepost: f.ini:2 [server] user: there is no account \"nobody-of-this-name\" on this machine";
+    assert_eq!(got.problems.last().map(String::as_str), Some(want));
 }

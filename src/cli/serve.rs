@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 pub(super) fn failure(error: &StartError) -> Failure {
     let code = match error {
         StartError::Bind(_) => UNAVAILABLE,
-        StartError::Certificate(_) => CONFIGURATION,
+        StartError::Certificate(_) | StartError::NoAccount(_) => CONFIGURATION,
         StartError::Folder(_) | StartError::Spool(_) => CANNOT_CREATE,
         StartError::Account(_) => NOT_PERMITTED,
         StartError::System(_) => SOFTWARE,

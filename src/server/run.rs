@@ -49,6 +49,8 @@ pub enum StartError {
     Certificate(String),
     /// A folder cannot be made or handed over.
     Folder(String),
+    /// There is no account of the name that `[server] user` has.
+    NoAccount(String),
     /// The account cannot be taken on.
     Account(String),
     /// The spool cannot be used.
@@ -67,9 +69,10 @@ impl fmt::Display for StartError {
                 }
                 Ok(())
             }
-            Self::Certificate(reason) | Self::Folder(reason) | Self::Account(reason) => {
-                f.write_str(reason)
-            }
+            Self::Certificate(reason)
+            | Self::Folder(reason)
+            | Self::NoAccount(reason)
+            | Self::Account(reason) => f.write_str(reason),
             Self::Spool(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
         }
@@ -211,12 +214,17 @@ fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
         return Ok(None);
     }
     let name = &settings.user;
-    let found = process::account(name).map_err(|error| {
-        StartError::Account(format!(
-            "there is no account {name:?} ([server] user): {error}"
-        ))
-    })?;
-    Ok(Some(found))
+    match process::account(name) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let place = settings.place("server", "user");
+            let reason = format!("{place}: there is no account {name:?} on this machine");
+            Err(StartError::NoAccount(reason))
+        }
+        Err(error) => Err(StartError::Account(format!(
+            "the account {name:?} cannot be looked up: {error}"
+        ))),
+    }
 }
 
 /// The console's socket, as far as it can be made before the account is taken on. Mail comes first:

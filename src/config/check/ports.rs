@@ -42,10 +42,16 @@ impl Found<'_> {
             }
             let (before, after) = auth_keys(port, serving);
             let section = section(port);
-            let reason = format!(
-                "clients of [{section}] can log in before STARTTLS but not after it: \
-                 this key decides there"
-            );
+            let reason = match settings.extensions.starttls {
+                StartTls::Required => format!(
+                    "nobody can log in on [{section}]: its name_and_password does not count while \
+                     starttls = required, this key decides"
+                ),
+                StartTls::Enabled | StartTls::Disabled => format!(
+                    "clients of [{section}] can log in before STARTTLS but not after it: \
+                     this key decides there"
+                ),
+            };
             let depends_on = [
                 (before.0.as_str(), before.1),
                 (&section, "status"),
