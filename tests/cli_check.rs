@@ -573,3 +573,36 @@ fn a_smarthost_needs_a_whole_login_over_verified_tls() {
         assert_eq!((idle.code, idle.problems), (Some(0), Vec::new()), "{keys}");
     }
 }
+
+#[test]
+fn wrong_usage_is_told_before_any_file_is_read() {
+    let folder = TempFolder::new("usage");
+    for (arguments, want) in [
+        (
+            &["explain"][..],
+            &["gatepost: --from ADDRESS is missing"][..],
+        ),
+        (
+            &["explain", "--from", "::1"],
+            &["gatepost: --rcpt ADDRESS is missing"],
+        ),
+        (
+            &["check", "more"],
+            &[
+                "gatepost: \"more\" is one word too many",
+                "Usage: gatepost check [--config FILE]",
+            ],
+        ),
+        (
+            &["passwd"],
+            &[
+                "gatepost: an argument is missing",
+                "Usage: gatepost passwd USER [--config FILE]",
+            ],
+        ),
+    ] {
+        let got = run(&folder, &[arguments, &["--config", "none.ini"]].concat());
+        assert_eq!(got.problems, want, "{arguments:?}");
+        assert_eq!(got.code, Some(64), "{arguments:?}");
+    }
+}

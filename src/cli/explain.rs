@@ -31,6 +31,13 @@ pub const FLAGS: &[&str] = &["--tls"];
 /// # Errors
 /// Wrong usage, errors in the configuration; or the recipient is refused (exit code 1).
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // What was forgotten is told before anything is read.
+    let forgotten = ["--from", "--rcpt"]
+        .into_iter()
+        .find(|option| arguments.value(option).is_none());
+    if let Some(option) = forgotten {
+        return Err(Failure::usage(format!("{option} ADDRESS is missing")));
+    }
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     complain(&lines(&loaded.warnings));
     let settings = Arc::new(loaded.settings);
@@ -52,12 +59,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn client(arguments: &Arguments, settings: &Settings) -> Result<Client, String> {
-    let address: IpAddr = match text(arguments, "--from")? {
-        Some(text) => text
-            .parse()
-            .map_err(|_| format!("--from: {text:?} is not an IP address"))?,
-        None => return Err("--from ADDRESS is missing".to_owned()),
-    };
+    let from = text(arguments, "--from")?.unwrap_or_default();
+    let address: IpAddr = from
+        .parse()
+        .map_err(|_| format!("--from: {from:?} is not an IP address"))?;
     let (port, starttls) = port(arguments, settings)?;
     let local = match text(arguments, "--local")? {
         Some(text) => text
@@ -66,7 +71,7 @@ fn client(arguments: &Arguments, settings: &Settings) -> Result<Client, String> 
         None => usual_local(settings, port, address),
     };
     let mail_from = text(arguments, "--mail-from")?.unwrap_or_default();
-    let rcpt = text(arguments, "--rcpt")?.ok_or("--rcpt ADDRESS is missing")?;
+    let rcpt = text(arguments, "--rcpt")?.unwrap_or_default();
     Ok(Client {
         address: address.to_canonical(),
         local,

@@ -227,12 +227,8 @@ fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
         .filter(|(place, _)| *place != at);
     let rest = rest.map(|(_, argument)| argument.clone());
     let parsed = Arguments::parse(rest, command.options, command.flags, command.words);
-    let parsed = parsed.map_err(|reason| {
-        Failure::usage(format!(
-            "{reason}\nUsage: gatepost {} {}",
-            command.name, command.usage
-        ))
-    })?;
+    let parsed =
+        parsed.map_err(|reason| Failure::usage(format!("{reason}\nUsage: {}", command.usage())))?;
     (command.run)(&parsed)
 }
 
@@ -260,15 +256,18 @@ impl Command {
     fn help(&self) -> String {
         let Self {
             name,
-            usage,
             purpose,
             help,
             ..
         } = self;
+        let usage = self.usage();
+        format!("gatepost {name} {purpose}.\n\nUsage: {usage}\n\n{help}\n{OPTIONS}")
+    }
+
+    fn usage(&self) -> String {
+        let Self { name, usage, .. } = self;
         let gap = if usage.is_empty() { "" } else { " " };
-        format!(
-            "gatepost {name} {purpose}.\n\nUsage: gatepost {name}{gap}{usage} [--config FILE]\n\n{help}\n{OPTIONS}"
-        )
+        format!("gatepost {name}{gap}{usage} [--config FILE]")
     }
 }
 
