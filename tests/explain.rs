@@ -93,6 +93,16 @@ fn every_step_names_the_line_that_made_it_so() {
 }
 
 #[test]
+fn an_ipv6_address_is_told_apart_from_its_port() {
+    let folder = prepare("explain-ipv6", "");
+    let (_, lines) = explain(&folder, &["--from", "2001:db8::7", "--rcpt", "a@b.example"]);
+    assert_eq!(
+        lines[0],
+        "port: tcp [::1]:25 plaintext auth=no anonymous=yes"
+    );
+}
+
+#[test]
 fn mistakes_in_its_use_are_named() {
     let folder = prepare("explain-usage", "");
     let run = |arguments: &[&str]| {

@@ -103,10 +103,9 @@ impl Play<'_> {
         };
         let yes = |yes| if yes { "yes" } else { "no" };
         self.explanation.steps.push(format!(
-            "port: {} {}:{} {word} auth={} anonymous={}",
+            "port: {} {} {word} auth={} anonymous={}",
             port.name,
-            client.local,
-            port.number,
+            SocketAddr::new(client.local, port.number),
             yes(admitted.auth),
             yes(admitted.anonymous)
         ));
