@@ -377,6 +377,24 @@ fn every_wrong_item_of_a_list_is_told_at_its_line() {
     );
 }
 
+#[test]
+fn a_comment_behind_a_value_is_told_as_such() {
+    assert_problems(
+        "[port:tcp]\nnumber = 25 ; the usual one\nanonymous = yes\t# for all\n\
+         [relay]\nallow_hosts =\n  192.0.2.1 # ours\n  mx;example\n",
+        &[
+            "f.ini:2: [port:tcp] number: \"25 ; the usual one\" is not a number from 1 to 65535; \
+             a comment needs a line of its own",
+            "f.ini:3: [port:tcp] anonymous: \"yes\\t# for all\" is not yes or no; a comment needs a \
+             line of its own",
+            "f.ini:6: [relay] allow_hosts: \"192.0.2.1 # ours\" is not a network, such as \
+             192.0.2.0/24 or 2001:db8::/32, or a host name; a comment needs a line of its own",
+            "f.ini:7: [relay] allow_hosts: \"mx;example\" is not a network, such as 192.0.2.0/24 or \
+             2001:db8::/32, or a host name",
+        ],
+    );
+}
+
 /// Only root becomes another account; whoever runs the tests as somebody else has nothing to see.
 #[test]
 fn an_account_that_is_not_there_is_an_error_of_the_configuration() {

@@ -114,7 +114,12 @@ impl Draft {
             Ok(value) => Some(value),
             Err(faults) => {
                 for fault in faults {
-                    self.problem(fault.line, Some(section), Some(key.name), fault.reason);
+                    let hint = match holds_a_comment(entry, fault.line) {
+                        true => "; a comment needs a line of its own",
+                        false => "",
+                    };
+                    let reason = format!("{}{hint}", fault.reason);
+                    self.problem(fault.line, Some(section), Some(key.name), reason);
                 }
                 None
             }
@@ -351,6 +356,19 @@ fn default_value(key: &Key) -> Option<Value> {
         }
         keys::Default::Derived(..) | keys::Default::Nothing(_) | keys::Default::Required(_) => None,
     }
+}
+
+/// Whether this line of a value ends in what looks like a comment.
+fn holds_a_comment(entry: &Entry, line: usize) -> bool {
+    let own = (entry.line, entry.value.as_str());
+    let more = entry.more.iter().map(|(line, text)| (*line, text.as_str()));
+    let mut lines = std::iter::once(own).chain(more);
+    lines.any(|(at, text)| {
+        let begins = [" ;", " #", "\t;", "\t#"]
+            .iter()
+            .any(|mark| text.contains(mark));
+        at == line && begins
+    })
 }
 
 /// The lines of a value; more than one only where the key takes a list.
