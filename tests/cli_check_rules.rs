@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use support::checking::{TLS, assert_problems, check, check_in, run, with_data};
 use support::{TempFolder, data};
@@ -411,4 +412,27 @@ fn an_account_that_is_not_there_is_an_error_of_the_configuration() {
     assert_eq!(got.code, Some(78));
     let want = "gatepost: f.ini:2 [server] user: there is no account \"nobody-of-this-name\" on this machine";
     assert_eq!(got.problems.last().map(String::as_str), Some(want));
+}
+
+#[test]
+fn a_log_that_nobody_takes_is_told_on_standard_error() {
+    if Path::new("/dev/log").exists() {
+        eprintln!("SKIPPED: this machine has a syslog");
+        return;
+    }
+    let folder = TempFolder::new("no-syslog");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    // An address no machine has (RFC 5737): the start ends there.
+    let ini = "[server]\nuser = root\nspool = spool\n[control]\nsocket = control\n\
+               [port:tcp]\nnumber = 2525\naddresses = 192.0.2.77\n[delivery]\nmail_root = mail\n\
+               [log]\ntarget = syslog\n";
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    let got = run(&folder, &["serve", "--config", "f.ini"]);
+    assert_eq!(got.code, Some(69));
+    let want = "gatepost: no syslog listens, log lines are lost until one does ([log] target)";
+    assert!(
+        got.problems.iter().any(|line| line == want),
+        "{:?}",
+        got.problems
+    );
 }

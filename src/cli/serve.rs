@@ -15,6 +15,9 @@ use super::output::{
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&loaded.settings.log);
+    if logger::is_lost(&loaded.settings.log) {
+        complain("gatepost: no syslog listens, log lines are lost until one does ([log] target)\n");
+    }
     for warning in &loaded.warnings {
         events::configuration_warning(warning);
     }

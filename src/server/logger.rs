@@ -13,7 +13,7 @@ use crate::config::settings::{Log, LogFormat, LogTarget};
 use crate::events::line;
 use crate::mail::date;
 use crate::sys::clock;
-use crate::sys::syslog::Syslog;
+use crate::sys::syslog::{self, Syslog};
 
 /// What stands before a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,11 @@ pub fn install(log: &Log) {
     if builder.try_init().is_ok() {
         set_level(log.level);
     }
+}
+
+/// Whether log lines would be lost now: syslog is wanted, and none listens.
+pub fn is_lost(log: &Log) -> bool {
+    log.target == LogTarget::Syslog && !syslog::listens()
 }
 
 /// The least important lines that are written from now on.

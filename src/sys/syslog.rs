@@ -6,6 +6,12 @@ use std::os::unix::net::UnixDatagram;
 /// Where syslog daemons listen.
 const SOCKET: &str = "/dev/log";
 
+/// Whether a syslog daemon listens now.
+pub fn listens() -> bool {
+    let socket = UnixDatagram::unbound();
+    socket.is_ok_and(|socket| socket.connect(SOCKET).is_ok())
+}
+
 /// Writes datagrams to the local syslog socket; connects anew when the daemon was restarted. A line
 /// that cannot be sent is lost: a dead log daemon must not stop mail.
 #[derive(Default)]
