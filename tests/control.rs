@@ -45,7 +45,8 @@ fn where_nothing_runs_every_command_says_so() {
     };
     let path = folder.path().join("control");
     let want = format!(
-        "gatepost: the service is not running: nothing answers on {}\n",
+        "gatepost: the service is not running: nothing answers on {}\n\
+         (if [control] socket was changed while it ran, it still answers on the old one)\n",
         path.display()
     );
     for words in COMMANDS {

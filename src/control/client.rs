@@ -35,7 +35,11 @@ impl fmt::Display for AskError {
         match self {
             Self::NotRunning(path) => {
                 let path = path.display();
-                write!(f, "the service is not running: nothing answers on {path}")
+                write!(
+                    f,
+                    "the service is not running: nothing answers on {path}\n\
+                     (if [control] socket was changed while it ran, it still answers on the old one)"
+                )
             }
             Self::NotPermitted(path) => write!(
                 f,
