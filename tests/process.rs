@@ -378,6 +378,27 @@ fn running_out_of_descriptors_is_weather() {
     );
 }
 
+/// Takes half a minute: that is how long mail data may go on.
+#[test]
+fn mail_data_that_does_not_end_is_told_of_the_end_too() {
+    let mut server = Server::start("");
+    let mut busy = Client::greeted(server.tcp());
+    let longer = Some(PATIENCE * 2);
+    busy.socket().set_read_timeout(longer).unwrap();
+    busy.command("EHLO x", "250");
+    busy.command("MAIL FROM:<>", "250");
+    busy.command("RCPT TO:<alice@here.example>", "250");
+    busy.command("DATA", "354");
+    busy.send(b"Subject: never\r\n");
+    server.terminate();
+    busy.expect("421 4.3.2 Service shutting down");
+    assert_eq!(busy.rest(), b"");
+    assert_eq!(server.wait(), Some(0));
+    let log = server.log_text();
+    assert!(log.contains("event=session_ended"), "{log}");
+    assert_eq!(server.new_mail("alice").len(), 0);
+}
+
 #[test]
 fn sigterm_lets_mail_data_end_and_tells_the_rest() {
     let mut server = Server::start("");

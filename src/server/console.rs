@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::{Context, STOP_PATIENCE};
+use super::context::{Context, STOP_LIMIT};
 use super::gate::Gate;
 use super::refresh::Refresher;
 use super::sessions;
@@ -60,7 +60,7 @@ impl Console {
 
     fn quit(&self, by: &str) -> Answer {
         control::quit(by);
-        self.remote.stop(STOP_PATIENCE);
+        self.remote.stop(STOP_LIMIT);
         Answer::done("the service ends\n")
     }
 

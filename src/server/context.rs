@@ -19,6 +19,8 @@ use crate::transport::tls::ServerTls;
 
 /// How long a session in mail data may go on once the service is going down (CONFIG: ends).
 pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
+/// When everything ends at the latest: sessions whose time is up have a moment to say so.
+pub const STOP_LIMIT: Duration = Duration::from_secs(31);
 
 /// What a refresh replaces as a whole. A session keeps the one it began with.
 pub struct Setup {

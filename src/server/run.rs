@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 
 use super::certificates;
 use super::console::Console;
-use super::context::{Context, STOP_PATIENCE, Setup};
+use super::context::{Context, STOP_LIMIT, Setup};
 use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
@@ -186,7 +186,7 @@ pub struct Stop(Remote);
 impl Stop {
     /// Ends it gently.
     pub fn stop(&self) {
-        self.0.stop(STOP_PATIENCE);
+        self.0.stop(STOP_LIMIT);
     }
 }
 
@@ -199,7 +199,7 @@ impl SignalSource for SignalOrders {
 
     fn next(&mut self) -> Option<SignalOrder> {
         Some(match self.0.read()? {
-            Signal::End => SignalOrder::Stop(STOP_PATIENCE),
+            Signal::End => SignalOrder::Stop(STOP_LIMIT),
             Signal::HangUp => {
                 self.1.hang_up();
                 SignalOrder::Nothing
