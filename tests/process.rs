@@ -442,7 +442,7 @@ fn a_taken_port_and_a_taken_spool_are_told() {
     };
     let (code, text) = ini("");
     assert_eq!(code, Some(69), "{text}");
-    assert!(text.contains("another gatepost is running"), "{text}");
+    assert!(text.contains("another program has it"), "{text}");
     let own = format!("[control]\nsocket = {}/control\n", folder.path().display());
     let (code, text) = ini(&own);
     assert_eq!(code, Some(69), "{text}");

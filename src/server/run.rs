@@ -2,8 +2,8 @@
 //!
 //! | step | as root | fails with |
 //! | --- | --- | --- |
-//! | make the console's socket | yes | 69 where another service answers on it; else a log line |
 //! | bind every port | yes | 69, nothing was greeted |
+//! | make the console's socket | yes | nothing: a log line, and the service runs without a console |
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
@@ -104,8 +104,8 @@ impl Server {
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
         let account = account(&settings)?;
-        let begun = begin_console(&settings, account);
         let bound = listeners::bind(listeners::wanted(&settings)).map_err(StartError::Bind)?;
+        let begun = begin_console(&settings, account);
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
