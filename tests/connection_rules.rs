@@ -64,170 +64,174 @@ fn first_line(world: &World, client: &str) -> (String, String) {
     (player.take(), asked.join(" "))
 }
 
+/// What is written; the client; the first line; what was asked of DNS.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+const ROWS: &[Row] = &[
+    ("", "192.0.2.7", GREETED, ""),
+    (
+        "[connections]\ndeny = 192.0.2.0/24",
+        "192.0.2.7",
+        DENIED,
+        "",
+    ),
+    (
+        "[connections]\ndeny = 192.0.2.0/24",
+        "::ffff:192.0.2.7",
+        DENIED,
+        "",
+    ),
+    (
+        "[connections]\ndeny = 2001:db8::/32",
+        "2001:db8::7",
+        DENIED,
+        "",
+    ),
+    (
+        "[connections]\ndeny = 2001:db8::/32",
+        "2001:db9::7",
+        GREETED,
+        "",
+    ),
+    ("[connections]\nallow = 192.0.2.7", "192.0.2.7", GREETED, ""),
+    ("[connections]\nallow = 192.0.2.7", "192.0.2.8", DENIED, ""),
+    (
+        "[connections]\nallow = 192.0.2.0/24\ndeny = 192.0.2.7",
+        "192.0.2.7",
+        DENIED,
+        "",
+    ),
+    // Names are asked for where no network decides.
+    (
+        "[connections]\ndeny = good.example",
+        "192.0.2.7",
+        DENIED,
+        "names",
+    ),
+    (
+        "[connections]\ndeny = good.example",
+        "2001:db8::7",
+        DENIED,
+        "names",
+    ),
+    (
+        "[connections]\ndeny = good.example",
+        "192.0.2.8",
+        GREETED,
+        "names",
+    ),
+    (
+        "[connections]\ndeny = 192.0.2.7, other.example",
+        "192.0.2.7",
+        DENIED,
+        "",
+    ),
+    (
+        "[connections]\nallow = good.example",
+        "192.0.2.7",
+        GREETED,
+        "names",
+    ),
+    (
+        "[connections]\nallow = good.example",
+        "192.0.2.8",
+        DENIED,
+        "names",
+    ),
+    // DNS that fails denies nobody, and lets nobody in.
+    (
+        "[connections]\ndeny = good.example",
+        "192.0.2.9",
+        GREETED,
+        "names",
+    ),
+    (
+        "[connections]\nallow = good.example",
+        "192.0.2.9",
+        LATER,
+        "names",
+    ),
+    // The whitelist spares the lists behind it, not [connections].
+    (
+        "[whitelist]\nhosts = 192.0.2.7\n[blacklist]\nhosts = 192.0.2.0/24\n[dnsbl]\nzones = listed.example",
+        "192.0.2.7",
+        GREETED,
+        "",
+    ),
+    (
+        "[whitelist]\nhosts = good.example\n[dnsbl]\nzones = listed.example",
+        "192.0.2.7",
+        GREETED,
+        "names",
+    ),
+    (
+        "[whitelist]\nhosts = good.example\n[dnsbl]\nzones = listed.example",
+        "192.0.2.8",
+        DENIED,
+        "names listed.example",
+    ),
+    (
+        "[whitelist]\nhosts = 192.0.2.7\n[connections]\ndeny = 192.0.2.7",
+        "192.0.2.7",
+        DENIED,
+        "",
+    ),
+    // The blacklist comes before the DNS lists, to save look-ups.
+    (
+        "[blacklist]\nhosts = 192.0.2.0/24\n[dnsbl]\nzones = listed.example",
+        "192.0.2.7",
+        DENIED,
+        "",
+    ),
+    (
+        "[blacklist]\nhosts = 192.0.2.0/24\naction = log\n[dnsbl]\nzones = clean.example",
+        "192.0.2.7",
+        GREETED,
+        "clean.example",
+    ),
+    (
+        "[blacklist]\nhosts = 2001:db8::/32\nreply = not %s",
+        "2001:db8::7",
+        "554 not 2001:db8::7",
+        "",
+    ),
+    // DNS lists: in order, to the first hit, past those that fail; IPv6 too.
+    (
+        "[dnsbl]\nzones = clean.example, failing.example, listed.example, also.example",
+        "192.0.2.7",
+        DENIED,
+        "clean.example failing.example listed.example",
+    ),
+    (
+        "[dnsbl]\nzones = listed.example",
+        "2001:db8::7",
+        DENIED,
+        "listed.example",
+    ),
+    (
+        "[dnsbl]\nzones = failing.example, clean.example",
+        "192.0.2.7",
+        GREETED,
+        "failing.example clean.example",
+    ),
+    (
+        "[dnsbl]\nzones = listed.example, also.example\naction = tag",
+        "192.0.2.7",
+        GREETED,
+        "listed.example",
+    ),
+    (
+        "[dnsbl]\nzones = listed.example\nreply = no, %s!",
+        "192.0.2.7",
+        "554 no, 192.0.2.7!",
+        "listed.example",
+    ),
+];
+
 #[test]
 fn lists_are_looked_at_in_their_order_and_no_further_than_needed() {
     let folder = TempFolder::new("connect");
-    let rows: &[(&str, &str, &str, &str)] = &[
-        ("", "192.0.2.7", GREETED, ""),
-        (
-            "[connections]\ndeny = 192.0.2.0/24",
-            "192.0.2.7",
-            DENIED,
-            "",
-        ),
-        (
-            "[connections]\ndeny = 192.0.2.0/24",
-            "::ffff:192.0.2.7",
-            DENIED,
-            "",
-        ),
-        (
-            "[connections]\ndeny = 2001:db8::/32",
-            "2001:db8::7",
-            DENIED,
-            "",
-        ),
-        (
-            "[connections]\ndeny = 2001:db8::/32",
-            "2001:db9::7",
-            GREETED,
-            "",
-        ),
-        ("[connections]\nallow = 192.0.2.7", "192.0.2.7", GREETED, ""),
-        ("[connections]\nallow = 192.0.2.7", "192.0.2.8", DENIED, ""),
-        (
-            "[connections]\nallow = 192.0.2.0/24\ndeny = 192.0.2.7",
-            "192.0.2.7",
-            DENIED,
-            "",
-        ),
-        // Names are asked for where no network decides.
-        (
-            "[connections]\ndeny = good.example",
-            "192.0.2.7",
-            DENIED,
-            "names",
-        ),
-        (
-            "[connections]\ndeny = good.example",
-            "2001:db8::7",
-            DENIED,
-            "names",
-        ),
-        (
-            "[connections]\ndeny = good.example",
-            "192.0.2.8",
-            GREETED,
-            "names",
-        ),
-        (
-            "[connections]\ndeny = 192.0.2.7, other.example",
-            "192.0.2.7",
-            DENIED,
-            "",
-        ),
-        (
-            "[connections]\nallow = good.example",
-            "192.0.2.7",
-            GREETED,
-            "names",
-        ),
-        (
-            "[connections]\nallow = good.example",
-            "192.0.2.8",
-            DENIED,
-            "names",
-        ),
-        // DNS that fails denies nobody, and lets nobody in.
-        (
-            "[connections]\ndeny = good.example",
-            "192.0.2.9",
-            GREETED,
-            "names",
-        ),
-        (
-            "[connections]\nallow = good.example",
-            "192.0.2.9",
-            LATER,
-            "names",
-        ),
-        // The whitelist spares the lists behind it, not [connections].
-        (
-            "[whitelist]\nhosts = 192.0.2.7\n[blacklist]\nhosts = 192.0.2.0/24\n[dnsbl]\nzones = listed.example",
-            "192.0.2.7",
-            GREETED,
-            "",
-        ),
-        (
-            "[whitelist]\nhosts = good.example\n[dnsbl]\nzones = listed.example",
-            "192.0.2.7",
-            GREETED,
-            "names",
-        ),
-        (
-            "[whitelist]\nhosts = good.example\n[dnsbl]\nzones = listed.example",
-            "192.0.2.8",
-            DENIED,
-            "names listed.example",
-        ),
-        (
-            "[whitelist]\nhosts = 192.0.2.7\n[connections]\ndeny = 192.0.2.7",
-            "192.0.2.7",
-            DENIED,
-            "",
-        ),
-        // The blacklist comes before the DNS lists, to save look-ups.
-        (
-            "[blacklist]\nhosts = 192.0.2.0/24\n[dnsbl]\nzones = listed.example",
-            "192.0.2.7",
-            DENIED,
-            "",
-        ),
-        (
-            "[blacklist]\nhosts = 192.0.2.0/24\naction = log\n[dnsbl]\nzones = clean.example",
-            "192.0.2.7",
-            GREETED,
-            "clean.example",
-        ),
-        (
-            "[blacklist]\nhosts = 2001:db8::/32\nreply = not %s",
-            "2001:db8::7",
-            "554 not 2001:db8::7",
-            "",
-        ),
-        // DNS lists: in order, to the first hit, past those that fail; IPv6 too.
-        (
-            "[dnsbl]\nzones = clean.example, failing.example, listed.example, also.example",
-            "192.0.2.7",
-            DENIED,
-            "clean.example failing.example listed.example",
-        ),
-        (
-            "[dnsbl]\nzones = listed.example",
-            "2001:db8::7",
-            DENIED,
-            "listed.example",
-        ),
-        (
-            "[dnsbl]\nzones = failing.example, clean.example",
-            "192.0.2.7",
-            GREETED,
-            "failing.example clean.example",
-        ),
-        (
-            "[dnsbl]\nzones = listed.example, also.example\naction = tag",
-            "192.0.2.7",
-            GREETED,
-            "listed.example",
-        ),
-        (
-            "[dnsbl]\nzones = listed.example\nreply = no, %s!",
-            "192.0.2.7",
-            "554 no, 192.0.2.7!",
-            "listed.example",
-        ),
-    ];
-    for (written, client, want, asked) in rows {
+    for (written, client, want, asked) in ROWS {
         let world = world(folder.path(), &format!("{written}\n"));
         let got = first_line(&world, client);
         assert_eq!(

@@ -51,254 +51,264 @@ fn reply(
     player.say(&format!("RCPT TO:<{recipient}>"))
 }
 
+const STRANGER: &str = "192.0.2.7";
+
+/// What is written below [relay]; client; login; domain; the reply.
+type Row = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+);
+
+const ROWS: &[Row] = &[
+    // Nothing written: strangers are refused, this machine and users are not.
+    ("", STRANGER, None, "out.example", DENIED),
+    ("", "::ffff:192.0.2.7", None, "out.example", DENIED),
+    ("", "127.0.0.1", None, "out.example", ACCEPTED),
+    ("", "::1", None, "out.example", ACCEPTED),
+    ("", STRANGER, Some("alice"), "out.example", ACCEPTED),
+    (
+        "authenticated_users = check",
+        STRANGER,
+        Some("alice"),
+        "out.example",
+        DENIED,
+    ),
+    (
+        "authenticated_users = check",
+        "127.0.0.1",
+        Some("alice"),
+        "out.example",
+        ACCEPTED,
+    ),
+    // Whom the rules are for.
+    (
+        "enforce_for = all",
+        "127.0.0.1",
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "enforce_for = all",
+        STRANGER,
+        Some("alice"),
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "enforce_for = none",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "enforce_for = none\ndeny_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "internal = 192.0.2.0/24",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "internal = 192.0.2.0/24",
+        "127.0.0.1",
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "internal = 192.0.2.0/24\nenforce_for = all",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "internal = 2001:db8::/32",
+        "2001:db8::9",
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "exclude_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "exclude_hosts = 192.0.2.8",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "exclude_hosts = 192.0.2.7\ndeny_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    // (1) deny_hosts, and deny_domains by more than *.
+    (
+        "deny_hosts = 192.0.2.7\nallow_domains = out.example",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "deny_domains = out.example\nallow_domains = out.example",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    (
+        "deny_domains = out.example\nallow_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "mx.out.example",
+        DENIED,
+    ),
+    (
+        "deny_domains = @out.example\nallow_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "mx.out.example",
+        ACCEPTED,
+    ),
+    (
+        "deny_domains = @out.example\nallow_hosts = 192.0.2.7",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    // (2) the allow lists, over *.
+    (
+        "allow_domains = out.example",
+        STRANGER,
+        None,
+        "MX.Out.Example",
+        ACCEPTED,
+    ),
+    (
+        "allow_domains = out.example",
+        STRANGER,
+        None,
+        "badout.example",
+        DENIED,
+    ),
+    (
+        "allow_domains = @out.example",
+        STRANGER,
+        None,
+        "mx.out.example",
+        DENIED,
+    ),
+    ("allow_domains = *", STRANGER, None, "out.example", ACCEPTED),
+    (
+        "allow_hosts = 192.0.2.0/24",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "allow_hosts = 192.0.2.0/24",
+        "198.51.100.1",
+        None,
+        "out.example",
+        DENIED,
+    ),
+    // (3) both allow lists empty, and no *.
+    ("deny_domains =", STRANGER, None, "out.example", ACCEPTED),
+    (
+        "deny_domains = bad.example",
+        STRANGER,
+        None,
+        "out.example",
+        ACCEPTED,
+    ),
+    (
+        "deny_domains = bad.example",
+        STRANGER,
+        None,
+        "x.bad.example",
+        DENIED,
+    ),
+    (
+        "deny_domains = bad.example, *",
+        STRANGER,
+        None,
+        "out.example",
+        DENIED,
+    ),
+    // (4) an allow list alone leaves the rest out, without * as well.
+    (
+        "deny_domains =\nallow_domains = out.example",
+        STRANGER,
+        None,
+        "else.example",
+        DENIED,
+    ),
+    (
+        "deny_domains =\nallow_hosts = 192.0.2.8",
+        STRANGER,
+        None,
+        "else.example",
+        DENIED,
+    ),
+    // A logged-in session is not free of the other lists' order when it is checked.
+    (
+        "authenticated_users = check\nallow_domains = out.example",
+        STRANGER,
+        Some("bob"),
+        "out.example",
+        ACCEPTED,
+    ),
+    // Local recipients are never relay.
+    (
+        "deny_hosts = 192.0.2.7\nenforce_for = all",
+        STRANGER,
+        None,
+        "here.example",
+        ACCEPTED,
+    ),
+    // Literals are domains like others.
+    (
+        "allow_domains = [198.51.100.9]",
+        STRANGER,
+        None,
+        "[198.51.100.9]",
+        ACCEPTED,
+    ),
+    (
+        "allow_domains = [198.51.100.9]",
+        STRANGER,
+        None,
+        "[198.51.100.8]",
+        DENIED,
+    ),
+];
+
 #[test]
 fn the_rules_hold_in_their_order() {
     let folder = TempFolder::new("relay");
-    const STRANGER: &str = "192.0.2.7";
-    // What is written below [relay]; client; login; domain; the reply.
-    let rows: &[(&str, &str, Option<&str>, &str, &str)] = &[
-        // Nothing written: strangers are refused, this machine and users are not.
-        ("", STRANGER, None, "out.example", DENIED),
-        ("", "::ffff:192.0.2.7", None, "out.example", DENIED),
-        ("", "127.0.0.1", None, "out.example", ACCEPTED),
-        ("", "::1", None, "out.example", ACCEPTED),
-        ("", STRANGER, Some("alice"), "out.example", ACCEPTED),
-        (
-            "authenticated_users = check",
-            STRANGER,
-            Some("alice"),
-            "out.example",
-            DENIED,
-        ),
-        (
-            "authenticated_users = check",
-            "127.0.0.1",
-            Some("alice"),
-            "out.example",
-            ACCEPTED,
-        ),
-        // Whom the rules are for.
-        (
-            "enforce_for = all",
-            "127.0.0.1",
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "enforce_for = all",
-            STRANGER,
-            Some("alice"),
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "enforce_for = none",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "enforce_for = none\ndeny_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "internal = 192.0.2.0/24",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "internal = 192.0.2.0/24",
-            "127.0.0.1",
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "internal = 192.0.2.0/24\nenforce_for = all",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "internal = 2001:db8::/32",
-            "2001:db8::9",
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "exclude_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "exclude_hosts = 192.0.2.8",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "exclude_hosts = 192.0.2.7\ndeny_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        // (1) deny_hosts, and deny_domains by more than *.
-        (
-            "deny_hosts = 192.0.2.7\nallow_domains = out.example",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "deny_domains = out.example\nallow_domains = out.example",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        (
-            "deny_domains = out.example\nallow_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "mx.out.example",
-            DENIED,
-        ),
-        (
-            "deny_domains = @out.example\nallow_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "mx.out.example",
-            ACCEPTED,
-        ),
-        (
-            "deny_domains = @out.example\nallow_hosts = 192.0.2.7",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        // (2) the allow lists, over *.
-        (
-            "allow_domains = out.example",
-            STRANGER,
-            None,
-            "MX.Out.Example",
-            ACCEPTED,
-        ),
-        (
-            "allow_domains = out.example",
-            STRANGER,
-            None,
-            "badout.example",
-            DENIED,
-        ),
-        (
-            "allow_domains = @out.example",
-            STRANGER,
-            None,
-            "mx.out.example",
-            DENIED,
-        ),
-        ("allow_domains = *", STRANGER, None, "out.example", ACCEPTED),
-        (
-            "allow_hosts = 192.0.2.0/24",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "allow_hosts = 192.0.2.0/24",
-            "198.51.100.1",
-            None,
-            "out.example",
-            DENIED,
-        ),
-        // (3) both allow lists empty, and no *.
-        ("deny_domains =", STRANGER, None, "out.example", ACCEPTED),
-        (
-            "deny_domains = bad.example",
-            STRANGER,
-            None,
-            "out.example",
-            ACCEPTED,
-        ),
-        (
-            "deny_domains = bad.example",
-            STRANGER,
-            None,
-            "x.bad.example",
-            DENIED,
-        ),
-        (
-            "deny_domains = bad.example, *",
-            STRANGER,
-            None,
-            "out.example",
-            DENIED,
-        ),
-        // (4) an allow list alone leaves the rest out, without * as well.
-        (
-            "deny_domains =\nallow_domains = out.example",
-            STRANGER,
-            None,
-            "else.example",
-            DENIED,
-        ),
-        (
-            "deny_domains =\nallow_hosts = 192.0.2.8",
-            STRANGER,
-            None,
-            "else.example",
-            DENIED,
-        ),
-        // A logged-in session is not free of the other lists' order when it is checked.
-        (
-            "authenticated_users = check\nallow_domains = out.example",
-            STRANGER,
-            Some("bob"),
-            "out.example",
-            ACCEPTED,
-        ),
-        // Local recipients are never relay.
-        (
-            "deny_hosts = 192.0.2.7\nenforce_for = all",
-            STRANGER,
-            None,
-            "here.example",
-            ACCEPTED,
-        ),
-        // Literals are domains like others.
-        (
-            "allow_domains = [198.51.100.9]",
-            STRANGER,
-            None,
-            "[198.51.100.9]",
-            ACCEPTED,
-        ),
-        (
-            "allow_domains = [198.51.100.9]",
-            STRANGER,
-            None,
-            "[198.51.100.8]",
-            DENIED,
-        ),
-    ];
-    for (written, client, user, domain, want) in rows {
+    for (written, client, user, domain, want) in ROWS {
         let world = world(folder.path(), &format!("[relay]\n{written}\n{SMARTHOST}"));
         let recipient = format!("alice@{domain}");
         let said = reply(&world, client, *user, &recipient, &no_dns);
