@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use gatepost::delivery::{Deliverer, DeliveryOptions, Moment};
 use gatepost::mail::{Envelope, ForwardPath, Recipient, ReversePath, Target};
 use gatepost::spool::{Spool, SpoolOptions};
-use gatepost::sys::disk::Disk;
+use gatepost::sys::disk::{Disk, OpenMode};
 use sim_disk::SimDisk;
 
 fn start(disk: &SimDisk, run: u64) -> (Arc<Spool>, Deliverer) {
@@ -43,29 +43,32 @@ fn content(number: usize) -> String {
 fn disk_with_mail() -> (SimDisk, Vec<String>) {
     let disk = SimDisk::new(&["/srv"]);
     let (spool, _) = start(&disk, 1);
-    let ids = (0..SIZES.len()).map(|number| {
-        let envelope = Envelope {
-            reverse_path: ReversePath::Null,
-            recipients: vec![Recipient {
-                forward_path: ForwardPath::parse_prefix("<alice@here.example>").unwrap().0,
-                target: Target::User("alice".to_owned()),
-                notifications: Default::default(),
-            }],
-            eight_bit: false,
-            smtputf8: false,
-            notifications: Default::default(),
-            client: [127, 0, 0, 1].into(),
-            login: None,
-        };
-        let mut draft = spool.draft(envelope, SystemTime::UNIX_EPOCH).unwrap();
-        draft.write(content(number).as_bytes()).unwrap();
-        let id = draft.id().to_string();
-        spool.commit(draft, Box::new(|told| assert!(told.is_ok())));
-        id
-    });
+    let ids = (0..SIZES.len()).map(|number| commit(&spool, number));
     let ids = ids.collect();
     spool.commit_waiting();
     (disk, ids)
+}
+
+/// Hands a message to the committer; its id.
+fn commit(spool: &Spool, number: usize) -> String {
+    let envelope = Envelope {
+        reverse_path: ReversePath::Null,
+        recipients: vec![Recipient {
+            forward_path: ForwardPath::parse_prefix("<alice@here.example>").unwrap().0,
+            target: Target::User("alice".to_owned()),
+            notifications: Default::default(),
+        }],
+        eight_bit: false,
+        smtputf8: false,
+        notifications: Default::default(),
+        client: [127, 0, 0, 1].into(),
+        login: None,
+    };
+    let mut draft = spool.draft(envelope, SystemTime::UNIX_EPOCH).unwrap();
+    draft.write(content(number).as_bytes()).unwrap();
+    let id = draft.id().to_string();
+    spool.commit(draft, Box::new(|told| assert!(told.is_ok())));
+    id
 }
 
 /// Starts again and delivers what can be delivered, for a week.
@@ -188,6 +191,51 @@ fn a_large_content_that_is_damaged_is_not_delivered_until_it_is_mended() {
     change(&disk, &path, |octets| octets[100] ^= 1);
     recover(&disk, 3);
     assert_eq!(delivered(&disk), [0, 1, 2, 3]);
+}
+
+#[test]
+fn files_with_strange_names_in_the_log_keep_nobody_from_starting() {
+    for name in [
+        "1.seg",
+        "+2.seg",
+        "0000.seg",
+        "x.seg",
+        "000.seg.bak",
+        ".seg",
+    ] {
+        let (disk, _) = disk_with_mail();
+        stray(&disk, name);
+        recover(&disk, 2);
+        assert_eq!(delivered(&disk), [0, 1, 2, 3], "{name}");
+        assert_eq!(set_aside(&disk), [], "{name}");
+    }
+}
+
+#[test]
+fn a_segment_with_the_last_number_of_all_is_one_like_others() {
+    let (disk, _) = disk_with_mail();
+    stray(&disk, "4294967295.seg");
+    recover(&disk, 2);
+    assert_eq!(delivered(&disk), [0, 1, 2, 3]);
+    disk.restart();
+    let (spool, _) = start(&disk, 3);
+    // More than the two segments hold.
+    for _ in 0..70 {
+        commit(&spool, 2);
+        spool.commit_waiting();
+    }
+    let files = disk.files_below("/srv/spool/log").into_iter();
+    let names: Vec<_> = files.map(|(path, _)| path.display().to_string()).collect();
+    assert!(
+        names.contains(&"/srv/spool/log/001.seg".to_owned()),
+        "{names:?}"
+    );
+}
+
+fn stray(disk: &SimDisk, name: &str) {
+    let path = Path::new("/srv/spool/log").join(name);
+    let file = disk.open(&path, OpenMode::New).unwrap();
+    file.write_at(b"notes", 0).unwrap();
 }
 
 #[test]

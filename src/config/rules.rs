@@ -1,6 +1,6 @@
 //! The settings that decide who may connect, log in, send and relay.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -145,7 +145,7 @@ pub struct Messages {
 
 /// Where each written key stands, to name the line that decided something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lines(HashMap<(String, &'static str), usize>);
+pub struct Lines(BTreeMap<(String, &'static str), usize>);
 
 impl Lines {
     pub(super) fn new(written: impl Iterator<Item = (String, &'static str, usize)>) -> Self {

@@ -10,20 +10,23 @@ pub const REQUEST_MAX_OCTETS: usize = 512;
 /// The longest answer, octets.
 pub const ANSWER_MAX_OCTETS: usize = 8 * 1024 * 1024;
 /// The longest head of an answer, octets.
-pub(super) const HEAD_MAX_OCTETS: usize = 64;
+pub const HEAD_MAX_OCTETS: usize = 64;
 
 const MAGIC: &str = "gatepost 1";
 
 /// The head of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub struct Head {
+    /// How the request ended.
     pub outcome: Outcome,
+    /// Octets for standard output.
     pub output: usize,
+    /// Octets for standard error, behind those.
     pub complaint: usize,
 }
 
 /// The words of a request line without its end. None where it holds what no request does.
-pub(super) fn words(line: &[u8]) -> Option<Vec<&str>> {
+pub fn words(line: &[u8]) -> Option<Vec<&str>> {
     let text = std::str::from_utf8(line).ok()?;
     let plain = text.bytes().all(|octet| (0x20..=0x7e).contains(&octet));
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -31,7 +34,7 @@ pub(super) fn words(line: &[u8]) -> Option<Vec<&str>> {
 }
 
 /// A request line. None where the words cannot be said in one.
-pub(super) fn request(words: &[&str]) -> Option<Vec<u8>> {
+pub fn request(words: &[&str]) -> Option<Vec<u8>> {
     let good = |word: &&str| !word.is_empty() && word.bytes().all(|o| (0x21..=0x7e).contains(&o));
     let line = format!("{}\n", words.join(" "));
     let fits = line.len() <= REQUEST_MAX_OCTETS;
@@ -53,7 +56,7 @@ pub fn addressee(config: &Path) -> String {
 pub const ADDRESSEE: &str = "for=";
 
 /// An answer, cut where it would be too long.
-pub(super) fn answer(answer: &Answer) -> Vec<u8> {
+pub fn answer(answer: &Answer) -> Vec<u8> {
     let output = cut(&answer.output);
     let complaint = cut(&answer.complaint);
     let head = format!(
@@ -66,7 +69,7 @@ pub(super) fn answer(answer: &Answer) -> Vec<u8> {
 }
 
 /// Reads the head line of an answer, without its end.
-pub(super) fn head(line: &[u8]) -> Option<Head> {
+pub fn head(line: &[u8]) -> Option<Head> {
     let text = std::str::from_utf8(line).ok()?.strip_prefix(MAGIC)?;
     let mut words = text.split_whitespace();
     let named = words.next()?;

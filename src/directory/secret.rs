@@ -72,7 +72,7 @@ impl Secret {
             "SHA512-CRYPT" => parse_sha_crypt(text, &[Variant::Sha512]),
             "SHA256-CRYPT" => parse_sha_crypt(text, &[Variant::Sha256]),
             "CRYPT" => parse_sha_crypt(text, &[Variant::Sha256, Variant::Sha512]),
-            _ if scheme.len() <= 32 => {
+            _ if scheme.len() <= 32 && scheme.bytes().all(|octet| octet.is_ascii_graphic()) => {
                 Err(format!("the scheme {{{scheme}}} is not supported; {HOW}"))
             }
             _ => Err(format!("the scheme is not supported; {HOW}")),
@@ -373,6 +373,11 @@ mod tests {
             (String::new(), "the password is missing"),
             ("hunter2".to_owned(), "has no {SCHEME}"),
             ("{PLAIN}hunter2".to_owned(), "{PLAIN} is not supported"),
+            (
+                "{PL\u{1b}N}hunter2".to_owned(),
+                "the scheme is not supported",
+            ),
+            ("{hunter\r2}".to_owned(), "the scheme is not supported"),
             (
                 "{BLF-CRYPT}hunter2".to_owned(),
                 "{BLF-CRYPT} is not supported",

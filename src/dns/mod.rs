@@ -19,7 +19,7 @@ mod ascii;
 mod cache;
 mod desk;
 mod lookup;
-mod mx;
+pub mod mx;
 mod notices;
 mod resolver;
 #[cfg(test)]

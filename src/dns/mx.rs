@@ -18,7 +18,7 @@ const NAME_ERROR: u16 = 3;
 
 /// What an answer says of a domain's mail exchangers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exchangers {
+pub enum Exchangers {
     /// There is one at least.
     Present,
     /// The domain says that it takes no mail (RFC 7505).
@@ -29,7 +29,7 @@ pub(super) enum Exchangers {
 
 /// Why an answer says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// It breaks the rules of RFC 1035, or is cut off.
     Malformed,
     /// The name server failed; its response code.
@@ -48,7 +48,10 @@ impl fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// Reads a whole answer. The first exchanger settles it; what follows it is not looked at.
-pub(super) fn read(message: &[u8]) -> Result<Exchangers, Unreadable> {
+///
+/// # Errors
+/// It breaks the rules of RFC 1035, is cut off before an exchanger, or says that the server failed.
+pub fn read(message: &[u8]) -> Result<Exchangers, Unreadable> {
     let mut reader = Reader { message, at: 0 };
     reader.skip(2)?;
     let flags = reader.number()?;

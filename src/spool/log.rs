@@ -77,10 +77,10 @@ impl Log {
         true
     }
 
-    /// The number of the segment that would be made next.
+    /// The number of the segment that would be made next: the lowest that no file has.
     pub(super) fn next_number(&self) -> u32 {
-        let numbers = self.segments.iter().map(|segment| segment.number + 1);
-        numbers.max().unwrap_or(0)
+        let is_free = |number: &u32| self.segments.iter().all(|other| other.number != *number);
+        (0..u32::MAX).find(is_free).unwrap_or(u32::MAX)
     }
 
     /// The oldest segment that records still count in and that is not being written.
@@ -111,7 +111,12 @@ impl Log {
 
 /// The path of a segment.
 pub(super) fn segment_path(options: &SpoolOptions, number: u32) -> PathBuf {
-    options.log_folder().join(format!("{number:03}.seg"))
+    options.log_folder().join(segment_name(number))
+}
+
+/// The name of a segment's file.
+pub(super) fn segment_name(number: u32) -> String {
+    format!("{number:03}.seg")
 }
 
 /// Makes a new segment: zeros written and synced once, so that every later sync finds its blocks in

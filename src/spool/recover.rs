@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{self, Age, Found, HEADER, Header, Kind};
-use super::log::{Log, Segment, Use, create_segment, segment_path, write_header};
+use super::log::{Log, Segment, Use, create_segment, segment_name, segment_path, write_header};
 use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
 use super::{Spool, SpoolError, SpoolOptions};
@@ -176,9 +176,11 @@ impl Recovery<'_> {
         let folder = self.options.log_folder();
         let names = self.disk.names(&folder);
         let names = names.map_err(SpoolError::io("cannot list", &folder))?;
-        let numbers = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(".seg")?.parse().ok());
+        // A copy under a name of another form is somebody's own.
+        let numbers = names.iter().filter_map(|name| {
+            let number = name.strip_suffix(".seg")?.parse().ok()?;
+            (*name == segment_name(number)).then_some(number)
+        });
         let numbers: BTreeSet<u32> = numbers.collect();
         let mut segments = Vec::new();
         let mut records = Vec::new();

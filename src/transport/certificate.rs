@@ -147,9 +147,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn what_is_there(text: &[u8], wanted: &str) -> String {
     let text = String::from_utf8_lossy(text);
     let mut labels = text.lines().filter_map(|line| {
-        line.trim()
-            .strip_prefix("-----BEGIN ")?
-            .strip_suffix("-----")
+        let label = line.trim().strip_prefix("-----BEGIN ")?;
+        let label = label.strip_suffix("-----")?;
+        // What cannot be printed as it stands is no label of anybody's.
+        let is_plain = label.bytes().all(|octet| (0x20..0x7f).contains(&octet));
+        (is_plain && label.len() <= LABEL_MAX_OCTETS).then_some(label)
     });
     let encrypted =
         text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED");
@@ -164,7 +166,7 @@ fn what_is_there(text: &[u8], wanted: &str) -> String {
 
 /// The dates of a certificate: its tbsCertificate is version, serial number, algorithm, issuer,
 /// validity, … (RFC 5280 section 4.1).
-pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
+pub fn validity(certificate: &[u8]) -> Option<Validity> {
     let (_, whole, _) = element(certificate)?;
     let (_, mut fields, _) = element(whole)?;
     let (tag, _, rest) = element(fields)?;
@@ -249,6 +251,8 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
 const VERSION_TAG: u8 = 0xa0;
 const UTC_TIME_TAG: u8 = 0x17;
 const GENERALIZED_TIME_TAG: u8 = 0x18;
+/// The longest label that is named, octets.
+const LABEL_MAX_OCTETS: usize = 64;
 const FILE_MAX_OCTETS: u64 = 1024 * 1024;
 const OLD_VERSION: &str = "an X.509 certificate of version 1; TLS needs version 3";
 const DAMAGED: &str = "a damaged PEM file: a section is cut off or its base64 is wrong";
@@ -333,6 +337,16 @@ mod tests {
             let file = if in_key { key } else { certificate };
             assert_eq!(error.path, data(file), "{text}");
             assert!(want.starts_with(file), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_label_that_cannot_be_printed_is_none() {
+        let of =
+            |label: &str| what_is_there(format!("-----BEGIN {label}-----\n").as_bytes(), "key");
+        assert_eq!(of("X Y"), "there is no key in it, but a x y");
+        for label in ["X\u{1b}[2J", "X\rY", "\u{fffd}", &"X".repeat(65)] {
+            assert_eq!(of(label), "not a PEM file", "{label:?}");
         }
     }
 

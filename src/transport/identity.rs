@@ -5,7 +5,6 @@
 use std::time::SystemTime;
 
 use ring::digest::{Context, SHA256};
-use rustls::pki_types::CertificateDer;
 
 use super::certificate::{element, validity};
 
@@ -21,11 +20,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a chain: the first certificate is the one that is told of.
-    pub(super) fn of(chain: &[CertificateDer<'_>]) -> Self {
+    /// Of a chain in DER: the first certificate is the one that is told of.
+    pub fn of<C: AsRef<[u8]>>(chain: &[C]) -> Self {
         let mut context = Context::new(&SHA256);
         for certificate in chain {
-            context.update(certificate);
+            context.update(certificate.as_ref());
         }
         let mut fingerprint = [0; 32];
         for (to, from) in fingerprint.iter_mut().zip(context.finish().as_ref()) {
@@ -133,6 +132,8 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 mod tests {
     use std::path::Path;
     use std::time::Duration;
+
+    use rustls::pki_types::CertificateDer;
 
     use super::super::certificate::load;
     use super::*;

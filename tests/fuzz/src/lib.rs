@@ -2,16 +2,21 @@
 //!
 //! Each target is a program: `cargo run --release --bin TARGET -- SECONDS [SEED]`. It prints its seed,
 //! stops at the first input that breaks a promise, and leaves that input in `artifacts/`. With
-//! `--input FILE` it runs that one. It needs no nightly compiler and no fuzzing engine.
+//! `--input FILE` it runs that one. An input that takes longer than [`INPUT_MAX_TIME`] breaks a promise
+//! too. It needs no nightly compiler and no fuzzing engine.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest input that is made.
 const INPUT_MAX_OCTETS: usize = 16 * 1024;
+/// The longest that one input may take, on a machine with other things to do.
+const INPUT_MAX_TIME: Duration = Duration::from_secs(20);
 
 /// Pseudo-random numbers (xorshift64*): the same seed gives the same run.
 pub struct Random(u64);
@@ -69,10 +74,13 @@ pub fn main(
     );
     let mut random = Random::new(seed);
     let (mut corpus, mut runs) = (corpus, 0_u64);
+    let watch = Watch::start(name, seed);
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         let input = make(&corpus, tokens, &mut random);
+        watch.begin(&input);
         let tried = catch_unwind(AssertUnwindSafe(|| target(&input, &mut random)));
+        watch.end();
         if tried.is_err() {
             let file = leave(name, seed, &input);
             println!(
@@ -89,6 +97,76 @@ pub fn main(
     }
     println!("{name}: {runs} runs, nothing broken");
     ExitCode::SUCCESS
+}
+
+/// Ends the program where an input takes too long.
+#[derive(Clone, Default)]
+struct Watch(Arc<Mutex<Option<(Instant, Vec<u8>)>>>);
+
+impl Watch {
+    fn start(name: &str, seed: u64) -> Self {
+        let (watch, name) = (Self::default(), name.to_owned());
+        let watched = watch.clone();
+        thread::spawn(move || {
+            loop {
+                thread::sleep(INPUT_MAX_TIME / 10);
+                let running = watched.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let late = |since: &Instant| since.elapsed() > INPUT_MAX_TIME;
+                if let Some((_, input)) = running.as_ref().filter(|(since, _)| late(since)) {
+                    let file = leave(&name, seed, input);
+                    println!(
+                        "{name}: an input does not end, seed {seed}: {}",
+                        file.display()
+                    );
+                    std::process::exit(1);
+                }
+            }
+        });
+        watch
+    }
+
+    fn begin(&self, input: &[u8]) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *running = Some((Instant::now(), input.to_vec()));
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A folder for files that a target has to write, gone with this value.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let folder = format!("gatepost-fuzz-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        Self(folder)
+    }
+
+    /// Writes a file and gives its path.
+    pub fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let file = self.0.join(name);
+        fs::write(&file, content).expect("the file can be written");
+        file
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left is in the system's folder for such things.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A text for an operator is one line.
+pub fn assert_one_line(text: &str) {
+    assert!(
+        !text.chars().any(|c| c.is_control() && c != '\t'),
+        "more than one line: {text:?}"
+    );
 }
 
 fn clock_seed() -> u64 {
@@ -112,7 +190,7 @@ fn make(corpus: &[Vec<u8>], tokens: &[&[u8]], random: &mut Random) -> Vec<u8> {
     for _ in 0..=random.below(12) {
         let at = random.below(input.len() + 1);
         let end = at + random.below(input.len() - at + 1).min(200);
-        match random.below(7) {
+        match random.below(8) {
             0 | 1 => insert(&mut input, at, tokens[random.below(tokens.len())]),
             2 => insert(&mut input, at, &[random.next() as u8]),
             3 => drop(input.drain(at..end)),
@@ -121,6 +199,11 @@ fn make(corpus: &[Vec<u8>], tokens: &[&[u8]], random: &mut Random) -> Vec<u8> {
                 insert(&mut input, end, &again);
             }
             5 => {
+                let token = tokens[random.below(tokens.len())];
+                let end = (at + token.len()).min(input.len());
+                input.splice(at..end, token.iter().copied());
+            }
+            6 => {
                 if let Some(octet) = input.get_mut(at) {
                     *octet ^= 1 << random.below(8);
                 }

@@ -1,0 +1,283 @@
+//! The configuration file: every problem is one line and has its place in the file, reading twice gives the
+//! same, and neither CRLF for LF nor a byte order mark in front makes a difference.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gatepost::config::check::{
+    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
+};
+use gatepost::config::{self, Problem, Settings, keys};
+use gatepost_fuzz::{Random, Scratch, assert_one_line};
+
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+const TOKENS: &[&[u8]] = &[
+    b"\n",
+    b"\r\n",
+    b"\r",
+    b"=",
+    b"[",
+    b"]",
+    b"\n[",
+    b"\n  ",
+    b"\n\t",
+    b",",
+    b";",
+    b"\n# ",
+    b"\0",
+    b"\x1b",
+    b"\xff",
+    b"\"",
+    b"\\",
+    b" : ",
+    MARK,
+    "\u{85}".as_bytes(),
+    "\u{a0}".as_bytes(),
+    "\u{2028}".as_bytes(),
+    "İ".as_bytes(),
+    b"yes",
+    b"no",
+    b"enabled",
+    b"disabled",
+    b"required",
+    b"0",
+    b"-1",
+    b"65536",
+    b"18446744073709551616",
+    b"999999999999G",
+    b"18446744073709551615d",
+    b"1K",
+    b"30s",
+    b"*",
+    b"*.example",
+    b"@group",
+    b"alice, bob",
+    b"\n  carol,\n  dave",
+    b"::/0",
+    b"0.0.0.0/33",
+    b"192.0.2.0/24",
+    b"[::1]:25",
+    b"here.example",
+    b"<>",
+    b"{code}",
+    b"%s",
+    b"\n[port:submission]\nkind = tcp\nnumber = 587\n",
+    b"\n[site:a]\naddresses = 192.0.2.1\n",
+    b"\n[extensions]\nstarttls = enabled\n",
+    b"\n[smarthost]\nhost = relay.example\n",
+    b"\n[nope]\nkey = value\n",
+    &[b'x'; 300],
+];
+
+fn main() -> ExitCode {
+    let owned = names_and_values();
+    let mut tokens: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
+    // As often as the many names.
+    for _ in 0..4 {
+        tokens.extend(TOKENS);
+    }
+    let scratch = Scratch::new("config");
+    gatepost_fuzz::main("config", corpus(), &tokens, move |input, _: &mut Random| {
+        run(&scratch, input);
+    })
+}
+
+fn run(scratch: &Scratch, input: &[u8]) {
+    let outcome = look(scratch, input);
+    assert_eq!(
+        look(scratch, input),
+        outcome,
+        "reading again gives another result"
+    );
+    let lines = input.split(|&octet| octet == b'\n').count();
+    for problem in outcome.problems() {
+        let is_inside = problem.line.is_none_or(|line| (1..=lines).contains(&line));
+        assert!(
+            is_inside || problem.file != outcome.file,
+            "line {:?} of {lines}: {problem}",
+            problem.line
+        );
+        assert_one_line(&problem.to_string());
+    }
+    outcome.holds_together();
+    assert_eq!(look(scratch, &with_crlf(input)), outcome, "CRLF is not LF");
+    if !input.starts_with(MARK) {
+        let marked = [MARK, input].concat();
+        assert_eq!(look(scratch, &marked), outcome, "a byte order mark counts");
+    }
+}
+
+/// All that the room makes of a text. Settings are compared as they print.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    file: PathBuf,
+    loaded: Result<(String, Vec<Problem>), Vec<Problem>>,
+    parsed: Result<String, Vec<Problem>>,
+    socket: Result<PathBuf, Vec<Problem>>,
+}
+
+impl Outcome {
+    fn problems(&self) -> impl Iterator<Item = &Problem> {
+        let loaded = match &self.loaded {
+            Ok((_, warnings)) => warnings,
+            Err(problems) => problems,
+        };
+        let parsed = self.parsed.as_ref().err().into_iter().flatten();
+        let socket = self.socket.as_ref().err().into_iter().flatten();
+        loaded.iter().chain(parsed).chain(socket)
+    }
+
+    fn holds_together(&self) {
+        match &self.loaded {
+            Ok((settings, warnings)) => {
+                assert_eq!(self.parsed.as_ref(), Ok(settings), "load and parse differ");
+                assert!(
+                    !warnings.iter().any(Problem::is_error),
+                    "loaded with an error"
+                );
+            }
+            Err(problems) => {
+                assert!(
+                    problems.iter().any(Problem::is_error),
+                    "refused without an error"
+                );
+                let parsed = self.parsed.as_ref().err().into_iter().flatten();
+                for problem in parsed {
+                    assert!(problems.contains(problem), "parse alone finds {problem}");
+                }
+            }
+        }
+    }
+}
+
+fn look(scratch: &Scratch, text: &[u8]) -> Outcome {
+    let file = scratch.write("gatepost.ini", text);
+    let loaded = config::load(&file, &World);
+    let parsed = config::parse(&file);
+    if let (Ok(loaded), Ok(parsed)) = (&loaded, &parsed) {
+        let differences = loaded.settings.effective.differences(&parsed.effective);
+        assert_eq!(differences, [], "the same file sets something else");
+    }
+    let printed = |settings: Settings| format!("{settings:?}");
+    Outcome {
+        loaded: loaded.map(|loaded| (printed(loaded.settings), loaded.warnings)),
+        parsed: parsed.map(printed),
+        socket: config::control_socket(&file),
+        file,
+    }
+}
+
+fn with_crlf(text: &[u8]) -> Vec<u8> {
+    let mut changed = Vec::with_capacity(text.len() * 2);
+    for &octet in text {
+        if octet == b'\n' && changed.last() != Some(&b'\r') {
+            changed.push(b'\r');
+        }
+        changed.push(octet);
+    }
+    changed
+}
+
+/// A world of which paths tell by their length: the same text finds the same one.
+struct World;
+
+fn kind(path: &Path) -> usize {
+    path.as_os_str().len() % 4
+}
+
+impl Probe for World {
+    fn certificate(&self, certificate: &Path, key: &Path) -> Result<Currency, CertificateFault> {
+        match kind(certificate) {
+            3 => Err(CertificateFault {
+                in_private_key: kind(key) == 1,
+                reason: format!("{}: no certificate", certificate.display()),
+            }),
+            2 => Ok(Currency::NotNow("it expired long ago".to_owned())),
+            _ => Ok(Currency::Valid),
+        }
+    }
+
+    fn users(&self, path: &Path) -> UsersFacts {
+        let names = ["alice", "bob"].map(str::to_owned).to_vec();
+        match kind(path) {
+            3 => UsersFacts::Missing,
+            2 => UsersFacts::Unreadable("permission denied".to_owned()),
+            1 => UsersFacts::Read(names, vec![(70_000, "broken".to_owned())]),
+            _ => UsersFacts::Read(names, Vec::new()),
+        }
+    }
+
+    fn aliases(&self, settings: &Settings) -> AliasesFacts {
+        let Some(path) = &settings.aliases else {
+            return AliasesFacts::NotSet;
+        };
+        let faults = vec![(70_000, "broken".to_owned())];
+        match kind(path) {
+            3 => AliasesFacts::Unreadable("permission denied".to_owned()),
+            other => AliasesFacts::Read {
+                names: ["group", "one"].map(str::to_owned).to_vec(),
+                groups: vec!["group".to_owned()],
+                faults: if other == 2 { faults } else { Vec::new() },
+            },
+        }
+    }
+
+    fn password(&self, path: &Path) -> PasswordFacts {
+        match kind(path) {
+            3 => PasswordFacts::Unusable("it is empty".to_owned()),
+            2 => PasswordFacts::WorldReadable,
+            _ => PasswordFacts::Good,
+        }
+    }
+
+    fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String> {
+        match file.map(kind) {
+            Some(3) => Err("no bundle".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The header of a section as a file has it.
+fn header(section: &str) -> String {
+    format!("[{}]", section.replace("NAME", "extra"))
+}
+
+/// Every section with all its examples, the keys two by two, and the sample file piece by piece.
+fn corpus() -> Vec<Vec<u8>> {
+    let mut texts = vec![
+        String::new(),
+        "[server]\nhostname = mx.here.example\n".to_owned(),
+    ];
+    let mut whole = String::new();
+    for section in keys::sections() {
+        let entries = keys::all().filter(|key| key.section == section);
+        let entries: Vec<String> = entries
+            .map(|key| format!("{} = {}\n", key.name, key.default.sample()))
+            .collect();
+        let text = format!("{}\n{}", header(section), entries.concat());
+        whole.push_str(&text);
+        texts.push(text);
+        texts.extend(
+            entries
+                .chunks(2)
+                .map(|two| format!("{}\n{}", header(section), two.concat())),
+        );
+    }
+    texts.push(whole);
+    let sample = include_str!("../../../../conf/gatepost.ini").replace("\n;", "\n");
+    texts.extend(sample.split("\n\n\n").map(str::to_owned));
+    texts.into_iter().map(String::into_bytes).collect()
+}
+
+fn names_and_values() -> Vec<Vec<u8>> {
+    let sections = keys::sections()
+        .into_iter()
+        .map(|section| format!("\n{}\n", header(section)));
+    let lines = keys::all().map(|key| format!("\n{} = {}\n", key.name, key.default.sample()));
+    let starts = keys::all().map(|key| format!("\n{} =", key.name));
+    let values = keys::all().map(|key| key.default.sample().to_owned());
+    let all = sections.chain(lines).chain(starts).chain(values);
+    all.map(String::into_bytes).collect()
+}
