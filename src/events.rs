@@ -24,6 +24,7 @@ pub mod control;
 pub mod dns;
 pub mod limit;
 pub mod line;
+pub mod outcome;
 pub mod users;
 
 static LIMITER: Limiter = Limiter::new();
@@ -358,23 +359,6 @@ pub fn relayed(qid: MessageId, to: impl fmt::Display, host: &str, reply: impl fm
         .text("smarthost", host)
         .text("reply", reply)
         .emit(Level::Info);
-}
-
-/// The smarthost refused a recipient for good; it is tried again all the same.
-pub fn relay_refused(
-    qid: MessageId,
-    to: impl fmt::Display,
-    host: &str,
-    reason: impl fmt::Display,
-    seconds: u64,
-) {
-    Line::new("relay_refused")
-        .text("qid", qid)
-        .text("to", to)
-        .text("smarthost", host)
-        .text("reason", reason)
-        .text("again_in_seconds", seconds)
-        .emit(Level::Warn);
 }
 
 /// The smarthost could not be used; this message was in hand.

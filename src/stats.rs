@@ -54,6 +54,12 @@ pub struct Stats {
     pub messages_accepted: Counter,
     /// Octets of content in them.
     pub octets_accepted: Counter,
+    /// Recipients who do not get a message that was accepted.
+    pub recipients_failed: Counter,
+    /// Those of them who were tried for too long.
+    pub recipients_expired: Counter,
+    /// Notifications made.
+    pub notifications: Counter,
     /// Octets in plain text behind STARTTLS that were thrown away.
     pub plaintext_discarded: Counter,
     /// TLS sessions that failed.

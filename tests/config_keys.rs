@@ -61,6 +61,18 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&[min, max]),
             own(&["", "5", "0s", "-5s", "1h30m", "5 m", "5M", "99999d", "05s"]),
         ),
+        Kind::Durations { min, max } => (
+            own(&[min, max, "1m, 1m, 2h", "1m,\n  5m"]),
+            own(&[
+                "",
+                "5",
+                "1m,,2m",
+                "0s",
+                "1m 5m",
+                "1m, 99999d",
+                &["1s"; 33].join(","),
+            ]),
+        ),
         Kind::Interval { max } => (
             own(&["0", "0s", "1s", max]),
             own(&["", "5", "0m", "-5s", "1h30m", "5 m", "99999d", "05s"]),

@@ -23,7 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use fake_host::{Act, FakeHost, Setup, server_tls};
 use gatepost::config::settings::{Smarthost, SmarthostLogin, SmarthostTls};
 use gatepost::delivery::smtp_client::Limits;
-use gatepost::delivery::{Deliverer, DeliveryOptions, Relay, RelayOptions};
+use gatepost::delivery::{
+    Deliverer, DeliveryOptions, Home, Notifier, NotifierRules, Relay, RelayOptions,
+};
 use gatepost::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
 use gatepost::mail::{
     Envelope, ForwardPath, Mailbox, MessageNotifications, Recipient, RecipientNotifications,
@@ -111,13 +113,14 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
 struct Machine {
     spool: Arc<Spool>,
     relay: Arc<Relay>,
+    notifier: Arc<Notifier>,
     threads: Vec<JoinHandle<()>>,
 }
 
 fn options(patience: Duration) -> RelayOptions {
     let mut options = RelayOptions::new("mx.here.example".to_owned());
     options.limits = Limits::each(patience);
-    options.retry = [Duration::from_millis(40); 5];
+    options.queue.retry = vec![Duration::from_millis(40)];
     options.rest = [Duration::from_millis(20); 3];
     options
 }
@@ -142,7 +145,15 @@ impl Machine {
         adapt(&mut spool);
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let spool = Arc::new(Spool::open(Arc::clone(&disk), spool).unwrap());
-        let relay = Arc::new(Relay::new(Arc::clone(&spool), options, smarthost));
+        let rules = NotifierRules {
+            hostname: "mx.here.example".to_owned(),
+            queue: options.queue.clone(),
+            has_smarthost: smarthost.is_some(),
+            find: Arc::new(home),
+        };
+        let notifier = Arc::new(Notifier::new(Arc::clone(&spool), rules, Arc::default()));
+        let relay = Relay::new(Arc::clone(&spool), options, smarthost);
+        let relay = Arc::new(relay.with_notifier(Arc::clone(&notifier)));
         relay.start().unwrap();
         let delivery = DeliveryOptions {
             mail_root: folder.0.join("mail"),
@@ -150,10 +161,16 @@ impl Machine {
         };
         let deliverer = Deliverer::new(Arc::clone(&spool), disk, delivery);
         let deliverer = deliverer.with_relay(Arc::clone(&relay));
-        let threads = vec![spool.start_committer().unwrap(), deliverer.start().unwrap()];
+        let deliverer = deliverer.with_notifier(Arc::clone(&notifier));
+        let threads = vec![
+            spool.start_committer().unwrap(),
+            deliverer.start().unwrap(),
+            notifier.start().unwrap(),
+        ];
         Self {
             spool,
             relay,
+            notifier,
             threads,
         }
     }
@@ -182,12 +199,24 @@ impl Machine {
     fn stop(self) {
         self.relay.stop(Instant::now());
         self.relay.wait_for_end();
+        self.notifier.stop();
         // The threads are counted out before they let go of the spool.
         wait_for("the end", || Arc::strong_count(&self.relay) <= 2);
         self.spool.close();
         for thread in self.threads {
             thread.join().unwrap();
         }
+    }
+}
+
+/// Where notifications go.
+fn home(path: &ForwardPath) -> Home {
+    match path.to_string().strip_suffix("@here.example") {
+        Some(user) => Home::Here(vec![Target::User(user.to_owned())]),
+        None => match path {
+            ForwardPath::Postmaster => Home::Here(vec![Target::User("postmaster".to_owned())]),
+            ForwardPath::Mailbox(_) => Home::Elsewhere,
+        },
     }
 }
 
@@ -304,7 +333,7 @@ fn misbehave_once(verb: &'static str, act: &Act) -> Setup {
 }
 
 #[test]
-fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later() {
+fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later_or_its_sender_is_told() {
     let acts = [
         Act::say("451 4.3.0 busy"),
         Act::say("550 5.7.1 go away"),
@@ -335,9 +364,19 @@ fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later() {
                     machine.wait_until_empty();
                     machine.stop();
                     let taken = host.taken();
+                    assert_eq!(folder.mail("alice"), 1);
+                    // A refusal for good counts where it is about the message.
+                    if act == Act::say("550 5.7.1 go away") && !["CONNECT", "EHLO"].contains(&verb)
+                    {
+                        assert!(taken.is_empty(), "{verb}");
+                        assert_eq!(folder.mail("sender"), 1, "{verb}");
+                        assert_eq!(logged(&["event=failed", &id]).len(), 1, "{verb}");
+                        assert_eq!(logged(&["event=notified", &id]).len(), 1, "{verb}");
+                        return;
+                    }
+                    assert_eq!(folder.mail("sender"), 0, "{verb} {act:?}");
                     assert_eq!(taken.len(), 1, "{verb} {act:?}");
                     assert_eq!(taken[0].data, TEXT, "{verb} {act:?}");
-                    assert_eq!(folder.mail("alice"), 1);
                     // A server that knows no EHLO is asked with HELO at once.
                     if (verb, &act) != ("EHLO", &Act::say("550 5.7.1 go away")) {
                         let lines = logged(&["again_in_seconds=", &id]);
@@ -376,11 +415,12 @@ fn recipients_of_one_message_finish_one_by_one() {
     machine.stop();
     let taken: Vec<_> = host.taken().into_iter().map(|taken| taken.to).collect();
     assert_eq!(taken[0], ["<a@there.example>"]);
-    assert_eq!(taken[1], ["<b@there.example>", "<c@there.example>"]);
+    assert_eq!(taken[1], ["<c@there.example>"]);
     assert_eq!(taken.len(), 2);
-    let refused = logged(&["event=relay_refused", &id, "to=b@there.example"]);
-    let reason = "reason=\"RCPT: the server said 550 5.1.1 no \\\"such\\\" user\"";
-    assert!(refused[0].contains(reason), "{refused:?}");
+    let failed = logged(&["event=failed", &id, "to=b@there.example"]);
+    let reason = "status=5.1.1 reason=\"RCPT: the server said 550 5.1.1 no \\\"such\\\" user\"";
+    assert!(failed[0].contains(reason), "{failed:?}");
+    assert_eq!(folder.mail("sender"), 1);
     let deferred = logged(&["event=deferred", &id, "to=c@there.example"]);
     assert!(deferred[0].contains("450 4.2.1 later"), "{deferred:?}");
 }

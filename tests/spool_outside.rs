@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use gatepost::delivery::{Deliverer, DeliveryOptions, Moment};
 use gatepost::mail::{
-    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient,
+    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Progress, Recipient,
     RecipientNotifications, ReversePath, Target,
 };
 use gatepost::spool::{Attempts, Content, Party, Settled, Spool, SpoolError, SpoolOptions};
@@ -116,14 +116,16 @@ impl Machine {
         let Ok(stored) = self.spool.read(id, &mut buffer) else {
             return;
         };
-        let mut done = stored.done.clone();
-        for (recipient, done) in stored.envelope.recipients.iter().zip(&mut done) {
-            *done |= to.contains(&recipient.forward_path.to_string().as_str());
+        let mut progress = stored.progress.clone();
+        for (recipient, progress) in stored.envelope.recipients.iter().zip(&mut progress) {
+            if to.contains(&recipient.forward_path.to_string().as_str()) {
+                *progress = Progress::Done;
+            }
         }
         let mut settled = vec![Settled {
             id,
             party: Party::Relay,
-            done,
+            progress,
             local: stored.local,
             relay: Attempts { failed: 1, next: 7 },
             is_left: true,
@@ -197,9 +199,9 @@ fn check(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
         };
         let due = |to: &str| {
             stored.as_ref().is_some_and(|stored| {
-                let recipients = stored.envelope.recipients.iter().zip(&stored.done);
+                let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
                 let mut mine = recipients.filter(|(one, _)| one.forward_path.to_string() == to);
-                mine.any(|(_, done)| !done)
+                mine.any(|(_, progress)| progress.is_due())
             })
         };
         for to in ["a@there.example", "b@there.example"] {

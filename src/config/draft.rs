@@ -213,6 +213,14 @@ impl Draft {
         }
     }
 
+    /// A list of durations.
+    pub fn durations(&self, section: &str, key: &str) -> Vec<Duration> {
+        match self.value(section, key) {
+            Some(Value::Durations(list)) => list,
+            other => unreachable!("[{section}] {key} as durations: {other:?}"),
+        }
+    }
+
     /// A word; none where it is not written and has no default.
     pub fn word(&self, section: &str, key: &str) -> Option<&'static str> {
         match self.value(section, key) {

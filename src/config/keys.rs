@@ -50,6 +50,13 @@ pub enum Kind {
         /// The greatest.
         max: &'static str,
     },
+    /// A list of durations, in an order that means something.
+    Durations {
+        /// The least.
+        min: &'static str,
+        /// The greatest.
+        max: &'static str,
+    },
     /// A duration from 1s, or 0 for never.
     Interval {
         /// The greatest.
@@ -129,6 +136,7 @@ impl Kind {
                 | Kind::Mails
                 | Kind::RelayDomains
                 | Kind::AccessNames
+                | Kind::Durations { .. }
                 | Kind::Words(_)
         )
     }
@@ -141,6 +149,9 @@ impl Kind {
             Kind::Size { min, max } => format!("a size from {min} to {max} (K, M, G: 1024 each)"),
             Kind::Duration { min, max } => {
                 format!("a duration from {min} to {max} (s, m, h or d)")
+            }
+            Kind::Durations { min, max } => {
+                format!("a list of durations from {min} to {max} (s, m, h or d)")
             }
             Kind::Interval { max } => {
                 format!("0, or a duration from 1s to {max} (s, m, h or d)")

@@ -15,7 +15,7 @@ use super::load_rules;
 use super::problem::Problem;
 use super::settings::{
     Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port,
-    PortKind, Recipients, Settings, Smarthost, SmarthostLogin, SmarthostTls, StartTls, Tls,
+    PortKind, Queue, Recipients, Settings, Smarthost, SmarthostLogin, SmarthostTls, StartTls, Tls,
     TlsVersion,
 };
 use super::values;
@@ -162,6 +162,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
         control: control(draft),
         smarthost: smarthost(draft),
+        queue: queue(draft),
         log: log(draft),
         effective: Effective::of(draft),
     }
@@ -310,6 +311,15 @@ fn control(draft: &Draft) -> Control {
     Control {
         socket: draft.path(SOCKET.0, SOCKET.1).unwrap_or_default(),
         update_interval: (!interval.is_zero()).then_some(interval),
+    }
+}
+
+fn queue(draft: &Draft) -> Queue {
+    let delay_notice = draft.duration("queue", "delay_notice");
+    Queue {
+        retry: draft.durations("queue", "retry"),
+        expire: draft.duration("queue", "expire"),
+        delay_notice: (!delay_notice.is_zero()).then_some(delay_notice),
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Settings {
     pub control: Control,
     /// `[smarthost]`; none where no `host` is set.
     pub smarthost: Option<Smarthost>,
+    /// `[queue]`.
+    pub queue: Queue,
     /// `[log]`.
     pub log: Log,
     /// What the file says, key by key, for comparing it with the next one.
@@ -370,6 +372,17 @@ pub struct SmarthostLogin {
     pub username: String,
     /// `password_file`, made absolute; read at each login.
     pub password_file: PathBuf,
+}
+
+/// `[queue]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// `retry`: at least one; the last one repeats.
+    pub retry: Vec<Duration>,
+    /// `expire`.
+    pub expire: Duration,
+    /// `delay_notice`; none = never.
+    pub delay_notice: Option<Duration>,
 }
 
 /// Where log lines go.

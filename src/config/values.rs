@@ -12,6 +12,10 @@ use super::keys::Kind;
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::settings::Network;
 
+mod items;
+
+use items::Written;
+
 /// A value by its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
@@ -21,6 +25,8 @@ pub enum Value {
     Number(u64),
     /// A duration.
     Duration(Duration),
+    /// Durations.
+    Durations(Vec<Duration>),
     /// One word of the key's list, as the key table spells it.
     Word(&'static str),
     /// Text, a path, an account or a user.
@@ -102,6 +108,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         | Kind::Mails
         | Kind::RelayDomains
         | Kind::AccessNames
+        | Kind::Durations { .. }
         | Kind::Words(_) => {
             unreachable!("lists are parsed by parse_list")
         }
@@ -121,69 +128,13 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused
         Kind::Addresses => list
             .some_of(address, "at least one address is needed")
             .map(Value::Addresses),
+        Kind::Durations { min, max } => list
+            .in_order(|text| duration(text, min, max))
+            .map(Value::Durations),
         Kind::Words(words) => list
             .some_of(|text| word(text, words), "at least one is needed")
             .map(Value::Words),
         _ => unreachable!("only lists come here"),
-    }
-}
-
-/// A list as it is written, with the numbers of its lines.
-struct Written<'a> {
-    lines: &'a [(usize, &'a str)],
-}
-
-impl<'a> Written<'a> {
-    /// Cuts the list at its commas. The end of a line separates as a comma does.
-    fn items(&self) -> impl Iterator<Item = (usize, &'a str)> {
-        let lines = self.lines.iter().map(|&(line, text)| {
-            let text = text.strip_suffix(',').unwrap_or(text).trim();
-            (line, text)
-        });
-        let lines = lines.filter(|(_, text)| !text.is_empty());
-        lines.flat_map(|(line, text)| text.split(',').map(move |item| (line, item.trim())))
-    }
-
-    /// Parses every item; the same one twice is a slip of the pen, and refused.
-    fn each<T: PartialEq>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>, Vec<Refused>> {
-        let (mut list, mut faults) = (Vec::new(), Vec::new());
-        for (line, text) in self.items() {
-            let parsed = match text {
-                "" => Err("nothing between two commas".to_owned()),
-                text => parse(text),
-            };
-            let reason = match parsed {
-                Ok(item) if list.contains(&item) => format!("{text:?} is listed twice"),
-                Ok(item) => {
-                    list.push(item);
-                    continue;
-                }
-                Err(reason) => reason,
-            };
-            faults.push(Refused { line, reason });
-        }
-        match faults.is_empty() {
-            true => Ok(list),
-            false => Err(faults),
-        }
-    }
-
-    /// As `each`; an empty list is refused for this reason.
-    fn some_of<T: PartialEq>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, String>,
-        reason: &str,
-    ) -> Result<Vec<T>, Vec<Refused>> {
-        let list = self.each(parse)?;
-        if list.is_empty() {
-            let line = self.lines.first().map_or(1, |(line, _)| *line);
-            let reason = reason.to_owned();
-            return Err(vec![Refused { line, reason }]);
-        }
-        Ok(list)
     }
 }
 

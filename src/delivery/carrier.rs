@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Source;
+use super::notice_queue::Late;
+use super::outcome::{Judge, QueueRules, Verdict};
 use super::relay::{Next, Relay};
 use super::relay_queue::Why;
-use super::smarthost::{Addressee, Connection, Fit, Letter, Transaction, Verdict, Way};
+use super::smarthost::{Addressee, Connection, Fit, Letter, Transaction, Way};
 use crate::config::settings::Smarthost;
 use crate::events;
-use crate::mail::{MessageId, Target, date};
+use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
 use crate::spool::{Attempts, Party, Settled, SpoolError, Stored};
 use crate::sys::clock;
 
@@ -44,10 +46,17 @@ pub(super) struct Carrier<'a> {
 struct Load<'a> {
     stored: &'a Stored,
     content: Source<'a>,
-    /// Which recipients are done.
-    done: Vec<bool>,
+    rules: QueueRules,
+    /// Where its recipients are.
+    progress: Vec<Progress>,
+    /// Those that are late, whose sender does not know it.
+    late: Late,
     /// How long it waits if it has to.
     delay: Duration,
+    /// How many attempts failed before this one.
+    failed: u32,
+    /// Recipients that were given up.
+    expired: usize,
 }
 
 /// How it went with a message.
@@ -79,7 +88,12 @@ impl<'a> Carrier<'a> {
             };
             self.settle();
             match next {
-                Next::Message(id, smarthost) => self.carry_or_survive(id, smarthost),
+                Next::Message(id, smarthost) => self.survive(id, |carrier| {
+                    carrier.read(id, |carrier, load| carrier.carry_stored(load, smarthost));
+                }),
+                Next::Expired(id, trouble) => self.survive(id, |carrier| {
+                    carrier.read(id, |carrier, load| carrier.give_up(load, &trouble));
+                }),
                 Next::HangUp => self.hang_up(),
                 Next::End => return self.hang_up(),
             }
@@ -87,9 +101,9 @@ impl<'a> Carrier<'a> {
     }
 
     /// A fault of ours costs the message an attempt, not the relay its thread.
-    fn carry_or_survive(&mut self, id: MessageId, smarthost: Option<Arc<Smarthost>>) {
-        let carried = catch_unwind(AssertUnwindSafe(|| self.carry(id, smarthost)));
-        if carried.is_err() {
+    fn survive(&mut self, id: MessageId, work: impl FnOnce(&mut Self)) {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if done.is_err() {
             let delay = self.relay.delay(0);
             events::relay_bug(id, delay.as_secs());
             self.standing = None;
@@ -97,10 +111,13 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    fn carry(&mut self, id: MessageId, smarthost: Option<Arc<Smarthost>>) {
+    fn read(&mut self, id: MessageId, work: impl FnOnce(&mut Self, Load<'_>)) {
         let mut buffer = std::mem::take(&mut self.buffer);
         match self.relay.spool.read(id, &mut buffer) {
-            Ok(stored) => self.carry_stored(&stored, &buffer, smarthost),
+            Ok(stored) => {
+                let load = Load::new(&stored, &buffer, self.relay);
+                work(self, load);
+            }
             Err(SpoolError::NoSuchMessage(_)) => self.relay.finish(id),
             Err(error) => self.put_unread_off(id, &error),
         }
@@ -125,19 +142,13 @@ impl<'a> Carrier<'a> {
         self.relay.put_off(id, self.relay.delay(0), Why::Itself);
     }
 
-    fn carry_stored(&mut self, stored: &Stored, buffer: &[u8], smarthost: Option<Arc<Smarthost>>) {
-        let mut load = Load {
-            stored,
-            content: Source::new(&stored.content, buffer),
-            done: stored.done.clone(),
-            delay: self.relay.delay(stored.relay.failed),
-        };
+    fn carry_stored(&mut self, mut load: Load<'_>, smarthost: Option<Arc<Smarthost>>) {
         let due = load.due();
         let outcome = match due.is_empty() {
             true => Outcome::Tried,
             false => self.carry_to(&mut load, &due, smarthost),
         };
-        let id = stored.id;
+        let id = load.stored.id;
         let is_left = !load.due().is_empty();
         match outcome {
             // Whoever pulled the brake is no failure: it is due at the next start.
@@ -146,10 +157,17 @@ impl<'a> Carrier<'a> {
             }
             Outcome::Again => self.relay.put_off(id, Duration::ZERO, Why::Due),
             Outcome::NoHost(reason) => {
-                events::relay_failed(id, reason, load.delay.as_secs());
+                load.defer_all(&trouble(&reason), self.relay);
+                let is_left = !load.due().is_empty();
+                if is_left {
+                    events::relay_failed(id, &reason, load.delay.as_secs());
+                }
                 self.settle_load(&load, 1);
-                self.relay.host_failed();
-                self.relay.put_off(id, load.delay, Why::Host);
+                self.relay.host_failed(reason);
+                match is_left {
+                    true => self.relay.put_off(id, load.delay, Why::Host),
+                    false => self.relay.finish(id),
+                }
             }
             Outcome::Tried if is_left => {
                 self.settle_load(&load, 1);
@@ -157,6 +175,19 @@ impl<'a> Carrier<'a> {
             }
             Outcome::Tried => self.relay.finish(id),
         }
+    }
+
+    /// It expired while the host rests. Where the clock of the day has another opinion, it waits on.
+    fn give_up(&mut self, mut load: Load<'_>, reason: &str) {
+        let id = load.stored.id;
+        // It has waited long enough in this run, though nobody could be tried.
+        load.failed = u32::MAX;
+        if !load.judge().is_expired() {
+            return self.relay.put_off(id, load.delay, Why::Host);
+        }
+        load.defer_all(&trouble(reason), self.relay);
+        self.settle_load(&load, 0);
+        self.relay.finish_expired(id);
     }
 
     /// Carries it to everybody who is due, some at a time.
@@ -184,7 +215,7 @@ impl<'a> Carrier<'a> {
                 Transaction::NotBegun(_) if carried > 0 => return Outcome::Again,
                 Transaction::NotBegun(reason) => return Outcome::NoHost(reason),
                 Transaction::Ended(verdicts, fit) => {
-                    self.note(load, part, verdicts, &standing.smarthost.host);
+                    self.note(load, part, verdicts, &standing);
                     if fit == Fit::ForNothing {
                         break;
                     }
@@ -221,44 +252,56 @@ impl<'a> Carrier<'a> {
         })
     }
 
-    /// Takes note of verdicts; what was taken is settled at once.
+    /// Takes note of verdicts; what was taken or refused is settled at once.
     fn note(
         &mut self,
         load: &mut Load<'_>,
         part: &[Addressee<'_>],
         verdicts: Vec<Verdict>,
-        host: &str,
+        standing: &Standing,
     ) {
-        let (id, wait) = (load.stored.id, load.delay.as_secs());
+        let id = load.stored.id;
+        let host = standing.smarthost.host.as_str();
         let stopping = self.relay.brake.is_pulled();
-        let mut taken = false;
         for (addressee, verdict) in part.iter().zip(verdicts) {
-            let to = addressee.mailbox;
+            let (to, place) = (addressee.mailbox, addressee.place);
             match verdict {
                 Verdict::Taken(said) => {
-                    events::relayed(id, to, host, said);
-                    if let Some(done) = load.done.get_mut(addressee.place) {
-                        (*done, taken) = (true, true);
+                    events::relayed(id, to, host, said.words());
+                    load.end(
+                        place,
+                        match standing.connection.offers_dsn() {
+                            // From here on its notifications are the server's (RFC 3461 section 5.2.1).
+                            true => Progress::Done,
+                            false => load.judge().ended(place, Action::Relayed, said),
+                        },
+                    );
+                }
+                Verdict::Refused(reason) => {
+                    load.fail(place, to, reason, Action::Failed, self.relay)
+                }
+                Verdict::PutOff(_) if stopping => {}
+                Verdict::PutOff(reason) => {
+                    if load.defer(place, to, &reason, self.relay) {
+                        events::deferred(id, to, reason, load.delay.as_secs());
                     }
                 }
-                Verdict::Refused(reason) => events::relay_refused(id, to, host, reason, wait),
-                Verdict::PutOff(_) if stopping => {}
-                Verdict::PutOff(reason) => events::deferred(id, to, reason, wait),
             }
         }
-        if taken {
+        if load.progress != load.stored.progress {
             self.settle_load(load, 0);
         }
     }
 
     fn settle_load(&mut self, load: &Load<'_>, more_failed: u32) {
-        let failed = load.stored.relay.failed + more_failed;
+        let stored = load.stored;
+        let failed = stored.relay.failed + more_failed;
         let is_left = !load.due().is_empty();
         self.unsettled.push(Settled {
-            id: load.stored.id,
+            id: stored.id,
             party: Party::Relay,
-            done: load.done.clone(),
-            local: load.stored.local,
+            progress: load.progress.clone(),
+            local: stored.local,
             relay: Attempts {
                 failed,
                 next: date::unix_seconds(clock::now()) + load.delay.as_secs(),
@@ -267,6 +310,14 @@ impl<'a> Carrier<'a> {
             in_doubt: false,
         });
         self.settle();
+        let Some(notifier) = &self.relay.notifier else {
+            return;
+        };
+        // What the log does not have yet is known all the same, and told.
+        let ended = load.progress.iter().any(|one| one.outcome().is_some());
+        if ended || !load.late.is_empty() {
+            notifier.hand_over(stored.id, load.late.clone(), clock::monotonic());
+        }
     }
 
     /// What the disk does not take now is tried again before the next message.
@@ -287,10 +338,88 @@ impl<'a> Carrier<'a> {
 }
 
 impl<'a> Load<'a> {
-    /// Outside recipients that are not done.
+    fn new(stored: &'a Stored, buffer: &'a [u8], relay: &Relay) -> Self {
+        let mut load = Self {
+            stored,
+            content: Source::new(&stored.content, buffer),
+            rules: relay.queue_rules(),
+            progress: stored.progress.clone(),
+            late: Late::new(),
+            delay: Duration::ZERO,
+            failed: stored.relay.failed,
+            expired: 0,
+        };
+        load.delay = load.judge().delay(relay.delay(stored.relay.failed));
+        load
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            stored: self.stored,
+            rules: &self.rules,
+            now: date::unix_seconds(clock::now()),
+            failed: self.failed,
+        }
+    }
+
+    fn end(&mut self, place: usize, how: Progress) {
+        if let Some(progress) = self.progress.get_mut(place) {
+            *progress = how;
+        }
+    }
+
+    fn fail(
+        &mut self,
+        place: usize,
+        to: impl std::fmt::Display,
+        reason: Reason,
+        action: Action,
+        relay: &Relay,
+    ) {
+        events::outcome::failed(self.stored.id, to, &reason);
+        if let Some(notifier) = &relay.notifier {
+            notifier.count_failed(action);
+        }
+        let how = self.judge().ended(place, action, reason);
+        self.end(place, how);
+    }
+
+    /// A recipient could not be served now; whether it is tried again.
+    fn defer(
+        &mut self,
+        place: usize,
+        to: impl std::fmt::Display,
+        reason: &Reason,
+        relay: &Relay,
+    ) -> bool {
+        let judge = self.judge();
+        if judge.is_expired() {
+            let age = judge.age().as_secs();
+            if self.expired == 0 {
+                events::outcome::expired(self.stored.id, age, self.due().len());
+            }
+            self.expired += 1;
+            self.fail(place, to, reason.clone(), Action::Expired, relay);
+            return false;
+        }
+        if judge.is_late(place) {
+            self.late.insert(place, reason.clone());
+        }
+        true
+    }
+
+    fn defer_all(&mut self, reason: &Reason, relay: &Relay) {
+        for addressee in self.due() {
+            self.defer(addressee.place, addressee.mailbox, reason, relay);
+        }
+    }
+
+    /// Outside recipients that are due.
     fn due(&self) -> Vec<Addressee<'a>> {
         let recipients = self.stored.envelope.recipients.iter().enumerate();
-        let due = recipients.zip(&self.done).filter(|(_, done)| !**done);
+        let due = recipients
+            .zip(&self.progress)
+            .filter(|(_, progress)| progress.is_due());
         due.filter_map(|((place, recipient), _)| match &recipient.target {
             Target::Outside(mailbox) => Some(Addressee {
                 place,
@@ -300,5 +429,13 @@ impl<'a> Load<'a> {
             Target::User(_) => None,
         })
         .collect()
+    }
+}
+
+/// Why the smarthost cannot be used, as a sender may know it: how we log in is nobody's business.
+fn trouble(reason: &str) -> Reason {
+    match reason.contains("AUTH") {
+        true => Reason::own("4.4.1", "the server for outgoing mail could not be used"),
+        false => Reason::own("4.4.1", reason),
     }
 }

@@ -66,6 +66,36 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Its first octets, at most so many. Where that is not all of it, damage is not noticed.
+    ///
+    /// # Errors
+    /// The disk's, or damage.
+    pub(super) fn first(&self, octets_max: usize) -> io::Result<Vec<u8>> {
+        /// Enough was read, or it cannot be.
+        enum End {
+            Enough,
+            Error(io::Error),
+        }
+        impl From<io::Error> for End {
+            fn from(error: io::Error) -> Self {
+                Self::Error(error)
+            }
+        }
+        let mut first = Vec::new();
+        let end = self.each(|piece| {
+            let room = octets_max - first.len();
+            first.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            match piece.len() > room {
+                true => Err(End::Enough),
+                false => Ok(()),
+            }
+        });
+        match end {
+            Ok(()) | Err(End::Enough) => Ok(first),
+            Err(End::Error(error)) => Err(error),
+        }
+    }
+
     /// Whether all of it is ASCII.
     ///
     /// # Errors

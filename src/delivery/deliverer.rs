@@ -4,7 +4,8 @@
 //! then lets go of their records. It comes [`CHECKPOINT_AFTER`] after the oldest unsynced delivery,
 //! sooner when a segment is full, at once when the committer waits for one, and at the end.
 //!
-//! A copy that cannot be written is deferred by [`RETRY`], for ever: a full disk is mended some day.
+//! A copy that cannot be written is deferred by the delays of `[queue] retry`, until `[queue] expire`: a
+//! full disk is mended some day. What ended is handed to the [`Notifier`] once it is settled.
 //! Outside recipients are handed to the [`Relay`], which never holds anything up here.
 //! Time is an argument of each step; only the thread around them looks at the clock.
 
@@ -16,25 +17,27 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
+use super::notice_queue::Late;
+use super::notifier::Notifier;
+use super::outcome::{Judge, QueueRules, Where, any_due};
 use super::relay::Relay;
 use super::unsynced::Unsynced;
 use crate::events;
-use crate::mail::{MessageId, Target, date};
+use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
 use crate::spool::{Attempts, Content, Party, Refusal, Settled, Spool, SpoolError, Stored};
 use crate::sys::clock;
 use crate::sys::disk::Disk;
 
 /// The longest a delivery stays unsynced.
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
-/// Delays after the first, second … failed attempt; the last one repeats.
+/// The usual delays after the first, second … failed attempt; the last one repeats.
 pub const RETRY: [Duration; 5] = [
     Duration::from_secs(60),
     Duration::from_secs(5 * 60),
     Duration::from_secs(15 * 60),
     Duration::from_secs(60 * 60),
-    LONGEST_RETRY,
+    Duration::from_secs(4 * 60 * 60),
 ];
-const LONGEST_RETRY: Duration = Duration::from_secs(4 * 60 * 60);
 /// Between checkpoints that only a full segment asks for.
 const CHECKPOINT_SPACING: Duration = Duration::from_millis(200);
 /// Unsynced messages that call for a checkpoint by themselves.
@@ -84,6 +87,7 @@ pub struct Deliverer {
     disk: Arc<dyn Disk>,
     maildirs: Maildirs,
     relay: Option<Arc<Relay>>,
+    notifier: Option<Arc<Notifier>>,
     deferred: BTreeSet<(Instant, MessageId)>,
     unsynced: Unsynced,
     last_checkpoint: Option<Instant>,
@@ -104,6 +108,7 @@ impl Deliverer {
             spool,
             disk,
             relay: None,
+            notifier: None,
             deferred: BTreeSet::new(),
             unsynced: Unsynced::default(),
             last_checkpoint: None,
@@ -117,6 +122,14 @@ impl Deliverer {
     #[must_use]
     pub fn with_relay(mut self, relay: Arc<Relay>) -> Self {
         self.relay = Some(relay);
+        self
+    }
+
+    /// The same, with somebody who tells senders, and has the rules of the queue; without one, nothing
+    /// expires.
+    #[must_use]
+    pub fn with_notifier(mut self, notifier: Arc<Notifier>) -> Self {
+        self.notifier = Some(notifier);
         self
     }
 
@@ -197,13 +210,23 @@ impl Deliverer {
             let at = now.steady + Duration::from_secs(wait);
             self.deferred.insert((at, settled.id));
         }
+        let told = self.tellable(&unsynced);
         if let Err(error) = self.spool.settle(&mut unsynced.settled) {
             events::checkpoint_failed(error);
+        }
+        for (id, late) in told {
+            if let Some(notifier) = &self.notifier {
+                notifier.hand_over(id, late, now.steady);
+            }
         }
         if !unsynced.settled.is_empty() {
             // They were delivered; only the spool does not know it durably yet.
             self.unsynced.since = Some(now.steady);
-            self.unsynced.before = unsynced.settled.iter().map(|s| s.done.clone()).collect();
+            self.unsynced.before = unsynced
+                .settled
+                .iter()
+                .map(|s| s.progress.clone())
+                .collect();
             self.unsynced.settled = unsynced.settled;
         }
     }
@@ -215,7 +238,7 @@ impl Deliverer {
         let doubted = pairs.map(|(settled, before)| Settled {
             id: settled.id,
             party: Party::Deliverer,
-            done: before.clone(),
+            progress: before.clone(),
             local: Attempts {
                 failed: settled.local.failed + 1,
                 next: now.seconds() + RETRY[0].as_secs(),
@@ -225,6 +248,24 @@ impl Deliverer {
             in_doubt: true,
         });
         doubted.collect()
+    }
+
+    /// Messages whose senders have to be told once they are settled.
+    fn tellable(&self, unsynced: &Unsynced) -> Vec<(MessageId, Late)> {
+        let settled = unsynced.settled.iter();
+        let told = settled.filter_map(|one| {
+            let late = unsynced.late.get(&one.id).cloned().unwrap_or_default();
+            let ended = one.progress.iter().any(|one| one.outcome().is_some());
+            (ended || !late.is_empty()).then_some((one.id, late))
+        });
+        told.collect()
+    }
+
+    fn rules(&self) -> QueueRules {
+        match &self.notifier {
+            Some(notifier) => notifier.rules().queue.clone(),
+            None => QueueRules::patient(RETRY.to_vec()),
+        }
     }
 
     fn next_look(&self, now: Instant) -> Instant {
@@ -284,15 +325,13 @@ impl Deliverer {
     }
 
     fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
-        let due = Due::of(&stored);
-        if let Some(relay) = self.relay.as_ref().filter(|_| due.outside) {
-            relay.hand_over(stored.id, now.steady);
-        }
-        if !due.local {
+        let rules = self.rules();
+        self.pass_on(&stored, &rules, now);
+        if !any_due(&stored, &stored.progress, Where::Here) {
             self.spool.note_tried(stored.id);
             return;
         }
-        if let Some(wait) = wait_of_replayed(&stored, now.seconds()) {
+        if let Some(wait) = wait_of_replayed(&stored, now.seconds(), rules.longest()) {
             self.deferred.insert((now.steady + wait, stored.id));
             return;
         }
@@ -313,58 +352,117 @@ impl Deliverer {
             body,
             replayed: stored.replayed,
         };
-        let delay = retry_delay(stored.local.failed);
-        let mut done = stored.done.clone();
-        let all = self.serve(&stored, &mut done, &letter, delay);
+        let judge = Judge {
+            stored: &stored,
+            rules: &rules,
+            now: now.seconds(),
+            failed: stored.local.failed,
+        };
+        let delay = judge.delay(rules.delay(stored.local.failed));
+        let served = self.serve(&judge, &letter, delay);
+        let is_left = any_due(&stored, &served.progress, Where::Here);
         self.lines = lines;
         self.lines.shrink_to(KEEP_OCTETS);
         self.unsynced.since.get_or_insert(now.steady);
-        self.unsynced.before.push(stored.done);
+        if !served.late.is_empty() {
+            self.unsynced.late.insert(stored.id, served.late);
+        }
+        self.unsynced.before.push(stored.progress);
         self.unsynced.settled.push(Settled {
             id: stored.id,
             party: Party::Deliverer,
-            done,
+            progress: served.progress,
             local: Attempts {
-                failed: stored.local.failed + u32::from(!all),
+                failed: stored.local.failed + u32::from(is_left),
                 next: now.seconds() + delay.as_secs(),
             },
             relay: stored.relay,
-            is_left: !all,
+            is_left,
             in_doubt: false,
         });
     }
 
-    /// Delivers to every local recipient that is not done; whether all are now.
-    fn serve(
-        &mut self,
-        stored: &Stored,
-        done: &mut [bool],
-        letter: &Letter<'_>,
-        delay: Duration,
-    ) -> bool {
-        let mut served: Vec<&str> = Vec::new();
-        let mut all = true;
-        for (recipient, done) in stored.envelope.recipients.iter().zip(done) {
+    /// What is not for here goes to the relay; what ended in an earlier run, to the notifier.
+    fn pass_on(&self, stored: &Stored, rules: &QueueRules, now: Moment) {
+        if let Some(relay) = &self.relay {
+            if any_due(stored, &stored.progress, Where::Elsewhere) {
+                let left = rules
+                    .left(stored.received, now.seconds())
+                    .max(rules.grace());
+                relay.hand_over(stored.id, now.steady, left);
+            }
+        }
+        if let Some(notifier) = &self.notifier {
+            let mut ended = stored.progress.iter().filter_map(Progress::outcome);
+            if ended.next().is_some() {
+                notifier.hand_over(stored.id, Late::new(), now.steady);
+            }
+        }
+    }
+
+    /// Delivers to every local recipient that is due.
+    fn serve(&mut self, judge: &Judge<'_>, letter: &Letter<'_>, delay: Duration) -> Served {
+        let stored = judge.stored;
+        let mut reached: Vec<&str> = Vec::new();
+        let mut served = Served {
+            progress: stored.progress.clone(),
+            late: Late::new(),
+            expired: 0,
+        };
+        let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
+        for (place, (recipient, progress)) in recipients.enumerate() {
             let user = match &recipient.target {
-                Target::User(user) if !*done => user,
+                Target::User(user) if progress.is_due() => user,
                 Target::User(_) | Target::Outside(_) => continue,
             };
             let forward_path = &recipient.forward_path;
-            if !served.contains(&user.as_str()) {
+            if !reached.contains(&user.as_str()) {
                 match self.maildirs.deliver(user, letter) {
                     Ok(delivered) => self.note_copy(delivered),
                     Err(error) => {
-                        events::deferred(stored.id, forward_path, error, delay.as_secs());
-                        all = false;
+                        let reason = Reason::own(status_of(&error), error);
+                        if self.put_off(judge, place, &reason, &mut served) {
+                            events::deferred(stored.id, forward_path, reason, delay.as_secs());
+                        }
                         continue;
                     }
                 }
-                served.push(user);
+                reached.push(user);
             }
-            *done = true;
+            served.end(place, judge.delivered(place));
             events::delivered(stored.id, forward_path, user);
         }
-        all
+        served
+    }
+
+    /// A recipient cannot be served now; whether it is tried again.
+    fn put_off(
+        &self,
+        judge: &Judge<'_>,
+        place: usize,
+        reason: &Reason,
+        served: &mut Served,
+    ) -> bool {
+        let stored = judge.stored;
+        if !judge.is_expired() {
+            if judge.is_late(place) {
+                served.late.insert(place, reason.clone());
+            }
+            return true;
+        }
+        if served.expired == 0 {
+            let progress = served.progress.iter().filter(|one| one.is_due());
+            events::outcome::expired(stored.id, judge.age().as_secs(), progress.count());
+        }
+        served.expired += 1;
+        if let Some(recipient) = stored.envelope.recipients.get(place) {
+            events::outcome::failed(stored.id, &recipient.forward_path, reason);
+        }
+        if let Some(notifier) = &self.notifier {
+            notifier.count_failed(Action::Expired);
+        }
+        served.end(place, judge.ended(place, Action::Expired, reason.clone()));
+        false
     }
 
     fn note_copy(&mut self, delivered: Delivered) {
@@ -377,41 +475,38 @@ impl Deliverer {
     }
 }
 
-/// Whose turn it is with a message.
-struct Due {
-    local: bool,
-    outside: bool,
+/// What came of the local recipients of a message.
+struct Served {
+    progress: Vec<Progress>,
+    late: Late,
+    expired: usize,
 }
 
-impl Due {
-    fn of(stored: &Stored) -> Self {
-        let mut due = Self {
-            local: false,
-            outside: false,
-        };
-        for (recipient, done) in stored.envelope.recipients.iter().zip(&stored.done) {
-            match &recipient.target {
-                Target::User(_) => due.local |= !done,
-                Target::Outside(_) => due.outside |= !done,
-            }
+impl Served {
+    fn end(&mut self, place: usize, how: Progress) {
+        if let Some(progress) = self.progress.get_mut(place) {
+            *progress = how;
         }
-        due
     }
 }
 
-fn retry_delay(attempts: u32) -> Duration {
-    let delay = RETRY.get(attempts as usize).copied();
-    delay.unwrap_or(LONGEST_RETRY)
+/// What a disk's failure is to a sender (RFC 3463).
+fn status_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "4.3.1",
+        io::ErrorKind::QuotaExceeded => "4.2.2",
+        _ => "4.3.0",
+    }
 }
 
 /// How long a message of an earlier run has to wait yet. A clock that was put back must not keep mail
 /// waiting.
-fn wait_of_replayed(stored: &Stored, seconds: u64) -> Option<Duration> {
+fn wait_of_replayed(stored: &Stored, seconds: u64, longest: Duration) -> Option<Duration> {
     if !stored.replayed {
         return None;
     }
     let wait = Duration::from_secs(stored.local.next.checked_sub(seconds)?);
-    (!wait.is_zero() && wait <= LONGEST_RETRY).then_some(wait)
+    (!wait.is_zero() && wait <= longest).then_some(wait)
 }
 
 /// What a buffer keeps between messages, octets.

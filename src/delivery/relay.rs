@@ -7,10 +7,11 @@
 //! | --- | --- |
 //! | 250 after the mail data | done: a done record is in the log and synced before the next message goes out |
 //! | 4yz at MAIL, RCPT or DATA, a connection that breaks, a message the smarthost cannot take | deferred, by recipient |
-//! | 5yz at MAIL, RCPT or DATA | the same, logged as refused: there are no notifications yet |
+//! | 5yz at MAIL, RCPT or DATA | failed, by recipient (`outcome` has the exceptions) |
 //! | no address, no connection, no TLS, no login | the message in hand is deferred, and the host rests |
 //!
-//! Promises: nothing is given up; a recipient is done only when the smarthost said so. Delays grow as
+//! Promises: nothing is given up before `[queue] expire`, be the host as dead as it may; a recipient is
+//! done only when the smarthost said so, or when its sender was told that it failed. Delays grow as
 //! those of local deliveries do, and are stretched by up to a quarter, so that messages spread. A start
 //! takes up everything at once.
 //!
@@ -30,6 +31,8 @@ use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
 use super::deliverer::RETRY;
+use super::notifier::Notifier;
+use super::outcome::QueueRules;
 use super::relay_queue::{RelayQueue, Why};
 use super::smtp_client::Limits;
 use crate::config::settings::Smarthost;
@@ -55,8 +58,8 @@ pub struct RelayOptions {
     pub hostname: String,
     /// How long each step may take.
     pub limits: Limits,
-    /// Delays after the first, second … failed attempt; the last one repeats.
-    pub retry: [Duration; 5],
+    /// The rules of the queue where there is no notifier that has them.
+    pub queue: QueueRules,
     /// How long the host rests after the first, second … failure; the last one repeats.
     pub rest: [Duration; 3],
 }
@@ -67,7 +70,7 @@ impl RelayOptions {
         Self {
             hostname,
             limits: Limits::USUAL,
-            retry: RETRY,
+            queue: QueueRules::patient(RETRY.to_vec()),
             rest: REST,
         }
     }
@@ -78,6 +81,7 @@ pub struct Relay {
     pub(super) spool: Arc<Spool>,
     pub(super) options: RelayOptions,
     pub(super) brake: Arc<Brake>,
+    pub(super) notifier: Option<Arc<Notifier>>,
     shared: Mutex<Shared>,
     work: Condvar,
     ended: Condvar,
@@ -87,6 +91,8 @@ struct Shared {
     queue: RelayQueue,
     hostname: Arc<str>,
     smarthost: Option<Arc<Smarthost>>,
+    /// Why the host could not be used when it was tried last.
+    trouble: String,
     stopping: bool,
     running: usize,
 }
@@ -95,6 +101,8 @@ struct Shared {
 pub(super) enum Next {
     /// Carry this message.
     Message(MessageId, Option<Arc<Smarthost>>),
+    /// Give this message up if it has expired: nobody can be tried, and why.
+    Expired(MessageId, String),
     /// Nothing is due: end the connection, then ask again.
     HangUp,
     /// End.
@@ -109,16 +117,26 @@ impl Relay {
             spool,
             options,
             brake: Arc::default(),
+            notifier: None,
             shared: Mutex::new(Shared {
                 queue: RelayQueue::default(),
                 hostname,
                 smarthost: smarthost.map(Arc::new),
+                trouble: String::new(),
                 stopping: false,
                 running: 0,
             }),
             work: Condvar::new(),
             ended: Condvar::new(),
         }
+    }
+
+    /// The same, with somebody who tells senders, and has the rules of the queue; without one, what has
+    /// ended stays in the spool until there is one.
+    #[must_use]
+    pub fn with_notifier(mut self, notifier: Arc<Notifier>) -> Self {
+        self.notifier = Some(notifier);
+        self
     }
 
     /// Starts the threads; they end after [`Relay::stop`].
@@ -136,9 +154,11 @@ impl Relay {
         Ok(())
     }
 
-    /// A message has outside recipients that are due. One that is known already stays as it is.
-    pub fn hand_over(&self, id: MessageId, now: Instant) {
-        self.lock().queue.add(id, now);
+    /// A message has outside recipients that are due, and expires after a while. One that is known
+    /// already stays as it is.
+    pub fn hand_over(&self, id: MessageId, now: Instant, left: Duration) {
+        let end = now.checked_add(left);
+        self.lock().queue.add(id, now, end);
         self.work.notify_one();
     }
 
@@ -191,6 +211,9 @@ impl Relay {
                 return Next::End;
             }
             let now = clock::monotonic();
+            if let Some(id) = shared.queue.take_expired(now) {
+                return Next::Expired(id, shared.trouble.clone());
+            }
             if let Some(id) = shared.queue.take(now) {
                 return Next::Message(id, shared.smarthost.clone());
             }
@@ -218,14 +241,20 @@ impl Relay {
         self.work.notify_all();
     }
 
+    pub(super) fn finish_expired(&self, id: MessageId) {
+        self.lock().queue.finish_expired(id);
+        self.work.notify_all();
+    }
+
     pub(super) fn put_off(&self, id: MessageId, wait: Duration, why: Why) {
         let until = clock::monotonic() + wait;
         self.lock().queue.put_off(id, until, why);
         self.work.notify_all();
     }
 
-    pub(super) fn host_failed(&self) {
+    pub(super) fn host_failed(&self, trouble: String) {
         let mut shared = self.lock();
+        shared.trouble = trouble;
         let rest = nth(&self.options.rest, shared.queue.failures());
         shared
             .queue
@@ -241,7 +270,14 @@ impl Relay {
 
     /// The delay after this many failed attempts and one more.
     pub(super) fn delay(&self, failed: u32) -> Duration {
-        stretched(nth(&self.options.retry, failed))
+        stretched(self.queue_rules().delay(failed))
+    }
+
+    pub(super) fn queue_rules(&self) -> QueueRules {
+        match &self.notifier {
+            Some(notifier) => notifier.rules().queue.clone(),
+            None => self.options.queue.clone(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -286,9 +322,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_grow_and_the_last_one_repeats() {
-        let minutes = [0, 1, 2, 3, 4, 5, 99].map(|place| nth(&RETRY, place).as_secs() / 60);
-        assert_eq!(minutes, [1, 5, 15, 60, 240, 240, 240]);
+    fn rests_grow_and_the_last_one_repeats() {
+        let minutes = [0, 1, 2, 3, 99].map(|place| nth(&REST, place).as_secs() / 60);
+        assert_eq!(minutes, [1, 5, 15, 15, 15]);
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //!
 //! After a failure of the host it *rests*: nobody connects, whatever is due. Then one thread tries with
 //! one message, and only when that connection stands do the others follow. So a dead smarthost costs one
-//! attempt per rest, not one per message. A connection that stands goes on meanwhile.
+//! attempt per rest, not one per message. A connection that stands goes on meanwhile. What expires during
+//! a rest is given out all the same: not to be tried, but to be given up.
 //!
 //! Limits: some hundred octets for each message that is known.
 
@@ -40,6 +41,9 @@ enum Place {
 pub(super) struct RelayQueue {
     places: BTreeMap<MessageId, Place>,
     waiting: BTreeSet<(Instant, MessageId)>,
+    /// When each expires, as far as that is known.
+    ends: BTreeMap<MessageId, Instant>,
+    by_end: BTreeSet<(Instant, MessageId)>,
     /// While the host fails: when it may be tried again.
     rest_until: Option<Instant>,
     /// How often the host failed in a row.
@@ -49,10 +53,37 @@ pub(super) struct RelayQueue {
 }
 
 impl RelayQueue {
-    /// A message is due, unless it is known already.
-    pub(super) fn add(&mut self, id: MessageId, now: Instant) {
-        if !self.places.contains_key(&id) {
-            self.wait(id, now, Why::Due);
+    /// A message is due, unless it is known already; and when it expires.
+    pub(super) fn add(&mut self, id: MessageId, now: Instant, end: Option<Instant>) {
+        if self.places.contains_key(&id) {
+            return;
+        }
+        self.wait(id, now, Why::Due);
+        if let Some(end) = end {
+            self.ends.insert(id, end);
+            self.by_end.insert((end, id));
+        }
+    }
+
+    /// While the host rests: a message that has expired by now.
+    pub(super) fn take_expired(&mut self, now: Instant) -> Option<MessageId> {
+        self.rest_until?;
+        let is_past = |(end, _): &&(Instant, MessageId)| *end <= now;
+        let mut past = self.by_end.iter().take_while(is_past);
+        let id = past.find_map(|(_, id)| match self.places.get(id)? {
+            Place::Waiting(at, _) => Some((*at, *id)),
+            Place::InHand => None,
+        });
+        let (at, id) = id?;
+        self.waiting.remove(&(at, id));
+        self.places.insert(id, Place::InHand);
+        self.forget_end(id);
+        Some(id)
+    }
+
+    fn forget_end(&mut self, id: MessageId) {
+        if let Some(end) = self.ends.remove(&id) {
+            self.by_end.remove(&(end, id));
         }
     }
 
@@ -80,10 +111,14 @@ impl RelayQueue {
     /// When to look again, if nothing happens before.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let (first, _) = self.waiting.first()?;
+        let end = self.by_end.first().map(|(end, _)| *end);
         match self.rest_until {
             // Whoever tries will tell.
-            Some(_) if self.is_probed => None,
-            Some(until) => Some(until.max(*first)),
+            Some(_) if self.is_probed => end,
+            Some(until) => {
+                let next = until.max(*first);
+                Some(end.map_or(next, |end| end.min(next)))
+            }
             None => Some(*first),
         }
     }
@@ -91,7 +126,13 @@ impl RelayQueue {
     /// Nothing is left to do for a message in hand.
     pub(super) fn finish(&mut self, id: MessageId) {
         self.places.remove(&id);
+        self.forget_end(id);
         self.is_probed = false;
+    }
+
+    /// The same for one that was given out by [`RelayQueue::take_expired`]: it says nothing of the host.
+    pub(super) fn finish_expired(&mut self, id: MessageId) {
+        self.places.remove(&id);
     }
 
     /// A message in hand waits until then.
@@ -161,17 +202,17 @@ mod tests {
         let now = Instant::now();
         let mut queue = RelayQueue::default();
         assert_eq!(queue.next_look(), None);
-        queue.add(id(1), now);
-        queue.add(id(2), now);
-        queue.add(id(1), now);
+        queue.add(id(1), now, None);
+        queue.add(id(2), now, None);
+        queue.add(id(1), now, None);
         assert_eq!(queue.next_look(), Some(now));
         assert_eq!(queue.take(now), Some(id(1)));
         // Known, though in hand: a deliverer that sees it again changes nothing.
-        queue.add(id(1), now);
+        queue.add(id(1), now, None);
         assert_eq!(queue.take_more(now), Some(id(2)));
         assert_eq!(queue.take(now), None);
         queue.finish(id(1));
-        queue.add(id(1), now);
+        queue.add(id(1), now, None);
         assert_eq!(queue.take(now), Some(id(1)));
     }
 
@@ -180,7 +221,7 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(60);
         let mut queue = RelayQueue::default();
-        queue.add(id(1), now);
+        queue.add(id(1), now, None);
         queue.take(now);
         queue.put_off(id(1), later, Why::Itself);
         assert_eq!((queue.take(now), queue.next_look()), (None, Some(later)));
@@ -195,7 +236,7 @@ mod tests {
         let rest = now + Duration::from_secs(60);
         let hour = now + Duration::from_secs(3600);
         let mut queue = RelayQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), now));
+        (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
         queue.put_off(id(1), hour, Why::Host);
         queue.host_failed(rest);
@@ -204,7 +245,7 @@ mod tests {
         assert_eq!(queue.take_more(now), Some(id(2)));
         queue.put_off(id(2), hour, Why::Itself);
         assert_eq!(queue.take(rest), Some(id(3)));
-        queue.add(id(4), rest);
+        queue.add(id(4), rest, None);
         assert_eq!((queue.take(rest), queue.next_look()), (None, None));
         queue.host_works(rest);
         assert_eq!(queue.take(rest), Some(id(1)));
@@ -218,11 +259,32 @@ mod tests {
     fn a_probe_that_comes_to_nothing_is_over() {
         let now = Instant::now();
         let mut queue = RelayQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), now));
+        (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
         queue.host_failed(now);
         assert_eq!(queue.take(now), Some(id(2)));
         queue.finish(id(2));
         assert_eq!(queue.take(now), Some(id(3)));
+    }
+
+    #[test]
+    fn what_expires_while_the_host_rests_is_given_out_without_a_probe() {
+        let now = Instant::now();
+        let (end, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
+        let mut queue = RelayQueue::default();
+        (1..=3).for_each(|number| queue.add(id(number), now, Some(end)));
+        queue.take(now);
+        queue.put_off(id(1), rest, Why::Host);
+        assert_eq!(queue.take_expired(end), None);
+        queue.host_failed(rest);
+        assert_eq!(
+            (queue.take_expired(now), queue.next_look()),
+            (None, Some(end))
+        );
+        for number in 1..=3 {
+            assert_eq!(queue.take_expired(end), Some(id(number)));
+            queue.finish_expired(id(number));
+        }
+        assert_eq!((queue.take_expired(end), queue.next_look()), (None, None));
     }
 }

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::content::Source;
+use super::outcome::{Verdict, judge};
 use super::smtp_client::{ClientError, Limits, LoginBy, SmtpClient};
 use crate::config::settings::{Smarthost, SmarthostTls};
 use crate::events;
-use crate::mail::{Mailbox, MessageNotifications, RecipientNotifications, ReversePath};
+use crate::mail::{Mailbox, MessageNotifications, Reason, RecipientNotifications, ReversePath};
 use crate::protocol::client::{DataEncoder, Offer};
 use crate::sys::{lookup, machine, replace};
 use crate::transport::client::{Brake, Trust};
@@ -44,6 +45,7 @@ pub(super) struct Way<'a> {
 /// A connection that is ready for transactions.
 pub(super) struct Connection {
     client: SmtpClient,
+    host: String,
     offer: Offer,
     /// Transactions that have ended on it.
     pub(super) carried: usize,
@@ -74,17 +76,6 @@ pub(super) struct Letter<'a> {
     pub(super) eight_bit: bool,
     /// Whether it came with `SMTPUTF8`.
     pub(super) smtputf8: bool,
-}
-
-/// What became of one recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The smarthost has it, and what it said.
-    Taken(String),
-    /// The smarthost refused it for good.
-    Refused(String),
-    /// Not now.
-    PutOff(String),
 }
 
 /// How a transaction went.
@@ -208,6 +199,7 @@ impl Way<'_> {
         };
         Ok(Connection {
             client,
+            host: self.smarthost.host.clone(),
             offer,
             carried: 0,
         })
@@ -247,7 +239,10 @@ impl Connection {
         let all = |verdict: Verdict| vec![verdict; letter.to.len()];
         let parameters = match self.parameters(letter) {
             Ok(parameters) => parameters,
-            Err(why) => return Transaction::Ended(all(Verdict::PutOff(why)), Fit::ForMore),
+            Err(why) => {
+                let reason = Reason::own("4.3.0", why);
+                return Transaction::Ended(all(Verdict::PutOff(reason)), Fit::ForMore);
+            }
         };
         let from = letter.from.to_string();
         match self.client.mail(&from, &parameters) {
@@ -257,7 +252,7 @@ impl Connection {
             }
             Err(error) => {
                 self.carried += 1;
-                return Transaction::Ended(all(verdict_of(error)), Fit::ForMore);
+                return Transaction::Ended(all(judge(error, &self.host)), Fit::ForMore);
             }
         }
         let (verdicts, fit) = self.send_to(letter);
@@ -269,6 +264,11 @@ impl Connection {
             fit => fit,
         };
         Transaction::Ended(verdicts, fit)
+    }
+
+    /// Whether the server tells senders itself what becomes of what it took.
+    pub(super) fn offers_dsn(&self) -> bool {
+        self.offer.dsn
     }
 
     /// Ends the connection as the protocol asks.
@@ -338,9 +338,9 @@ impl Connection {
                 Err(error) => {
                     let fit = fit_after(&error);
                     if fit == Fit::ForNothing {
-                        return (settle(verdicts, letter, error), fit);
+                        return (settle(verdicts, letter, judge(error, &self.host)), fit);
                     }
-                    verdicts.push(Some(verdict_of(error)));
+                    verdicts.push(Some(judge(error, &self.host)));
                 }
             }
         }
@@ -354,11 +354,11 @@ impl Connection {
                 let verdicts = verdicts.map(|one| one.unwrap_or_else(|| taken.clone()));
                 (verdicts.collect(), Fit::ForMore)
             }
-            Err((error, fit)) => (settle(verdicts, letter, error), fit),
+            Err((error, fit)) => (settle(verdicts, letter, judge(error, &self.host)), fit),
         }
     }
 
-    fn send_content(&mut self, content: Source<'_>) -> Result<String, (ClientError, Fit)> {
+    fn send_content(&mut self, content: Source<'_>) -> Result<Reason, (ClientError, Fit)> {
         let refused = |error: ClientError| {
             let fit = fit_after(&error);
             (error, fit)
@@ -368,7 +368,8 @@ impl Connection {
         self.stream(content)
             .map_err(|error| (error, Fit::ForNothing))?;
         let reply = self.client.end_of_data().map_err(refused)?;
-        Ok(format!("{} {}", reply.code, reply.lines.join(" / ")))
+        let text = reply.lines.join(" / ");
+        Ok(Reason::reply(&self.host, END_OF_DATA, reply.code, &text))
     }
 
     fn stream(&mut self, content: Source<'_>) -> Result<(), ClientError> {
@@ -403,6 +404,9 @@ pub fn read_password(path: &Path) -> Result<Zeroizing<String>, String> {
     }
 }
 
+/// The step after the content, in words.
+const END_OF_DATA: &str = "end of mail data";
+
 fn push_parameter<T: fmt::Display>(parameters: &mut String, name: &str, value: Option<&T>) {
     if let Some(value) = value {
         parameters.push_str(&format!(" {name}={value}"));
@@ -423,22 +427,12 @@ fn fit_after(error: &ClientError) -> Fit {
     }
 }
 
-fn verdict_of(error: ClientError) -> Verdict {
-    match error {
-        ClientError::Refused(_, 500..=599, _) => Verdict::Refused(error.to_string()),
-        ClientError::Refused(..) | ClientError::Io(..) | ClientError::NotSmtp(_) => {
-            Verdict::PutOff(error.to_string())
-        }
-    }
-}
-
-/// One error for everybody who has no verdict yet, those who were not named yet among them.
+/// One verdict for everybody who has no verdict yet, those who were not named yet among them.
 fn settle(
     mut verdicts: Vec<Option<Verdict>>,
     letter: &Letter<'_>,
-    error: ClientError,
+    verdict: Verdict,
 ) -> Vec<Verdict> {
-    let verdict = verdict_of(error);
     verdicts.resize(letter.to.len(), None);
     let verdicts = verdicts.into_iter();
     verdicts

@@ -1,10 +1,12 @@
 //! What was delivered since the last checkpoint, and how it becomes durable.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::notice_queue::Late;
+use crate::mail::{MessageId, Progress};
 use crate::spool::Settled;
 use crate::sys::disk::{Disk, OpenMode};
 
@@ -18,8 +20,10 @@ pub(super) struct Unsynced {
     pub(super) since: Option<Instant>,
     /// What becomes true once they are durable.
     pub(super) settled: Vec<Settled>,
-    /// Which recipients were done before, of the messages in `settled`.
-    pub(super) before: Vec<Vec<bool>>,
+    /// Where recipients were before, of the messages in `settled`.
+    pub(super) before: Vec<Vec<Progress>>,
+    /// Recipients of them that are late, whose senders do not know it.
+    pub(super) late: BTreeMap<MessageId, Late>,
     files: Vec<PathBuf>,
     everything: bool,
 }

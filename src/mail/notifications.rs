@@ -127,6 +127,11 @@ impl EnvelopeId {
         let is_well = text.len() <= ENVELOPE_ID_MAX_OCTETS && is_xtext(text);
         is_well.then(|| Self(text.to_owned()))
     }
+
+    /// What the client meant: printable ASCII.
+    pub fn decoded(&self) -> String {
+        decoded(&self.0)
+    }
 }
 
 impl fmt::Display for EnvelopeId {
@@ -162,12 +167,32 @@ impl OriginalRecipient {
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
+
+    /// The type of the address and the address as the client meant it; of the type `utf-8` it may not be
+    /// ASCII.
+    pub fn decoded(&self) -> (&str, String) {
+        let (addr_type, address) = self.0.split_once(';').unwrap_or(("rfc822", &self.0));
+        (addr_type, decoded(address))
+    }
 }
 
 impl fmt::Display for OriginalRecipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// xtext as plain text.
+fn decoded(xtext: &str) -> String {
+    let mut pieces = xtext.split('+');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (digits, behind) = piece.split_at_checked(2).unwrap_or(("", piece));
+        // What was parsed has two digits behind each sign.
+        text.extend(u8::from_str_radix(digits, 16).ok().map(char::from));
+        text.push_str(behind);
+    }
+    text
 }
 
 /// xtext of at least one octet (RFC 3461 section 4): printable, and `+` comes with two upper-case
@@ -277,6 +302,14 @@ mod tests {
             assert_eq!(OriginalRecipient::parse(bad), None, "{bad}");
         }
         let is_ascii = |text| OriginalRecipient::parse(text).is_some_and(|o| o.is_ascii());
+        for (text, want) in [
+            ("rfc822;a+2Bb+20c@x", ("rfc822", "a+b c@x")),
+            ("utf-8;jörg@x", ("utf-8", "jörg@x")),
+        ] {
+            let original = OriginalRecipient::parse(text).unwrap();
+            assert_eq!(original.decoded(), (want.0, want.1.to_owned()));
+        }
+        assert_eq!(EnvelopeId::parse("a+20b+3D").unwrap().decoded(), "a b=");
         assert!(is_ascii("rfc822;bob@there.example"));
         assert!(!is_ascii("utf-8;jörg@there.example"));
     }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::certificates;
 use super::driver::Connection;
+use super::telling;
 use crate::config::settings::{PortKind, Settings};
-use crate::delivery::Relay;
+use crate::delivery::{Notifier, Relay};
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
@@ -70,6 +71,7 @@ pub struct Context {
     pub spool: Arc<Spool>,
     /// Mail for elsewhere.
     pub relay: Arc<Relay>,
+    notifier: Arc<Notifier>,
     /// The places of all sessions.
     pub lot: Arc<Lot<Connection>>,
     /// Asks DNS.
@@ -84,13 +86,19 @@ pub struct Context {
 
 impl Context {
     /// Brings the parts together.
-    pub fn new(setup: Setup, spool: Arc<Spool>, relay: Arc<Relay>) -> Self {
-        let stats = Arc::<Stats>::default();
+    pub fn new(
+        setup: Arc<Setup>,
+        spool: Arc<Spool>,
+        relay: Arc<Relay>,
+        notifier: Arc<Notifier>,
+        stats: Arc<Stats>,
+    ) -> Self {
         Self {
             resolver: Resolver::system(Arc::clone(&stats)),
-            setup: RwLock::new(Arc::new(setup)),
+            setup: RwLock::new(setup),
             spool,
             relay,
+            notifier,
             lot: Arc::new(Lot::new()),
             stats,
             started: clock::monotonic(),
@@ -108,6 +116,7 @@ impl Context {
     /// Sessions begin with this from now on.
     pub(super) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);
+        self.notifier.set_rules(telling::rules(&next));
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.relay.set_hostname(settings.hostname.as_str());
         self.relay

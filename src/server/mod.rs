@@ -16,6 +16,7 @@
 //! | `logger` | where log lines go |
 //! | `notes` | from what a session noted to the log |
 //! | `probe` | the files that the configuration check asks about |
+//! | `telling` | whom a notification can reach |
 //! | `told` | facts as lines or JSON |
 //! | `run` | start, run, stop, in order |
 
@@ -34,6 +35,7 @@ pub mod relisten;
 pub mod run;
 mod sessions;
 mod status;
+mod telling;
 mod told;
 
 pub use run::{Server, StartError};

@@ -8,11 +8,11 @@
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, relay, workers, console; greet | no | 71 |
+//! | start committer, deliverer, relay, notifier, workers, console; greet | no | 71 |
 //!
 //! At the end: listeners close, the relay begins nothing new, sessions end, the workers are joined; then
-//! the relay, the committer, which may still owe answers, and the deliverer with its last checkpoint; the
-//! console goes last.
+//! the relay and the notifier, the committer, which may still owe answers, and the deliverer with its last
+//! checkpoint; the console goes last.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -28,13 +28,15 @@ use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
 use super::relisten::Open;
+use super::telling;
 use crate::config::settings::Settings;
 use crate::control::console;
 use crate::control::socket::{self, Begun, Socket, SocketError};
-use crate::delivery::{Deliverer, DeliveryOptions, Relay, RelayOptions};
+use crate::delivery::{Deliverer, DeliveryOptions, Notifier, Relay, RelayOptions};
 use crate::events;
 use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::spool::{Spool, SpoolError, SpoolOptions};
+use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::process::{self, Account};
 use crate::sys::signals::{self, Signal, Signals};
@@ -86,6 +88,7 @@ pub struct Server {
     reactor: Reactor<Gate>,
     spool: Arc<Spool>,
     relay: Arc<Relay>,
+    notifier: Arc<Notifier>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
     console: (console::Remote, JoinHandle<()>),
@@ -120,11 +123,17 @@ impl Server {
         socket: Option<Socket>,
         signals: Signals,
     ) -> Result<Self, StartError> {
+        let setup = Arc::new(setup);
         let settings = Arc::clone(&setup.settings);
+        let stats = Arc::<Stats>::default();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let spool = open_spool(&settings, Arc::clone(&disk))?;
-        let (relay, threads) = start_spool(&settings, &spool, disk)?;
-        let context = Context::new(setup, Arc::clone(&spool), Arc::clone(&relay));
+        let rules = telling::rules(&setup);
+        let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
+        let notifier = Arc::new(notifier);
+        let (relay, threads) = start_spool(&settings, &spool, disk, &notifier)?;
+        let (for_context, for_notices) = (Arc::clone(&spool), Arc::clone(&notifier));
+        let context = Context::new(setup, for_context, Arc::clone(&relay), for_notices, stats);
         let context = Arc::new(context);
         if bound.is_empty() {
             events::no_port_enabled();
@@ -145,6 +154,7 @@ impl Server {
             reactor,
             spool,
             relay,
+            notifier,
             threads,
             workers,
             console,
@@ -165,6 +175,7 @@ impl Server {
         let result = self.reactor.run();
         self.relay.stop(clock::monotonic());
         self.relay.wait_for_end();
+        self.notifier.stop();
         self.spool.close();
         for thread in self.threads {
             // A thread that panicked has left the spool for the next start to recover.
@@ -251,11 +262,12 @@ fn console_or_none<T>(made: Result<T, SocketError>) -> Option<T> {
     }
 }
 
-/// The committer and the deliverer.
+/// The committer, the deliverer, the relay and the notifier.
 fn start_spool(
     settings: &Settings,
     spool: &Arc<Spool>,
     disk: Arc<dyn Disk>,
+    notifier: &Arc<Notifier>,
 ) -> Result<(Arc<Relay>, Vec<JoinHandle<()>>), StartError> {
     let undelivered = spool.undelivered();
     if undelivered > 0 {
@@ -267,13 +279,15 @@ fn start_spool(
     };
     let relay = RelayOptions::new(options.hostname.clone());
     let relay = Relay::new(Arc::clone(spool), relay, settings.smarthost.clone());
-    let relay = Arc::new(relay);
+    let relay = Arc::new(relay.with_notifier(Arc::clone(notifier)));
     relay.start().map_err(StartError::System)?;
     let deliverer = Deliverer::new(Arc::clone(spool), disk, options);
     let deliverer = deliverer.with_relay(Arc::clone(&relay));
+    let deliverer = deliverer.with_notifier(Arc::clone(notifier));
     let threads = vec![
         spool.start_committer().map_err(StartError::System)?,
         deliverer.start().map_err(StartError::System)?,
+        notifier.start().map_err(StartError::System)?,
     ];
     Ok((relay, threads))
 }

@@ -6,6 +6,7 @@
 //! trusted after a failed sync. If no segment is free it calls the deliverer and waits as long as
 //! the options say, or until the deliverer reports that none can be let go.
 
+use std::sync::mpsc::channel;
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::log::{Use, create_segment};
 use super::settle::Party;
 use super::store::{Entry, Place};
 use super::{Committed, Draft, Refusal, Spool, SpoolError};
-use crate::mail::MessageId;
+use crate::mail::{MessageId, Progress};
 use crate::sys::clock;
 use crate::sys::disk::DiskFile;
 
@@ -100,6 +101,19 @@ impl Spool {
         }
     }
 
+    /// Makes a message durable in the caller's own time, with whatever else waits.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the message is not accepted.
+    pub fn commit_here(&self, draft: Draft) -> Result<Committed, Refusal> {
+        let (tell, told) = channel();
+        // Nobody listens only where this thread is gone.
+        self.commit(draft, Box::new(move |result| drop(tell.send(result))));
+        self.commit_waiting();
+        // Whoever else had taken it was done with it before our turn came.
+        told.try_recv().unwrap_or(Err(Refusal::Failure))
+    }
+
     /// Answers a commit that is not durable. Its file goes too, so that it is not delivered even if
     /// its record should turn out to have reached the disk.
     fn refuse_waiting(&self, waiting: Waiting, refusal: Refusal) {
@@ -117,12 +131,14 @@ impl Spool {
         }
     }
 
-    pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<bool>)>, party: Party) {
+    pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<Progress>)>, party: Party) {
         let mut state = self.lock();
-        for part in done.chunks(256) {
+        // A record fits into a segment, whatever the reasons.
+        let octets_max = usize::try_from(self.options.segment_octets / 8).unwrap_or(usize::MAX);
+        for part in parts_of(&done) {
             let ids = part.iter().map(|(id, _)| *id).collect();
             let mut record = vec![0; HEADER];
-            record.append(&mut format::done_payload(part));
+            record.append(&mut format::done_payload(part, octets_max));
             state.waiting.push(Waiting::Done { ids, record, party });
         }
         drop(state);
@@ -292,7 +308,7 @@ impl Spool {
         let needs_sync = stretch.batch.iter().any(|waiting| match waiting {
             Waiting::Message { .. } => true,
             Waiting::Done {
-                party: Party::Relay,
+                party: Party::Relay | Party::Notifier,
                 ..
             } => true,
             Waiting::Done { ids, .. } => ids.iter().any(|id| self.is_finished_file(*id)),
@@ -387,6 +403,17 @@ impl Spool {
             segment.use_ = Use::Full;
         }
     }
+}
+
+/// Cuts a list so that each part makes one record: messages with reasons go alone.
+fn parts_of(
+    done: &[(MessageId, Vec<Progress>)],
+) -> impl Iterator<Item = &[(MessageId, Vec<Progress>)]> {
+    let has_words = |(_, progress): &(MessageId, Vec<Progress>)| {
+        progress.iter().any(|one| one.outcome().is_some())
+    };
+    let runs = done.chunk_by(move |a, b| !has_words(a) && !has_words(b));
+    runs.flat_map(|run| run.chunks(256))
 }
 
 /// Makes a record whole: header in front, padding behind.

@@ -16,9 +16,11 @@
 //! | CRC-32 of the 28 octets before, started from the salt | 4 |
 //!
 //! The payload of a message is the length of its meta text (4), the meta text, the content. Of a message
-//! file: meta length, meta text. Of a done record: for each message 16 octets of id and one of flags each.
+//! file: meta length, meta text. Of a done record: for each message 16 octets of id, the number of its
+//! recipients (4), an octet for each (0 due, 1 done, 2 late, 3 ended), and for each that has ended the length
+//! of a line (2) and the line that says how.
 
-use crate::mail::MessageId;
+use crate::mail::{MessageId, Outcome, Progress};
 
 /// Octets of the segment header's block.
 pub const BLOCK: u64 = 4096;
@@ -37,7 +39,7 @@ pub enum Kind {
     Message,
     /// A message whose content is in a file.
     MessageFile,
-    /// Recipients that are done.
+    /// What became of recipients.
     Done,
 }
 
@@ -270,42 +272,73 @@ fn salt_of(fields: &[u8], crc: u32) -> u32 {
     !register
 }
 
-/// A done record's payload: ids, each with the flags of its recipients.
-pub fn done_payload(done: &[(MessageId, Vec<bool>)]) -> Vec<u8> {
+/// A done record's payload: ids, each with what became of its recipients. What one message takes stays
+/// near `octets_max`: reasons are cut shorter where there are many of them.
+pub fn done_payload(done: &[(MessageId, Vec<Progress>)], octets_max: usize) -> Vec<u8> {
     let mut payload = Vec::new();
-    for (id, flags) in done {
+    for (id, progress) in done {
         payload.extend_from_slice(id.to_string().as_bytes());
-        payload.extend_from_slice(&(flags.len() as u32).to_le_bytes());
-        payload.extend(flags.iter().map(|flag| u8::from(*flag)));
+        payload.extend_from_slice(&(progress.len() as u32).to_le_bytes());
+        payload.extend(progress.iter().map(code_of));
+        let outcomes = progress.iter().filter_map(Progress::outcome);
+        let words_max = octets_max / outcomes.clone().count().max(1);
+        for outcome in outcomes {
+            let line = outcome.to_line(words_max);
+            payload.extend_from_slice(&(line.len() as u16).to_le_bytes());
+            payload.extend_from_slice(line.as_bytes());
+        }
     }
     payload
 }
 
+fn code_of(progress: &Progress) -> u8 {
+    match progress {
+        Progress::Due => 0,
+        Progress::Done => 1,
+        Progress::Late => 2,
+        Progress::Ended(_) => 3,
+    }
+}
+
 /// Reads what [`done_payload`] made; stops at what it cannot read.
-pub fn parse_done(mut payload: &[u8]) -> Vec<(MessageId, Vec<bool>)> {
+pub fn parse_done(mut payload: &[u8]) -> Vec<(MessageId, Vec<Progress>)> {
     let mut done = Vec::new();
-    while let Some((id, flags, rest)) = parse_one_done(payload) {
-        done.push((id, flags));
+    while let Some((id, progress, rest)) = parse_one_done(payload) {
+        done.push((id, progress));
         payload = rest;
     }
     done
 }
 
-fn parse_one_done(payload: &[u8]) -> Option<(MessageId, Vec<bool>, &[u8])> {
+fn parse_one_done(payload: &[u8]) -> Option<(MessageId, Vec<Progress>, &[u8])> {
     let id = std::str::from_utf8(payload.get(..16)?).ok()?.parse().ok()?;
     let count = u32_at(payload, 16)? as usize;
     let end = 20_usize.checked_add(count)?;
-    let flags = payload
-        .get(20..end)?
-        .iter()
-        .map(|flag| *flag != 0)
-        .collect();
-    Some((id, flags, payload.get(end..)?))
+    let codes = payload.get(20..end)?;
+    let mut rest = payload.get(end..)?;
+    let mut progress = Vec::with_capacity(count);
+    for code in codes {
+        progress.push(match code {
+            0 => Progress::Due,
+            2 => Progress::Late,
+            3 => {
+                let (length, behind) = rest.split_at_checked(2)?;
+                let length = u16::from_le_bytes(length.try_into().ok()?);
+                let (line, behind) = behind.split_at_checked(length.into())?;
+                rest = behind;
+                let outcome = Outcome::parse(std::str::from_utf8(line).ok()?)?;
+                Progress::Ended(Box::new(outcome))
+            }
+            _ => Progress::Done,
+        });
+    }
+    Some((id, progress, rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::{Action, Reason};
 
     const SEVEN: Age = Age {
         generation: 7,
@@ -433,11 +466,28 @@ mod tests {
 
     #[test]
     fn done_records_round_trip() {
-        let done = vec![
-            (MessageId::new(1, 2), vec![true, false]),
-            (MessageId::new(3, 4), vec![true; 500]),
+        let ended = |words: &str| {
+            Progress::Ended(Box::new(Outcome {
+                action: Action::Failed,
+                reason: Reason::reply("mx.there.example", "RCPT", 550, words),
+            }))
+        };
+        let first = vec![
+            ended("5.1.1 nobody"),
+            Progress::Done,
+            Progress::Due,
+            ended("no"),
+            Progress::Late,
         ];
-        assert_eq!(parse_done(&done_payload(&done)), done);
+        let done = vec![
+            (MessageId::new(1, 2), first),
+            (MessageId::new(3, 4), vec![Progress::Done; 500]),
+        ];
+        assert_eq!(parse_done(&done_payload(&done, 4096)), done);
+        let many = vec![(MessageId::new(1, 2), vec![ended(&"x".repeat(400)); 200])];
+        let payload = done_payload(&many, 4096);
+        assert!(payload.len() < 4096 + 200 * 64, "{}", payload.len());
+        assert_eq!(parse_done(&payload)[0].1.len(), 200);
         assert_eq!(parse_done(b"rubbish"), vec![]);
     }
 }

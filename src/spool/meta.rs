@@ -3,7 +3,7 @@
 
 use crate::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
 use crate::mail::{
-    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient,
+    Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Outcome, Progress, Recipient,
     RecipientNotifications, ReversePath, Target,
 };
 
@@ -18,14 +18,43 @@ pub struct Attempts {
     pub next: u64,
 }
 
+/// Where a message comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A client sent it.
+    #[default]
+    Client,
+    /// It is a notification of ours.
+    Notice,
+    /// It tells the postmaster of what nobody else can be told; if it fails too, that is the end.
+    LastNotice,
+}
+
+impl Origin {
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Client => None,
+            Self::Notice => Some("notice"),
+            Self::LastNotice => Some("last-notice"),
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Notice, Self::LastNotice]
+            .into_iter()
+            .find(|origin| origin.word() == Some(word))
+    }
+}
+
 /// All that is known of a message but its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) id: MessageId,
     pub(super) received: u64,
     pub(super) envelope: Envelope,
-    /// Which recipients are done, in the envelope's order.
-    pub(super) done: Vec<bool>,
+    pub(super) origin: Origin,
+    /// Where its recipients are, in the envelope's order.
+    pub(super) progress: Vec<Progress>,
     /// Attempts at its local recipients.
     pub(super) local: Attempts,
     /// Attempts at its outside recipients.
@@ -36,12 +65,13 @@ pub(super) struct Meta {
 
 impl Meta {
     pub(super) fn new(id: MessageId, received: u64, envelope: Envelope) -> Self {
-        let done = vec![false; envelope.recipients.len()];
+        let progress = vec![Progress::Due; envelope.recipients.len()];
         Self {
             id,
             received,
             envelope,
-            done,
+            origin: Origin::Client,
+            progress,
             local: Attempts::default(),
             relay: Attempts::default(),
             file: None,
@@ -63,6 +93,7 @@ impl Meta {
         if envelope.smtputf8 {
             text.push_str("smtputf8 yes\n");
         }
+        push_line(&mut text, "origin", &self.origin.word());
         push_line(&mut text, "returns", &envelope.notifications.returns);
         push_line(&mut text, "envid", &envelope.notifications.envelope_id);
         if let Some((length, crc)) = self.file {
@@ -74,8 +105,13 @@ impl Meta {
             }
         }
         text.push_str(&format!("from <{}>\n", envelope.reverse_path));
-        for (recipient, done) in envelope.recipients.iter().zip(&self.done) {
-            let state = if *done { "done" } else { "due" };
+        for (recipient, progress) in envelope.recipients.iter().zip(&self.progress) {
+            let state = match progress {
+                Progress::Due => "due",
+                Progress::Late => "late",
+                Progress::Ended(_) => "ended",
+                Progress::Done => "done",
+            };
             let target = match &recipient.target {
                 Target::User(user) => format!("user {user}"),
                 Target::Outside(mailbox) => format!("outside {mailbox}"),
@@ -84,6 +120,8 @@ impl Meta {
                 "to {state} <{}> {target}\n",
                 recipient.forward_path
             ));
+            let outcome = progress.outcome().map(|one| one.to_line(usize::MAX));
+            push_line(&mut text, "outcome", &outcome);
             push_line(&mut text, "notify", &recipient.notifications.notify);
             push_line(&mut text, "orcpt", &recipient.notifications.original);
         }
@@ -118,6 +156,7 @@ impl Meta {
                 "received" => meta.received = value.parse().ok()?,
                 "client" => client = Some(value.parse().ok()?),
                 "login" => meta.envelope.login = Some(value.to_owned()),
+                "origin" => meta.origin = Origin::parse(value)?,
                 "body" => meta.envelope.eight_bit = value == "8bitmime",
                 "smtputf8" => meta.envelope.smtputf8 = value == "yes",
                 "file" => meta.file = Some(two_numbers(value)?),
@@ -125,6 +164,10 @@ impl Meta {
                 "relay" => (meta.relay.failed, meta.relay.next) = two_numbers(value)?,
                 "from" => from = Some(ReversePath::parse_prefix(value).ok()?.0),
                 "to" => meta.parse_recipient(value)?,
+                "outcome" => {
+                    let last = meta.progress.last_mut()?;
+                    *last = Progress::Ended(Box::new(Outcome::parse(value)?));
+                }
                 "returns" | "envid" | "notify" | "orcpt" => meta.parse_notifications(key, value)?,
                 _ => return None,
             }
@@ -132,14 +175,16 @@ impl Meta {
         meta.id = id?;
         meta.envelope.client = client?;
         meta.envelope.reverse_path = from?;
-        (!meta.done.is_empty()).then_some(meta)
+        (!meta.progress.is_empty()).then_some(meta)
     }
 
     fn parse_recipient(&mut self, value: &str) -> Option<()> {
         let (state, rest) = value.split_once(' ')?;
-        let done = match state {
-            "done" => true,
-            "due" => false,
+        let progress = match state {
+            "done" => Progress::Done,
+            "late" => Progress::Late,
+            // Where its outcome cannot be read any more it is tried again.
+            "due" | "ended" => Progress::Due,
             _ => return None,
         };
         let (forward_path, rest) = ForwardPath::parse_prefix(rest).ok()?;
@@ -153,7 +198,7 @@ impl Meta {
             target,
             notifications: RecipientNotifications::default(),
         });
-        self.done.push(done);
+        self.progress.push(progress);
         Some(())
     }
 
@@ -191,6 +236,7 @@ fn two_numbers<A: std::str::FromStr, B: std::str::FromStr>(text: &str) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::{Action, Reason};
 
     #[test]
     fn meta_round_trips() {
@@ -224,7 +270,17 @@ mod tests {
             },
         );
         assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
-        meta.done = vec![true, false, true, true];
+        let outcome = Outcome {
+            action: Action::Failed,
+            reason: Reason::reply("mx.there.example", "RCPT", 550, "5.1.1 nobody"),
+        };
+        meta.progress = vec![
+            Progress::Done,
+            Progress::Due,
+            Progress::Late,
+            Progress::Ended(Box::new(outcome)),
+        ];
+        meta.origin = Origin::LastNotice;
         (meta.relay.failed, meta.relay.next) = (2, 1_795_495_951);
         (meta.local.failed, meta.local.next) = (3, 99);
         meta.file = Some((1 << 40, u32::MAX));

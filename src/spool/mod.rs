@@ -14,6 +14,7 @@
 //! | delivered | record, synced | as before | renamed to `new/`, unsynced | written again, in the place of its copy |
 //! | checkpointed | record and a done record | removed | synced | done |
 //! | relayed in part | record and a done record, both synced | as before | – | the rest is tried again |
+//! | ended, sender not told | record and a done record with the reason | as before | – | its sender is told |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
 //! | finished | segment reused by its next generation | – | synced | unknown, as it should be |
@@ -34,6 +35,9 @@
 //! synced at once): after a power cut in that time, a fresh message that its reader has deleted meanwhile
 //! comes a second time. A reader that moves mail between our look and our rename, during a replay, may
 //! get a second copy. Sectors of 512 octets are taken to be written whole or not at all.
+//!
+//! A notification is committed before the recipients it speaks of are done, each with a sync of its own: a
+//! power cut between the two has a sender told a second time, and never not at all.
 //!
 //! **Limits.** Segments of `segment_octets`, at most `segments_max` of them; content up to
 //! [`INLINE_MAX_OCTETS`] stays in the record, and all of it in memory at once stays under
@@ -69,7 +73,7 @@ mod settle;
 mod store;
 
 pub use draft::Draft;
-pub use meta::Attempts;
+pub use meta::{Attempts, Origin};
 pub use settle::{Party, Settled};
 pub use store::{Content, Spool, Stored};
 

@@ -11,7 +11,7 @@ use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
 use super::{Spool, SpoolError, SpoolOptions};
 use crate::events;
-use crate::mail::MessageId;
+use crate::mail::{MessageId, Progress};
 use crate::sys::disk::{Disk, OpenMode};
 use crate::sys::random;
 
@@ -25,7 +25,7 @@ struct Good {
 
 enum Payload {
     Message(MessageId),
-    Done(Vec<(MessageId, Vec<bool>)>),
+    Done(Vec<(MessageId, Vec<Progress>)>),
 }
 
 impl Spool {
@@ -266,15 +266,15 @@ impl Recovery<'_> {
                 });
             }
             Payload::Done(done) => {
-                for (id, flags) in done {
+                for (id, progress) in done {
                     let Some(entry) = entries.get_mut(id) else {
                         continue;
                     };
                     if matches!(entry.place, Place::Log { .. }) {
-                        // The flags of a message are few; a list of another length is ignored later.
-                        let done = flags.clone();
+                        // A list of another length is ignored later.
+                        let progress = progress.clone();
                         entry.changed = Some(Box::new(Changed {
-                            done,
+                            progress,
                             ..Changed::default()
                         }));
                     }

@@ -1,7 +1,7 @@
 //! Letting go: of messages that were delivered, and of segments nobody needs any more.
 //!
-//! Segments are let go by the deliverer's thread alone. Messages are settled by it and by the relay's
-//! threads, each [`Party`] for its own recipients; a lock keeps them apart while they write. The committer
+//! Segments are let go by the deliverer's thread alone. Messages are settled by it, by the relay's threads
+//! and by the notifier's, each [`Party`] for its own recipients; a lock keeps them apart while they write. The committer
 //! calls [`Spool::remove_finished`] once a done record is durable.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::meta::{Attempts, Meta};
 use super::store::{Changed, Content, Place, all_done};
 use super::{Refusal, Spool, SpoolError};
 use crate::events;
-use crate::mail::MessageId;
+use crate::mail::{MessageId, Progress};
 use crate::sys::disk::{DiskFile, OpenMode};
 
 /// Who settles recipients.
@@ -23,6 +23,8 @@ pub enum Party {
     Deliverer,
     /// The relay, for outside ones.
     Relay,
+    /// Whoever tells senders, for those that have ended.
+    Notifier,
 }
 
 /// What became of a message's local, or of its outside recipients.
@@ -32,8 +34,8 @@ pub struct Settled {
     pub id: MessageId,
     /// Whose recipients these are.
     pub party: Party,
-    /// Which recipients are done, durably; those of the other party as they were read.
-    pub done: Vec<bool>,
+    /// Where its recipients are, durably; those of the other parties as they were read.
+    pub progress: Vec<Progress>,
     /// Attempts at local recipients; as they were read where the relay settles.
     pub local: Attempts,
     /// Attempts at outside recipients; as they were read where the deliverer settles.
@@ -64,9 +66,21 @@ impl Spool {
     /// # Errors
     /// The disk's, the first of them; what stays in `settled` has to be settled again.
     pub fn settle_relayed(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
-        let any_done = settled.iter().any(|one| one.done.contains(&true));
+        self.settle_at_once(settled, Party::Relay)
+    }
+
+    /// Takes note of whose senders were told, as durably.
+    ///
+    /// # Errors
+    /// The disk's, the first of them; what stays in `settled` has to be settled again.
+    pub fn settle_told(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
+        self.settle_at_once(settled, Party::Notifier)
+    }
+
+    fn settle_at_once(&self, settled: &mut Vec<Settled>, party: Party) -> Result<(), SpoolError> {
+        let any_done = settled.iter().any(|one| any_moved(&one.progress));
         let turn = self.settling();
-        let noted = self.settle_all(settled, Party::Relay);
+        let noted = self.settle_all(settled, party);
         drop(turn);
         if any_done {
             self.commit_waiting();
@@ -150,15 +164,15 @@ impl Spool {
     fn settle_one(
         &self,
         message: &Settled,
-        done: &mut Vec<(MessageId, Vec<bool>)>,
+        done: &mut Vec<(MessageId, Vec<Progress>)>,
     ) -> Result<(), SpoolError> {
         let id = message.id;
         let Some((place, changed)) = self.note(message) else {
             return Ok(());
         };
-        let finished = all_done(&changed.done);
-        if changed.done.contains(&true) {
-            done.push((id, changed.done.clone()));
+        let finished = all_done(&changed.progress);
+        if any_moved(&changed.progress) {
+            done.push((id, changed.progress.clone()));
         }
         match place {
             Place::Log { kind, .. } => {
@@ -172,7 +186,8 @@ impl Spool {
             }
             Place::Queue => {
                 let mut meta = self.read_env(id)?;
-                (meta.done, meta.local, meta.relay) = (changed.done, changed.local, changed.relay);
+                (meta.local, meta.relay) = (changed.local, changed.relay);
+                meta.progress = changed.progress;
                 self.write_env(&meta)?;
             }
         }
@@ -186,23 +201,24 @@ impl Spool {
         let was_finished = entry.is_finished();
         entry.replayed |= message.in_doubt;
         let changed = entry.changed.get_or_insert_default();
-        if changed.done.len() == message.done.len() {
-            // What the other party settled meanwhile stays as it is: done stays done.
-            for (known, done) in changed.done.iter_mut().zip(&message.done) {
-                *known |= done;
+        if changed.progress.len() == message.progress.len() {
+            // What another party settled meanwhile stays as it is: done stays done.
+            for (known, progress) in changed.progress.iter_mut().zip(&message.progress) {
+                known.advance(progress);
             }
             match message.party {
                 Party::Deliverer => changed.local = message.local,
                 Party::Relay => changed.relay = message.relay,
+                Party::Notifier => {}
             }
         } else {
-            changed.done.clone_from(&message.done);
+            changed.progress.clone_from(&message.progress);
             (changed.local, changed.relay) = (message.local, message.relay);
         }
         changed.tried |= message.party == Party::Deliverer;
         let changed = (**changed).clone();
         let place = entry.place;
-        if all_done(&changed.done) && !was_finished {
+        if all_done(&changed.progress) && !was_finished {
             state.leave_segment(place);
         }
         Some((place, changed))
@@ -362,7 +378,8 @@ impl Spool {
             stored => stored?,
         };
         let mut meta = Meta::new(id, stored.received, stored.envelope);
-        (meta.done, meta.local, meta.relay) = (stored.done, stored.local, stored.relay);
+        (meta.local, meta.relay) = (stored.local, stored.relay);
+        (meta.progress, meta.origin) = (stored.progress, stored.origin);
         match stored.content {
             Content::Memory(range) => {
                 let content = buffer.get(range).unwrap_or_default();
@@ -429,4 +446,9 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// Whether there is anything to be kept of these recipients.
+fn any_moved(progress: &[Progress]) -> bool {
+    progress.iter().any(|one| *one != Progress::Due)
 }

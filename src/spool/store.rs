@@ -9,9 +9,9 @@ use super::commit::Waiting;
 use super::draft::{Budget, refuse};
 use super::format::{self, HEADER, Kind};
 use super::log::{Log, segment_path};
-use super::meta::{Attempts, Meta};
+use super::meta::{Attempts, Meta, Origin};
 use super::{Draft, Refusal, SpoolError, SpoolOptions};
-use crate::mail::{Envelope, MessageId, date};
+use crate::mail::{Envelope, MessageId, Progress, date};
 use crate::sys::clock;
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
 
@@ -76,19 +76,19 @@ impl Entry {
     /// Whether every copy is durable; then it is here only until its file is removed.
     pub(super) fn is_finished(&self) -> bool {
         let changed = self.changed.as_ref();
-        changed.is_some_and(|changed| all_done(&changed.done))
+        changed.is_some_and(|changed| all_done(&changed.progress))
     }
 }
 
-/// Whether no recipient is left. An empty list says nothing.
-pub(super) fn all_done(done: &[bool]) -> bool {
-    !done.is_empty() && !done.contains(&false)
+/// Whether nothing is left to do for any recipient. An empty list says nothing.
+pub(super) fn all_done(progress: &[Progress]) -> bool {
+    !progress.is_empty() && progress.iter().all(Progress::is_done)
 }
 
 /// What has changed since a message's record was written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changed {
-    pub(super) done: Vec<bool>,
+    pub(super) progress: Vec<Progress>,
     pub(super) local: Attempts,
     pub(super) relay: Attempts,
     /// Whether the deliverer has done with it what could be done at once.
@@ -117,8 +117,10 @@ pub struct Stored {
     pub received: u64,
     /// Its envelope.
     pub envelope: Envelope,
-    /// Which recipients are done.
-    pub done: Vec<bool>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Where its recipients are.
+    pub progress: Vec<Progress>,
     /// Attempts at its local recipients.
     pub local: Attempts,
     /// Attempts at its outside recipients.
@@ -179,9 +181,23 @@ impl Spool {
     /// # Errors
     /// [`Refusal`] when there is no room for it.
     pub fn draft(&self, envelope: Envelope, received: SystemTime) -> Result<Draft, Refusal> {
+        self.draft_from(Origin::Client, envelope, received)
+    }
+
+    /// Opens a message of this origin.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is no room for it.
+    pub fn draft_from(
+        &self,
+        origin: Origin,
+        envelope: Envelope,
+        received: SystemTime,
+    ) -> Result<Draft, Refusal> {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let id = MessageId::new(self.options.run, sequence);
-        let meta = Meta::new(id, date::unix_seconds(received), envelope);
+        let mut meta = Meta::new(id, date::unix_seconds(received), envelope);
+        meta.origin = origin;
         let path = self.options.queue_file(id, "eml");
         let inline_max = self.options.inline_max();
         let disk = Arc::clone(&self.disk);
@@ -332,14 +348,18 @@ impl Spool {
             let entry = entry.ok_or(SpoolError::NoSuchMessage(id))?;
             (entry.replayed, entry.changed.clone())
         };
-        if let Some(changed) = changed.filter(|changed| changed.done.len() == meta.done.len()) {
-            (meta.done, meta.local, meta.relay) = (changed.done, changed.local, changed.relay);
+        if let Some(changed) = changed {
+            if changed.progress.len() == meta.progress.len() {
+                (meta.local, meta.relay) = (changed.local, changed.relay);
+                meta.progress = changed.progress;
+            }
         }
         Ok(Stored {
             id,
             received: meta.received,
             envelope: meta.envelope,
-            done: meta.done,
+            origin: meta.origin,
+            progress: meta.progress,
             local: meta.local,
             relay: meta.relay,
             replayed,

@@ -8,6 +8,7 @@ mod control;
 mod controls;
 mod lists;
 mod operation;
+mod queue;
 mod relay;
 mod server;
 mod sessions;
@@ -25,6 +26,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     control::KEYS,
     operation::KEYS,
     smarthost::KEYS,
+    queue::KEYS,
 ];
 
 const ENABLED_DISABLED: &[&str] = &["enabled", "disabled"];

@@ -95,9 +95,10 @@ pub(super) const KEYS: &[Key] = &[
         name: "dsn",
         kind: Kind::Word(ENABLED_DISABLED),
         default: Default::Value("disabled"),
-        meaning: "DSN: clients may say for which events they want a notification. What they ask is \
-                  kept with the message; notifications are sent once delivery supports them.",
-        change: "Enable it for clients that insist on asking.",
+        meaning: "DSN: clients may say for which events they want a notification, and what comes back \
+                  with it. A failure is told in any case, unless the client asks not to; that mail was \
+                  delivered here, or passed on to a smarthost without DSN, only where the client asks.",
+        change: "Enable it for clients that want to hear of success, or of nothing.",
         domino: Some("DSN"),
     },
     Key {

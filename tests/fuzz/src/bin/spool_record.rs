@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gatepost::delivery::{Deliverer, DeliveryOptions, Moment};
-use gatepost::mail::{Envelope, ForwardPath, MessageId, Recipient, ReversePath, Target};
+use gatepost::mail::{Envelope, ForwardPath, MessageId, Progress, Recipient, ReversePath, Target};
 use gatepost::spool::format::{self, Header, Kind};
 use gatepost::spool::{Content, Spool, SpoolError, SpoolOptions};
 use gatepost::sys::disk::{Disk, OpenMode};
@@ -301,7 +301,7 @@ fn read(spool: &Spool) -> BTreeMap<String, Message> {
         let message = Message {
             content,
             envelope: stored.envelope,
-            done: stored.done,
+            done: stored.progress.iter().map(Progress::is_done).collect(),
         };
         messages.insert(id.to_string(), message);
     }

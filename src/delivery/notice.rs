@@ -1,0 +1,434 @@
+//! A notification as a message: a report for people, one for programs, and what came back
+//! (RFC 3461 section 6, RFC 3462, RFC 3464).
+//!
+//! Promises: the content is a whole message of lines of at most 998 octets of our own; nothing that a
+//! peer or a sender chose can end a part of it or add a field. It is ASCII, but for a sender's own
+//! address in `To` (then it needs SMTPUTF8) and for an 8-bit original that comes back whole (then it
+//! needs 8BITMIME). Addresses that are not ASCII stand in the machine's part as `utf-8; j\x{F6}rg@...`,
+//! the encoded form of RFC 6533, so that it is a plain `message/delivery-status` everywhere.
+//!
+//! Refuses to know: who gets it, the spool, the clock. Limits: [`RETURNED_MAX_OCTETS`] of the original.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::content::Source;
+use crate::mail::notifications::{OriginalRecipient, ReturnContent};
+use crate::mail::{Action, ForwardPath, MessageId, Outcome, date};
+use crate::spool::Stored;
+
+/// The most that is returned of the original, octets.
+pub const RETURNED_MAX_OCTETS: usize = 64 * 1024;
+
+/// One recipient of the original and what became of it.
+pub(super) struct Item<'a> {
+    /// As the client named it: where an alias leads is nobody's business.
+    pub(super) forward_path: &'a ForwardPath,
+    /// Whom the sender wrote to in the first place.
+    pub(super) original: Option<&'a OriginalRecipient>,
+    /// What became of it.
+    pub(super) outcome: Outcome,
+}
+
+/// What a notification is made of.
+pub(super) struct Report<'a> {
+    /// Our name.
+    pub(super) hostname: &'a str,
+    /// The id the notification will have.
+    pub(super) id: MessageId,
+    /// Whom it goes to.
+    pub(super) to: &'a str,
+    /// When it is made.
+    pub(super) now: SystemTime,
+    /// The original.
+    pub(super) stored: &'a Stored,
+    /// Its recipients, at least one.
+    pub(super) items: &'a [Item<'a>],
+    /// Why it does not go to the sender.
+    pub(super) note: Option<&'a str>,
+    /// Until when those that are late are tried, where that is known.
+    pub(super) tried_until: Option<SystemTime>,
+    /// The part of the original that comes back.
+    pub(super) returned: Returned,
+}
+
+/// What comes back of the original.
+pub(super) struct Returned {
+    octets: Vec<u8>,
+    /// All of it, not just the header section.
+    is_whole: bool,
+    is_ascii: bool,
+}
+
+/// How much of the original may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Eight-bit content arrives as it is.
+    EightBit,
+    /// Perhaps it does not.
+    SevenBit,
+}
+
+impl Returned {
+    /// RET counts for failures alone (RFC 3461 section 4.3); without it, the whole message comes back
+    /// where it is small.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn of(
+        stored: &Stored,
+        content: Source<'_>,
+        items: &[Item<'_>],
+        way: Way,
+    ) -> io::Result<Self> {
+        let octets = content.first(RETURNED_MAX_OCTETS)?;
+        let asked = stored.envelope.notifications.returns;
+        let is_ascii = octets.is_ascii();
+        let is_whole = items.iter().any(|item| item.outcome.action.is_failure())
+            && asked != Some(ReturnContent::Headers)
+            && content.octets() <= RETURNED_MAX_OCTETS as u64
+            && (is_ascii || way == Way::EightBit);
+        if is_whole {
+            return Ok(Self {
+                octets,
+                is_whole,
+                is_ascii,
+            });
+        }
+        let octets = header_section(&octets);
+        Ok(Self {
+            is_ascii: octets.is_ascii(),
+            octets,
+            is_whole,
+        })
+    }
+
+    /// Whether it needs 8BITMIME.
+    pub(super) fn is_eight_bit(&self) -> bool {
+        self.is_whole && !self.is_ascii
+    }
+
+    fn part(&self) -> (String, Vec<u8>) {
+        let head = |media: &str, encoding: &str| {
+            format!("Content-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n")
+        };
+        let octets = || self.octets.clone();
+        match (self.is_whole, self.is_ascii) {
+            (true, true) => (head("message/rfc822", "7bit"), octets()),
+            (true, false) => (head("message/rfc822", "8bit"), octets()),
+            (false, true) => (head("text/rfc822-headers", "7bit"), octets()),
+            (false, false) => (
+                head("text/rfc822-headers; charset=utf-8", "quoted-printable"),
+                quoted_printable(&self.octets).into_bytes(),
+            ),
+        }
+    }
+}
+
+impl Report<'_> {
+    /// The whole message.
+    pub(super) fn to_content(&self) -> Vec<u8> {
+        let (head, returned) = self.returned.part();
+        let boundary = self.boundary(&returned);
+        let mut content = self.header_section(&boundary).into_bytes();
+        let text = self.text();
+        let (text, encoding) = match text.is_ascii() {
+            true => (text, "7bit"),
+            false => (quoted_printable(text.as_bytes()), "quoted-printable"),
+        };
+        let parts = [
+            (
+                format!(
+                    "Content-Description: Notification\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                     Content-Transfer-Encoding: {encoding}\r\n"
+                ),
+                text.into_bytes(),
+            ),
+            (
+                "Content-Description: Delivery report\r\n\
+                 Content-Type: message/delivery-status\r\n"
+                    .to_owned(),
+                self.status().into_bytes(),
+            ),
+            (format!("Content-Description: Message\r\n{head}"), returned),
+        ];
+        for (head, body) in parts {
+            content.extend_from_slice(format!("--{boundary}\r\n{head}\r\n").as_bytes());
+            content.extend_from_slice(&body);
+            // The line end before a delimiter belongs to it (RFC 2046 section 5.1.1).
+            content.extend_from_slice(b"\r\n");
+        }
+        content.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        content
+    }
+
+    /// One that no returned line can pass for.
+    fn boundary(&self, returned: &[u8]) -> String {
+        let mut boundary = format!("=_{}", self.id);
+        while returned
+            .windows(boundary.len())
+            .any(|window| window == boundary.as_bytes())
+        {
+            boundary.push('x');
+        }
+        boundary
+    }
+
+    fn header_section(&self, boundary: &str) -> String {
+        let (host, id) = (self.hostname, self.id);
+        format!(
+            "Date: {}\r\nFrom: Mail Delivery System <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\n\
+             Subject: {}\r\nMessage-ID: <{id}@{host}>\r\nAuto-Submitted: auto-replied\r\n\
+             MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\
+             \tboundary=\"{boundary}\"\r\n\r\n",
+            date::rfc5322(self.now),
+            self.to,
+            self.subject(),
+        )
+    }
+
+    fn has(&self, is_it: impl Fn(Action) -> bool) -> bool {
+        self.items.iter().any(|item| is_it(item.outcome.action))
+    }
+
+    fn subject(&self) -> &'static str {
+        if self.note.is_some() {
+            "Mail could not be delivered, nor its sender told"
+        } else if self.has(Action::is_failure) {
+            "Mail could not be delivered"
+        } else if self.has(|action| action == Action::Delayed) {
+            "Mail is still on its way"
+        } else if self.has(|action| action == Action::Delivered) {
+            "Mail was delivered"
+        } else {
+            "Mail was passed on"
+        }
+    }
+
+    /// The part for people.
+    fn text(&self) -> String {
+        let mut text = format!("This is the mail server {}.\r\n", self.hostname);
+        if let Some(note) = self.note {
+            let from = &self.stored.envelope.reverse_path;
+            text.push_str(&format!("\r\n{note}\r\nThe sender is <{from}>.\r\n"));
+        }
+        let arrived = date::rfc5322(moment(self.stored.received));
+        text.push_str(&format!(
+            "\r\nIt is about the message that was taken here on\r\n{arrived} as {}.\r\n",
+            self.stored.id
+        ));
+        let mut until = String::new();
+        if let Some(tried_until) = self.tried_until {
+            until = format!(" until\r\n{}", date::rfc5322(tried_until));
+        }
+        let late = format!(
+            "It has not been delivered yet to those below. It is tried again{until}.\r\n\
+             There is nothing you have to do."
+        );
+        for (actions, words) in [
+            (
+                &[Action::Failed, Action::Expired][..],
+                "It could not be delivered to those below, and is not tried again.",
+            ),
+            (&[Action::Delayed], late.as_str()),
+            (&[Action::Delivered], "It was delivered to those below."),
+            (
+                &[Action::Relayed],
+                "It was passed on for those below, to a server that sends no notifications.",
+            ),
+        ] {
+            let is_it = |item: &&Item<'_>| actions.contains(&item.outcome.action);
+            if self.items.iter().any(|item| is_it(&item)) {
+                text.push_str(&format!("\r\n{words}\r\n\r\n"));
+            }
+            let items = self.items.iter().filter(is_it);
+            items.for_each(|item| text.push_str(&self.paragraph(item)));
+        }
+        text
+    }
+
+    fn paragraph(&self, item: &Item<'_>) -> String {
+        let Outcome { action, reason } = &item.outcome;
+        let mut text = format!("<{}>\r\n", item.forward_path);
+        if *action == Action::Expired {
+            text.push_str("    It was tried for too long. The last reason:\r\n");
+        }
+        match reason.peer() {
+            Some(peer) => text.push_str(&format!(
+                "    {} answered to {}:\r\n    {}\r\n",
+                peer.host,
+                peer.step,
+                reason.words()
+            )),
+            None => text.push_str(&format!("    {}\r\n", reason.words())),
+        }
+        text
+    }
+
+    /// The part for programs (RFC 3464 section 2).
+    fn status(&self) -> String {
+        let arrived = date::rfc5322(moment(self.stored.received));
+        let mut status = format!("Reporting-MTA: dns; {}\r\n", self.hostname);
+        if let Some(id) = &self.stored.envelope.notifications.envelope_id {
+            status.push_str(&format!("Original-Envelope-Id: {}\r\n", id.decoded()));
+        }
+        status.push_str(&format!("Arrival-Date: {arrived}\r\n"));
+        for item in self.items {
+            status.push_str("\r\n");
+            status.push_str(&self.fields(item));
+        }
+        status
+    }
+
+    fn fields(&self, item: &Item<'_>) -> String {
+        let Outcome { action, reason } = &item.outcome;
+        let mut fields = String::new();
+        if let Some(original) = item.original {
+            let (addr_type, address) = original.decoded();
+            let field = format!("Original-Recipient: {addr_type}; {}\r\n", encoded(&address));
+            if field.len() <= LINE_MAX_OCTETS {
+                fields.push_str(&field);
+            }
+        }
+        let (addr_type, address) = match item.forward_path {
+            ForwardPath::Postmaster => ("rfc822", format!("postmaster@{}", self.hostname)),
+            ForwardPath::Mailbox(mailbox) if mailbox.is_ascii() => ("rfc822", mailbox.to_string()),
+            ForwardPath::Mailbox(mailbox) => ("utf-8", encoded(&mailbox.to_string())),
+        };
+        let word = match action {
+            Action::Expired => Action::Failed.word(),
+            other => other.word(),
+        };
+        let code = match action {
+            Action::Expired => EXPIRED_STATUS,
+            _ => reason.status(),
+        };
+        fields.push_str(&format!(
+            "Final-Recipient: {addr_type}; {address}\r\nAction: {word}\r\nStatus: {code}\r\n"
+        ));
+        if let Some(peer) = reason.peer() {
+            fields.push_str(&format!("Remote-MTA: dns; {}\r\n", peer.host));
+        }
+        if !matches!(action, Action::Delivered) {
+            let diagnostic = reason.peer().map_or("x-gatepost", |_| "smtp");
+            fields.push_str(&format!(
+                "Diagnostic-Code: {diagnostic}; {}\r\n",
+                reason.words()
+            ));
+        }
+        let late = self.tried_until.filter(|_| *action == Action::Delayed);
+        if let Some(until) = late {
+            fields.push_str(&format!("Will-Retry-Until: {}\r\n", date::rfc5322(until)));
+        }
+        fields
+    }
+}
+
+fn moment(seconds: u64) -> SystemTime {
+    let moment = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    moment.unwrap_or(UNIX_EPOCH)
+}
+
+/// The header section: whole lines up to the empty one, or as many as there are.
+fn header_section(octets: &[u8]) -> Vec<u8> {
+    let mut section = Vec::new();
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        if line == b"\r\n" || !line.ends_with(b"\r\n") {
+            break;
+        }
+        section.extend_from_slice(line);
+    }
+    section
+}
+
+/// An address in ASCII (RFC 6533 section 3, `utf-8-addr-xtext`); one in ASCII stays as it is.
+fn encoded(address: &str) -> String {
+    if address.is_ascii() {
+        return address.to_owned();
+    }
+    let mut encoded = String::new();
+    for letter in address.chars() {
+        match letter {
+            '\\' | '+' | '=' => encoded.push_str(&format!("\\x{{{:02X}}}", u32::from(letter))),
+            '!'..='~' => encoded.push(letter),
+            _ => encoded.push_str(&format!("\\x{{{:02X}}}", u32::from(letter))),
+        }
+    }
+    encoded
+}
+
+/// RFC 2045 section 6.7. Line ends stay; lines are broken softly before they get long.
+fn quoted_printable(octets: &[u8]) -> String {
+    let mut encoded = String::new();
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        let (text, end) = match line.strip_suffix(b"\r\n") {
+            Some(text) => (text, "\r\n"),
+            None => (line, ""),
+        };
+        let mut length = 0;
+        for (at, octet) in text.iter().enumerate() {
+            let is_last = at + 1 == text.len();
+            let piece = match octet {
+                b'=' => "=3D".to_owned(),
+                b' ' | b'\t' if is_last => format!("={octet:02X}"),
+                b' '..=b'~' | b'\t' => char::from(*octet).to_string(),
+                _ => format!("={octet:02X}"),
+            };
+            if length + piece.len() > QUOTED_LINE_MAX_OCTETS {
+                encoded.push_str("=\r\n");
+                length = 0;
+            }
+            length += piece.len();
+            encoded.push_str(&piece);
+        }
+        encoded.push_str(end);
+    }
+    encoded
+}
+
+/// The longest line of a message with its end, octets (RFC 5322 section 2.1.1).
+const LINE_MAX_OCTETS: usize = 1000;
+/// The longest line of an encoded text without the sign that it goes on, octets.
+const QUOTED_LINE_MAX_OCTETS: usize = 75;
+/// Delivery time expired (RFC 3463 section 3.5).
+const EXPIRED_STATUS: &str = "4.4.7";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_printable_keeps_lines_and_breaks_long_ones() {
+        for (text, want) in [
+            ("", ""),
+            ("a=b\r\n", "a=3Db\r\n"),
+            ("ä \r\nx", "=C3=A4=20\r\nx"),
+        ] {
+            assert_eq!(quoted_printable(text.as_bytes()), want);
+        }
+        let long = quoted_printable("ä".repeat(100).as_bytes());
+        assert!(long.lines().all(|line| line.len() <= 76), "{long}");
+        assert_eq!(long.replace("=\r\n", ""), "=C3=A4".repeat(100));
+    }
+
+    #[test]
+    fn only_whole_lines_of_the_header_section_come_back() {
+        for (content, want) in [
+            ("A: b\r\n c\r\n\r\nbody\r\n", "A: b\r\n c\r\n"),
+            ("A: b\r\nC: cut", "A: b\r\n"),
+            ("\r\nbody", ""),
+            ("", ""),
+        ] {
+            assert_eq!(header_section(content.as_bytes()), want.as_bytes());
+        }
+    }
+
+    #[test]
+    fn addresses_beyond_ascii_are_encoded() {
+        assert_eq!(encoded("a+b@there.example"), "a+b@there.example");
+        assert_eq!(
+            encoded("jörg+x@there.example"),
+            "j\\x{F6}rg\\x{2B}x@there.example"
+        );
+    }
+}

@@ -1,0 +1,476 @@
+//! Tells senders what became of their mail (RFC 5321 section 6.1, RFC 3461).
+//!
+//! One thread. Deliverer and relay settle what ended in the spool first, with its reason, and hand the
+//! message over. Here a notification is made, committed as a message of its own, and only then the
+//! recipients it speaks of are done. So a crash may have a sender told twice, never not at all:
+//!
+//! | power lost | then |
+//! | --- | --- |
+//! | before the outcome is in the log | the recipient is tried again |
+//! | after that, before the notification is committed | the start finds the outcome, and the sender is told |
+//! | after that, before the recipients are done | the sender is told again: once more for each such cut |
+//! | after that | nothing is left to do |
+//!
+//! | who is told | where |
+//! | --- | --- |
+//! | a local sender | in its mailbox, as the directory says |
+//! | a sender elsewhere | by the smarthost |
+//! | of a failure: a sender who does not exist, or is elsewhere without a smarthost | the postmaster, with a note |
+//! | of a failure: nobody, for there is no sender (a notification that failed) | the postmaster, once |
+//! | the postmaster cannot be told either | a log line, and the message stays in `bad/` |
+//!
+//! Promises: what goes out has no sender, so nobody answers it, and nothing is ever sent about what the
+//! postmaster was told. Limits: [`super::notice_queue`]; what is beyond them waits in the spool.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::content::Source;
+use super::deliverer::{Moment, RETRY};
+use super::notice::{Item, Report, Returned, Way};
+use super::notice_queue::{Late, NoticeQueue};
+use super::outcome::QueueRules;
+use crate::events;
+use crate::mail::{
+    Action, Envelope, ForwardPath, MessageId, MessageNotifications, Outcome, Progress, Recipient,
+    RecipientNotifications, ReversePath, Target,
+};
+use crate::spool::{Origin, Party, Settled, Spool, SpoolError, Stored};
+use crate::stats::Stats;
+
+/// How long a message waits that cannot be told of now.
+const PATIENCE: Duration = RETRY[0];
+/// The longest the thread waits before it looks again by itself.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// Where mail for an address goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// Here, to these.
+    Here(Vec<Target>),
+    /// To another server.
+    Elsewhere,
+    /// Here, but nobody has that name.
+    Nobody,
+    /// That cannot be told now.
+    NotNow,
+}
+
+/// Finds out where mail for an address goes.
+pub type FindHome = Arc<dyn Fn(&ForwardPath) -> Home + Send + Sync>;
+
+/// What the operator set; a refresh replaces it.
+#[derive(Clone)]
+pub struct NotifierRules {
+    /// Our name.
+    pub hostname: String,
+    /// The rules of the queue.
+    pub queue: QueueRules,
+    /// Whether mail can leave this machine.
+    pub has_smarthost: bool,
+    /// Who is here.
+    pub find: FindHome,
+}
+
+/// Tells senders.
+pub struct Notifier {
+    spool: Arc<Spool>,
+    stats: Arc<Stats>,
+    shared: Mutex<Shared>,
+    work: Condvar,
+}
+
+struct Shared {
+    queue: NoticeQueue,
+    rules: Arc<NotifierRules>,
+    /// What the disk did not take yet.
+    unsettled: Vec<Settled>,
+    stopping: bool,
+}
+
+/// A message about which somebody is to be told, and whom.
+struct Case<'a> {
+    stored: &'a Stored,
+    items: Vec<Item<'a>>,
+    rules: &'a NotifierRules,
+    now: Moment,
+}
+
+/// Whom a notification goes to.
+struct Addressed {
+    path: ForwardPath,
+    targets: Vec<Target>,
+    origin: Origin,
+    note: Option<&'static str>,
+}
+
+/// What to do about a case.
+enum Decision {
+    Tell(Addressed),
+    /// There is nobody, and it is no failure.
+    Forget,
+    /// There is nobody.
+    SetAside(&'static str),
+    PutOff,
+}
+
+impl Notifier {
+    /// One that has told nobody yet.
+    pub fn new(spool: Arc<Spool>, rules: NotifierRules, stats: Arc<Stats>) -> Self {
+        Self {
+            spool,
+            stats,
+            shared: Mutex::new(Shared {
+                queue: NoticeQueue::default(),
+                rules: Arc::new(rules),
+                unsettled: Vec::new(),
+                stopping: false,
+            }),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Runs it in a thread of its own, until [`Notifier::stop`].
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(self: &Arc<Self>) -> io::Result<JoinHandle<()>> {
+        let notifier = Arc::clone(self);
+        thread::Builder::new()
+            .name("notifier".into())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                while notifier.wait() {
+                    while notifier.step(Moment::now()) {}
+                }
+            })
+    }
+
+    /// Ends the thread; who was not told yet is told after the next start.
+    pub fn stop(&self) {
+        self.lock().stopping = true;
+        self.work.notify_all();
+    }
+
+    /// From here on these rules hold.
+    pub fn set_rules(&self, rules: NotifierRules) {
+        self.lock().rules = Arc::new(rules);
+    }
+
+    /// The rules.
+    pub(super) fn rules(&self) -> Arc<NotifierRules> {
+        Arc::clone(&self.lock().rules)
+    }
+
+    /// The sender of a message has to be told: of recipients that have ended, which the spool knows, and
+    /// of those that are late.
+    pub fn hand_over(&self, id: MessageId, late: Late, now: Instant) {
+        self.lock().queue.add(id, late, now);
+        self.work.notify_all();
+    }
+
+    /// A recipient failed.
+    pub(super) fn count_failed(&self, action: Action) {
+        self.stats.recipients_failed.count();
+        if action == Action::Expired {
+            self.stats.recipients_expired.count();
+        }
+    }
+
+    /// Waits for work; false at the end.
+    fn wait(&self) -> bool {
+        let mut shared = self.lock();
+        loop {
+            if shared.stopping {
+                return false;
+            }
+            let now = Moment::now().steady;
+            let look = shared.queue.next_look();
+            let left = look.map_or(LOOK_MAX, |at| at.saturating_duration_since(now));
+            if left.is_zero() {
+                return true;
+            }
+            let (again, waited) = self
+                .work
+                .wait_timeout(shared, left.min(LOOK_MAX))
+                .unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                // Something may have to be summed up.
+                return !again.stopping;
+            }
+            shared = again;
+        }
+    }
+
+    /// Tells of one message, if one is due. Whether there was one.
+    pub fn step(&self, now: Moment) -> bool {
+        let (taken, held_back, rules) = {
+            let mut shared = self.lock();
+            let held_back = shared.queue.held_back(now.steady);
+            let taken = match shared.stopping {
+                true => None,
+                false => shared.queue.take(now.steady),
+            };
+            (taken, held_back, Arc::clone(&shared.rules))
+        };
+        if let Some(count) = held_back {
+            events::outcome::notices_held_back(count);
+        }
+        self.settle(Vec::new());
+        let Some((id, late)) = taken else {
+            return false;
+        };
+        // A fault of ours costs this message a while, not the others their notifications.
+        let told = catch_unwind(AssertUnwindSafe(|| self.tell(id, &late, &rules, now)));
+        let told = told.unwrap_or_else(|_| {
+            events::outcome::notifier_bug(id, PATIENCE.as_secs());
+            Err(now.steady + PATIENCE)
+        });
+        if let Err(again) = told {
+            self.lock().queue.put_off(id, late, again);
+        }
+        true
+    }
+
+    /// Tells of one message; or when to try again.
+    fn tell(
+        &self,
+        id: MessageId,
+        late: &Late,
+        rules: &NotifierRules,
+        now: Moment,
+    ) -> Result<(), Instant> {
+        let later = now.steady + PATIENCE;
+        let mut buffer = Vec::new();
+        let stored = match self.spool.read(id, &mut buffer) {
+            Ok(stored) => stored,
+            Err(SpoolError::NoSuchMessage(_)) => return Ok(()),
+            Err(error) => {
+                // What is damaged is set aside by whoever delivers it.
+                events::spool_failed(error);
+                return Err(later);
+            }
+        };
+        let case = Case {
+            items: items(&stored, late),
+            stored: &stored,
+            rules,
+            now,
+        };
+        if case.items.is_empty() {
+            return Ok(());
+        }
+        match case.decide() {
+            Decision::Tell(addressed) => {
+                let sender = addressed.path.to_string();
+                self.lock().queue.admit(&sender, now.steady)?;
+                self.send(&case, addressed, &buffer).map_err(|()| later)?;
+            }
+            Decision::Forget => {}
+            Decision::SetAside(reason) => {
+                events::outcome::nobody_told(id, reason);
+                return self.spool.set_aside(id, reason).map_err(|error| {
+                    events::spool_failed(error);
+                    later
+                });
+            }
+            Decision::PutOff => return Err(later),
+        }
+        self.settle(vec![told(&stored, late)]);
+        Ok(())
+    }
+
+    /// Makes a notification and commits it.
+    fn send(&self, case: &Case<'_>, addressed: Addressed, buffer: &[u8]) -> Result<(), ()> {
+        let Case { stored, items, .. } = case;
+        let is_outside = |target: &Target| matches!(target, Target::Outside(_));
+        let way = match addressed.targets.iter().any(is_outside) {
+            true => Way::SevenBit,
+            false => Way::EightBit,
+        };
+        let content = Source::new(&stored.content, buffer);
+        let returned = Returned::of(stored, content, items, way);
+        let returned = returned.map_err(events::spool_failed)?;
+        let mut envelope = envelope_to(&addressed);
+        envelope.eight_bit = returned.is_eight_bit();
+        let left = case.rules.queue.expire;
+        let received = Duration::from_secs(stored.received);
+        let until = std::time::UNIX_EPOCH.checked_add(received.saturating_add(left));
+        let to = match &addressed.path {
+            ForwardPath::Postmaster => format!("postmaster@{}", case.rules.hostname),
+            path @ ForwardPath::Mailbox(_) => path.to_string(),
+        };
+        let draft = self
+            .spool
+            .draft_from(addressed.origin, envelope, case.now.wall);
+        let mut draft = draft.map_err(|_| ())?;
+        let notice = draft.id();
+        let report = Report {
+            hostname: &case.rules.hostname,
+            id: notice,
+            to: &to,
+            now: case.now.wall,
+            stored,
+            items,
+            note: addressed.note,
+            tried_until: until,
+            returned,
+        };
+        draft.write(&report.to_content()).map_err(|_| ())?;
+        self.spool.commit_here(draft).map_err(|_| ())?;
+        self.stats.notifications.count();
+        let about = items.first().map_or("", |item| item.outcome.action.word());
+        events::outcome::notified(stored.id, notice, to, about, items.len());
+        Ok(())
+    }
+
+    /// What the disk does not take now is tried again with the next one.
+    fn settle(&self, more: Vec<Settled>) {
+        let mut settled = std::mem::take(&mut self.lock().unsettled);
+        settled.extend(more);
+        if settled.is_empty() {
+            return;
+        }
+        if let Err(error) = self.spool.settle_told(&mut settled) {
+            events::spool_failed(error);
+        }
+        self.lock().unsettled.extend(settled);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing is done under the lock that could leave it half changed.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Case<'_> {
+    fn has_failures(&self) -> bool {
+        let mut actions = self.items.iter().map(|item| item.outcome.action);
+        actions.any(Action::is_failure)
+    }
+
+    fn decide(&self) -> Decision {
+        match self.stored.origin {
+            Origin::Client | Origin::Notice => {}
+            Origin::LastNotice => return self.give_up("the postmaster could not be told"),
+        }
+        let ReversePath::Mailbox(sender) = &self.stored.envelope.reverse_path else {
+            return self.tell_postmaster(WITHOUT_SENDER);
+        };
+        let path = ForwardPath::Mailbox(sender.clone());
+        let targets = match (self.rules.find)(&path) {
+            Home::Here(targets) => targets,
+            Home::Elsewhere if self.rules.has_smarthost => vec![Target::Outside(sender.clone())],
+            Home::Elsewhere => return self.tell_postmaster(NO_SMARTHOST),
+            Home::Nobody => return self.tell_postmaster(NO_SUCH_SENDER),
+            Home::NotNow => return Decision::PutOff,
+        };
+        Decision::Tell(Addressed {
+            path,
+            targets,
+            origin: Origin::Notice,
+            note: None,
+        })
+    }
+
+    fn tell_postmaster(&self, note: &'static str) -> Decision {
+        if !self.has_failures() {
+            return Decision::Forget;
+        }
+        match (self.rules.find)(&ForwardPath::Postmaster) {
+            Home::Here(targets) => Decision::Tell(Addressed {
+                path: ForwardPath::Postmaster,
+                targets,
+                origin: Origin::LastNotice,
+                note: Some(note),
+            }),
+            Home::Elsewhere | Home::Nobody => self.give_up("there is no postmaster"),
+            Home::NotNow => Decision::PutOff,
+        }
+    }
+
+    /// Nobody can be told. The message goes to `bad/`, once nobody waits for it any more.
+    fn give_up(&self, reason: &'static str) -> Decision {
+        match self.stored.progress.iter().any(Progress::is_due) {
+            true => Decision::PutOff,
+            false => Decision::SetAside(reason),
+        }
+    }
+}
+
+/// What there is to tell of a message. Several copies that one name led to are one success.
+fn items<'a>(stored: &'a Stored, late: &Late) -> Vec<Item<'a>> {
+    let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
+    let mut succeeded = Vec::new();
+    let items = recipients.enumerate().filter_map(|(place, one)| {
+        let (recipient, progress) = one;
+        let outcome = match progress {
+            Progress::Ended(outcome) => Outcome::clone(outcome),
+            Progress::Due => Outcome {
+                action: Action::Delayed,
+                reason: late.get(&place)?.clone(),
+            },
+            Progress::Late | Progress::Done => return None,
+        };
+        if let Action::Delivered | Action::Relayed = outcome.action {
+            let success = (&recipient.forward_path, outcome.action);
+            if succeeded.contains(&success) {
+                return None;
+            }
+            succeeded.push(success);
+        }
+        Some(Item {
+            forward_path: &recipient.forward_path,
+            original: recipient.notifications.original.as_ref(),
+            outcome,
+        })
+    });
+    items.collect()
+}
+
+/// Its sender was told of all [`items`].
+fn told(stored: &Stored, late: &Late) -> Settled {
+    let progress = stored.progress.iter().enumerate();
+    let progress = progress.map(|(place, progress)| match progress {
+        Progress::Ended(_) => Progress::Done,
+        Progress::Due if late.contains_key(&place) => Progress::Late,
+        Progress::Due | Progress::Late | Progress::Done => progress.clone(),
+    });
+    Settled {
+        id: stored.id,
+        party: Party::Notifier,
+        progress: progress.collect(),
+        local: stored.local,
+        relay: stored.relay,
+        is_left: false,
+        in_doubt: false,
+    }
+}
+
+fn envelope_to(addressed: &Addressed) -> Envelope {
+    let recipient = |target: &Target| Recipient {
+        forward_path: addressed.path.clone(),
+        target: target.clone(),
+        notifications: RecipientNotifications::default(),
+    };
+    Envelope {
+        reverse_path: ReversePath::Null,
+        recipients: addressed.targets.iter().map(recipient).collect(),
+        eight_bit: false,
+        smtputf8: !addressed.path.is_ascii(),
+        notifications: MessageNotifications::default(),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        login: None,
+    }
+}
+
+const WITHOUT_SENDER: &str = "A message without a sender, such as a notification, could not be \
+                              delivered.\r\nNobody can be told but you, the postmaster.";
+const NO_SUCH_SENDER: &str = "A message could not be delivered, and its sender's address does not exist \
+                              here.\r\nNobody can be told but you, the postmaster.";
+const NO_SMARTHOST: &str = "A message could not be delivered. Its sender is elsewhere, and no smarthost \
+                            is set.\r\nNobody can be told but you, the postmaster.";
