@@ -13,7 +13,7 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// What a program is to find in DNS; see `fakedns.c` for the lines. The file goes when this is dropped.
 pub struct FakeDns {
-    library: &'static Path,
+    shim: &'static Path,
     file: PathBuf,
 }
 
@@ -24,7 +24,10 @@ impl FakeDns {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("fakedns-{}-{number}.txt", std::process::id());
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let dns = Self { library, file };
+        let dns = Self {
+            shim: library,
+            file,
+        };
         dns.set(lines);
         Some(dns)
     }
@@ -40,7 +43,7 @@ impl FakeDns {
     /// Makes a command's look-ups come here.
     pub fn preload(&self, command: &mut Command) {
         command
-            .env("LD_PRELOAD", self.library)
+            .env("LD_PRELOAD", self.shim)
             .env("FAKEDNS", &self.file);
     }
 }
