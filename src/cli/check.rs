@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::config::serving::Serving;
-use crate::config::settings::{Port, PortKind, Settings, StartTls};
-use crate::policy::admission::{Stage, admission_by};
+use crate::config::settings::{Port, Settings};
+use crate::policy::admission::{Row, rows};
 use crate::server::probe;
 
 use super::arguments::Arguments;
@@ -26,10 +26,8 @@ pub fn table(settings: &Settings) -> String {
     let mut text = String::new();
     for port in settings.ports.iter().filter(|port| port.enabled) {
         for address in port.socket_addresses() {
-            for serving in settings.all_serving(address.ip()) {
-                for stage in stages(settings, port) {
-                    text.push_str(&line(settings, port, address, serving, *stage));
-                }
+            for row in rows(settings, port, address.ip()) {
+                text.push_str(&line(port, address, row));
             }
         }
     }
@@ -39,44 +37,20 @@ pub fn table(settings: &Settings) -> String {
     text
 }
 
-fn stages(settings: &Settings, port: &Port) -> &'static [Stage] {
-    match (port.kind, settings.extensions.starttls) {
-        (PortKind::Tls, _) => &[Stage::Tls],
-        (PortKind::Tcp, StartTls::Disabled) => &[Stage::Plaintext],
-        (PortKind::Tcp, StartTls::Enabled | StartTls::Required) => {
-            &[Stage::Plaintext, Stage::StartTls]
-        }
-    }
-}
-
-fn line(
-    settings: &Settings,
-    port: &Port,
-    address: SocketAddr,
-    serving: Serving<'_>,
-    stage: Stage,
-) -> String {
-    let admitted = admission_by(settings, port, serving, stage);
-    let word = match stage {
-        Stage::Plaintext => "plaintext",
-        Stage::StartTls => "starttls",
-        Stage::Tls => "tls",
-    };
-    // Where no network may log in without TLS, AUTH is not there before it.
-    let nowhere = stage == Stage::Plaintext && settings.auth.plaintext_from.is_empty();
-    let auth = yes_no(admitted.auth && !nowhere);
-    let anonymous = yes_no(admitted.anonymous);
+fn line(port: &Port, address: SocketAddr, row: Row<'_>) -> String {
+    let (stage, admitted) = (row.stage.word(), row.admitted);
+    let (auth, anonymous) = (yes_no(admitted.auth), yes_no(admitted.anonymous));
     let note = match (admitted.enabled, admitted.starttls_required) {
         (false, _) => " not-enabled",
         (true, true) => " starttls-required",
         (true, false) => "",
     };
-    let site = match serving {
+    let site = match row.serving {
         Serving::Site(site) => format!(" site={}", site.name),
         Serving::Server | Serving::Nobody => String::new(),
     };
     let name = &port.name;
-    format!("port {name} {address} {word} auth={auth} anonymous={anonymous}{note}{site}\n")
+    format!("port {name} {address} {stage} auth={auth} anonymous={anonymous}{note}{site}\n")
 }
 
 fn yes_no(yes: bool) -> &'static str {

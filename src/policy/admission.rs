@@ -27,6 +27,17 @@ pub enum Stage {
     Tls,
 }
 
+impl Stage {
+    /// The word for it, as the operator reads it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plaintext => "plaintext",
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 /// What the settings admit at one stage of one port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
@@ -56,12 +67,7 @@ pub fn admission(settings: &Settings, port: &Port, local: IpAddr, stage: Stage) 
 }
 
 /// The same where it is known who serves.
-pub fn admission_by(
-    settings: &Settings,
-    port: &Port,
-    serving: Serving<'_>,
-    stage: Stage,
-) -> Admission {
+fn admission_by(settings: &Settings, port: &Port, serving: Serving<'_>, stage: Stage) -> Admission {
     let starttls = match stage {
         Stage::Plaintext => settings.extensions.starttls,
         Stage::StartTls | Stage::Tls => StartTls::Disabled,
@@ -83,6 +89,44 @@ pub fn admission_by(
         starttls_required,
         enabled,
     }
+}
+
+/// What a listener admits at one stage of the sessions of one site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Who answers for it.
+    pub serving: Serving<'a>,
+    /// The stage.
+    pub stage: Stage,
+    /// What is admitted; AUTH only where some network may use it.
+    pub admitted: Admission,
+}
+
+/// The table of a port's listener on `address`: every stage; where sites are loaded, for each site it
+/// serves.
+pub fn rows<'a>(settings: &'a Settings, port: &Port, address: IpAddr) -> Vec<Row<'a>> {
+    let stages: &[Stage] = match (port.kind, settings.extensions.starttls) {
+        (PortKind::Tls, _) => &[Stage::Tls],
+        (PortKind::Tcp, StartTls::Disabled) => &[Stage::Plaintext],
+        (PortKind::Tcp, StartTls::Enabled | StartTls::Required) => {
+            &[Stage::Plaintext, Stage::StartTls]
+        }
+    };
+    let row = |serving, stage| {
+        let mut admitted = admission_by(settings, port, serving, stage);
+        // Where no network may log in without TLS, AUTH is not there before it.
+        let nowhere = stage == Stage::Plaintext && settings.auth.plaintext_from.is_empty();
+        admitted.auth &= !nowhere;
+        Row {
+            serving,
+            stage,
+            admitted,
+        }
+    };
+    let serving = settings.all_serving(address).into_iter();
+    serving
+        .flat_map(|serving| stages.iter().map(move |stage| row(serving, *stage)))
+        .collect()
 }
 
 /// The key that decides about AUTH.

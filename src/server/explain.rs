@@ -96,16 +96,12 @@ impl Play<'_> {
             (PortKind::Tcp, false) => Stage::Plaintext,
         };
         let admitted = admission(settings, port, client.local, stage);
-        let word = match stage {
-            Stage::Plaintext => "plaintext",
-            Stage::StartTls => "starttls",
-            Stage::Tls => "tls",
-        };
         let yes = |yes| if yes { "yes" } else { "no" };
         self.explanation.steps.push(format!(
-            "port: {} {} {word} auth={} anonymous={}",
+            "port: {} {} {} auth={} anonymous={}",
             port.name,
             SocketAddr::new(client.local, port.number),
+            stage.word(),
             yes(admitted.auth),
             yes(admitted.anonymous)
         ));

@@ -1,16 +1,14 @@
 //! What the service does, told to the operator.
 
-use std::net::SocketAddr;
-
 use super::certificates;
 use super::context::{Context, Setup};
 use super::gate::{Gate, Post};
 use super::refresh::Refresher;
 use super::told::{Fact, Facts};
 use crate::config::serving::Serving;
-use crate::config::settings::{Port, PortKind, Settings, StartTls};
+use crate::config::settings::PortKind;
 use crate::mail::date;
-use crate::policy::admission::{Stage, admission_by};
+use crate::policy::admission::{Row, rows};
 use crate::sys::clock;
 use crate::transport::tls::ServerTls;
 
@@ -98,7 +96,9 @@ fn listener(post: &Post, setup: &Setup) -> Listener {
         Some(own) => &own.settings,
         None => &setup.settings,
     };
-    let port = settings.port(&post.open.port);
+    let rows = settings
+        .port(&post.open.port)
+        .map(|port| rows(settings, port, post.open.address.ip()));
     let kind = match post.open.kind {
         PortKind::Tcp => "tcp",
         PortKind::Tls => "tls",
@@ -108,46 +108,19 @@ fn listener(post: &Post, setup: &Setup) -> Listener {
             .text("port", &post.open.port)
             .text("kind", kind)
             .text("address", post.open.address),
-        stages: port
-            .map(|port| stages(settings, port, post.open.address))
-            .unwrap_or_default(),
+        stages: rows.into_iter().flatten().map(admits).collect(),
     }
 }
 
-/// What a listener admits at each stage of a session; where sites are loaded, for each site it serves.
-fn stages(settings: &Settings, port: &Port, address: SocketAddr) -> Vec<Facts> {
-    let stages: &[Stage] = match (port.kind, settings.extensions.starttls) {
-        (PortKind::Tls, _) => &[Stage::Tls],
-        (PortKind::Tcp, StartTls::Disabled) => &[Stage::Plaintext],
-        (PortKind::Tcp, StartTls::Enabled | StartTls::Required) => {
-            &[Stage::Plaintext, Stage::StartTls]
-        }
-    };
-    let serving = settings.all_serving(address.ip());
-    let pairs = serving
-        .iter()
-        .flat_map(|serving| stages.iter().map(|stage| (*serving, *stage)));
-    pairs
-        .map(|(serving, stage)| admits(settings, port, serving, stage))
-        .collect()
-}
-
-fn admits(settings: &Settings, port: &Port, serving: Serving<'_>, stage: Stage) -> Facts {
-    let admitted = admission_by(settings, port, serving, stage);
-    let word = match stage {
-        Stage::Plaintext => "plaintext",
-        Stage::StartTls => "starttls",
-        Stage::Tls => "tls",
-    };
-    let site = match serving {
+fn admits(row: Row<'_>) -> Facts {
+    let admitted = row.admitted;
+    let site = match row.serving {
         Serving::Site(site) => Some(&site.name),
         Serving::Server | Serving::Nobody => None,
     };
-    // Where no network may log in without TLS, AUTH is not there before it.
-    let nowhere = stage == Stage::Plaintext && settings.auth.plaintext_from.is_empty();
     Facts::default()
-        .text("stage", word)
-        .add("auth", Fact::YesNo(admitted.auth && !nowhere))
+        .text("stage", row.stage.word())
+        .add("auth", Fact::YesNo(admitted.auth))
         .add("anonymous", Fact::YesNo(admitted.anonymous))
         .add("starttls_required", Fact::YesNo(admitted.starttls_required))
         .add("enabled", Fact::YesNo(admitted.enabled))
