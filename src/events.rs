@@ -24,6 +24,7 @@ pub mod control;
 pub mod dns;
 pub mod limit;
 pub mod line;
+pub mod lmtp;
 pub mod outcome;
 pub mod users;
 
@@ -370,7 +371,15 @@ pub fn relay_failed(qid: MessageId, reason: impl fmt::Display, seconds: u64) {
         .emit(Level::Warn);
 }
 
-/// The relay tripped over a fault of ours; the message is tried again.
+/// A lane has no thread: its messages wait for the next one, or the next start.
+pub fn lane_not_started(lane: impl fmt::Display, error: impl fmt::Display) {
+    Line::new("lane_not_started")
+        .text("lane", lane)
+        .text("reason", error)
+        .emit(Level::Error);
+}
+
+/// A lane tripped over a fault of ours; the message is tried again.
 pub fn relay_bug(qid: MessageId, seconds: u64) {
     Line::new("relay_bug")
         .text("qid", qid)

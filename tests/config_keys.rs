@@ -100,6 +100,23 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&["localhost", "mx.example.org", "192.0.2.1", "2001:db8::1"]),
             own(&["", "a..b", "[::1]", "a b", "192.0.2.1:25", "é.example"]),
         ),
+        Kind::Local => (
+            own(&[
+                "maildir",
+                "MAILDIR",
+                "lmtp:unix:/run/dovecot/lmtp",
+                "lmtp:mx.example.org:24",
+                "lmtp:[2001:db8::1]:24",
+            ]),
+            own(&[
+                "",
+                "mbox",
+                "lmtp:unix:run/lmtp",
+                "lmtp:localhost",
+                "lmtp:localhost:0",
+                "lmtp:2001:db8::1:24",
+            ]),
+        ),
         Kind::Login => (
             own(&["box", "box@example.org", "a b", "é"]),
             own(&["", "a\tb", &"a".repeat(256)]),

@@ -56,7 +56,7 @@ fn every_example_passes_the_check() {
     let page = manual::render();
     let (_, examples) = page.split_once(".Sh EXAMPLES\n").unwrap();
     let mut blocks = examples.split(".Bd -literal -offset indent\n").skip(1);
-    for name in ["one domain", "printers", "sites"] {
+    for name in ["one domain", "printers", "sites", "dovecot"] {
         let (ini, _) = blocks.next().unwrap().split_once(".Ed\n").unwrap();
         let folder = TempFolder::new("manual");
         for file in ["certificate.pem", "public.pem", "staff.pem"] {

@@ -8,265 +8,36 @@
 
 #[path = "support/fake_host.rs"]
 mod fake_host;
+#[path = "support/machine.rs"]
+mod machine;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fake_host::{Act, FakeHost, Setup, server_tls};
 use gatepost::config::settings::{Smarthost, SmarthostLogin, SmarthostTls};
-use gatepost::delivery::smtp_client::Limits;
-use gatepost::delivery::{
-    Deliverer, DeliveryOptions, Home, Notifier, NotifierRules, Relay, RelayOptions,
-};
+use gatepost::delivery::NextHops;
 use gatepost::mail::notifications::{EnvelopeId, Notify, OriginalRecipient, ReturnContent};
-use gatepost::mail::{
-    Envelope, ForwardPath, Mailbox, MessageNotifications, Recipient, RecipientNotifications,
-    ReversePath, Target,
+use gatepost::mail::{Envelope, MessageNotifications, RecipientNotifications};
+use gatepost::spool::SpoolOptions;
+use machine::{
+    Folder, Machine, PATIENCE, SHORT, TEXT, envelope, hops, logged, options, plain, wait_for,
+    with_tls,
 };
-use gatepost::spool::{Refusal, Spool, SpoolOptions};
-use gatepost::sys::disk::{Disk, RealDisk};
 
-/// How long a test waits for anything before it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-static COUNTER: AtomicU32 = AtomicU32::new(0);
-
-/// A folder that is removed when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        collect_log();
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("relay-{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(path.join("mail")).unwrap();
-        Self(path)
-    }
-
-    fn mail(&self, user: &str) -> usize {
-        let new = self.0.join("mail").join(user).join("Maildir/new");
-        fs::read_dir(new).map_or(0, Iterator::count)
-    }
+/// Only a smarthost, or nobody.
+fn only(smarthost: Option<Smarthost>) -> NextHops {
+    hops(smarthost, None)
 }
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Every log line of this process.
-fn log_lines() -> &'static Mutex<Vec<String>> {
-    static LINES: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
-    LINES.get_or_init(Mutex::default)
-}
-
-struct Collector;
-
-impl log::Log for Collector {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        log_lines().lock().unwrap().push(record.args().to_string());
-    }
-
-    fn flush(&self) {}
-}
-
-fn collect_log() {
-    // The second and later tests of this process find it done.
-    if log::set_logger(&Collector).is_ok() {
-        log::set_max_level(log::LevelFilter::Info);
-    }
-}
-
-/// The log lines that hold all of these.
-fn logged(needles: &[&str]) -> Vec<String> {
-    let lines = log_lines().lock().unwrap();
-    let found = lines
-        .iter()
-        .filter(|line| needles.iter().all(|needle| line.contains(needle)));
-    found.cloned().collect()
-}
-
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        let log = || log_lines().lock().unwrap().join("\n");
-        assert!(Instant::now() < until, "{what} does not happen:\n{}", log());
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Everything between the session and the smarthost.
-struct Machine {
-    spool: Arc<Spool>,
-    relay: Arc<Relay>,
-    notifier: Arc<Notifier>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-fn options(patience: Duration) -> RelayOptions {
-    let mut options = RelayOptions::new("mx.here.example".to_owned());
-    options.limits = Limits::each(patience);
-    options.queue.retry = vec![Duration::from_millis(40)];
-    options.rest = [Duration::from_millis(20); 3];
-    options
-}
-
-/// Each step may last this long where the host is to hang.
-const SHORT: Duration = Duration::from_millis(1500);
-
-impl Machine {
-    fn start(folder: &Folder, smarthost: Option<Smarthost>) -> Self {
-        Self::start_with(folder, smarthost, options(PATIENCE), |_| {})
-    }
-
-    fn start_with(
-        folder: &Folder,
-        smarthost: Option<Smarthost>,
-        options: RelayOptions,
-        adapt: impl FnOnce(&mut SpoolOptions),
-    ) -> Self {
-        let run = u64::from(COUNTER.fetch_add(1, Ordering::Relaxed));
-        let mut spool = SpoolOptions::new(folder.0.join("spool"), run);
-        spool.free_space = 0;
-        adapt(&mut spool);
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let spool = Arc::new(Spool::open(Arc::clone(&disk), spool).unwrap());
-        let rules = NotifierRules {
-            hostname: "mx.here.example".to_owned(),
-            queue: options.queue.clone(),
-            has_smarthost: smarthost.is_some(),
-            find: Arc::new(home),
-        };
-        let notifier = Arc::new(Notifier::new(Arc::clone(&spool), rules, Arc::default()));
-        let relay = Relay::new(Arc::clone(&spool), options, smarthost);
-        let relay = Arc::new(relay.with_notifier(Arc::clone(&notifier)));
-        relay.start().unwrap();
-        let delivery = DeliveryOptions {
-            mail_root: folder.0.join("mail"),
-            hostname: "mx.here.example".to_owned(),
-        };
-        let deliverer = Deliverer::new(Arc::clone(&spool), disk, delivery);
-        let deliverer = deliverer.with_relay(Arc::clone(&relay));
-        let deliverer = deliverer.with_notifier(Arc::clone(&notifier));
-        let threads = vec![
-            spool.start_committer().unwrap(),
-            deliverer.start().unwrap(),
-            notifier.start().unwrap(),
-        ];
-        Self {
-            spool,
-            relay,
-            notifier,
-            threads,
-        }
-    }
-
-    fn send(&self, to: &[&str], content: &str) -> String {
-        self.send_as(envelope(to), content).unwrap()
-    }
-
-    fn send_as(&self, envelope: Envelope, content: &str) -> Result<String, Refusal> {
-        let mut draft = self.spool.draft(envelope, SystemTime::now())?;
-        for part in content.as_bytes().chunks(32 * 1024) {
-            draft.write(part)?;
-        }
-        let (tell, told) = channel();
-        self.spool
-            .commit(draft, Box::new(move |result| tell.send(result).unwrap()));
-        told.recv()
-            .unwrap()
-            .map(|committed| committed.id().to_string())
-    }
-
-    fn wait_until_empty(&self) {
-        wait_for("an empty spool", || self.spool.undelivered() == 0);
-    }
-
-    fn stop(self) {
-        self.relay.stop(Instant::now());
-        self.relay.wait_for_end();
-        self.notifier.stop();
-        // The threads are counted out before they let go of the spool.
-        wait_for("the end", || Arc::strong_count(&self.relay) <= 2);
-        self.spool.close();
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-    }
-}
-
-/// Where notifications go.
-fn home(path: &ForwardPath) -> Home {
-    match path.to_string().strip_suffix("@here.example") {
-        Some(user) => Home::Here(vec![Target::User(user.to_owned())]),
-        None => match path {
-            ForwardPath::Postmaster => Home::Here(vec![Target::User("postmaster".to_owned())]),
-            ForwardPath::Mailbox(_) => Home::Elsewhere,
-        },
-    }
-}
-
-/// An address of here.example is a user's, every other one is outside.
-fn envelope(to: &[&str]) -> Envelope {
-    let recipient = |to: &&str| {
-        let target = match to.strip_suffix("@here.example") {
-            Some(user) => Target::User(user.to_owned()),
-            None => Target::Outside(Mailbox::parse(to).unwrap()),
-        };
-        Recipient {
-            forward_path: ForwardPath::parse_prefix(&format!("<{to}>")).unwrap().0,
-            target,
-            notifications: RecipientNotifications::default(),
-        }
-    };
-    Envelope {
-        reverse_path: ReversePath::parse_prefix("<sender@here.example>")
-            .unwrap()
-            .0,
-        recipients: to.iter().map(recipient).collect(),
-        eight_bit: false,
-        smtputf8: false,
-        notifications: MessageNotifications::default(),
-        client: [192, 0, 2, 1].into(),
-        login: None,
-    }
-}
-
-fn plain(address: SocketAddr) -> Smarthost {
-    with_tls(address, SmarthostTls::None)
-}
-
-fn with_tls(address: SocketAddr, tls: SmarthostTls) -> Smarthost {
-    Smarthost {
-        host: "localhost".to_owned(),
-        port: address.port(),
-        tls,
-        login: None,
-        ca_file: None,
-    }
-}
-
-const TEXT: &str = "Subject: hello\r\n\r\n.\r\n..two\r\nEnd.\r\n";
 
 #[test]
 fn outside_recipients_of_one_message_go_in_one_transaction_and_local_ones_to_maildirs() {
     let folder = Folder::new();
     let host = FakeHost::start(Setup::default());
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     let to = ["a@there.example", "alice@here.example", "b@there.example"];
     let id = machine.send(&to, TEXT);
     wait_for("delivery", || folder.mail("alice") == 1);
@@ -285,7 +56,7 @@ fn outside_recipients_of_one_message_go_in_one_transaction_and_local_ones_to_mai
         line[0].ends_with("smarthost=localhost reply=\"250 2.0.0 taken\""),
         "{line:?}"
     );
-    let again = Machine::start(&folder, None);
+    let again = Machine::start(&folder, only(None));
     assert_eq!(again.spool.undelivered(), 0);
     again.stop();
 }
@@ -293,14 +64,12 @@ fn outside_recipients_of_one_message_go_in_one_transaction_and_local_ones_to_mai
 #[test]
 fn many_messages_go_on_few_connections() {
     let folder = Folder::new();
-    let machine = Machine::start(&folder, None);
+    let machine = Machine::start(&folder, only(None));
     for number in 0..30 {
         machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n"));
     }
     let host = FakeHost::start(Setup::default());
-    machine
-        .relay
-        .set_smarthost(Some(plain(host.address)), Instant::now());
+    machine.set_smarthost(Some(plain(host.address)));
     machine.wait_until_empty();
     wait_for("QUIT", || host.quits() == host.connections());
     machine.stop();
@@ -312,7 +81,7 @@ fn many_messages_go_on_few_connections() {
 fn more_recipients_than_a_transaction_takes_go_in_several() {
     let folder = Folder::new();
     let host = FakeHost::start(Setup::default());
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     let to: Vec<String> = (0..250).map(|n| format!("u{n}@there.example")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
     machine.send(&to, TEXT);
@@ -358,7 +127,7 @@ fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later_or_its_sender_
                     let host = FakeHost::start(misbehave_once(verb, &act));
                     let options = options(SHORT);
                     let smarthost = Some(plain(host.address));
-                    let machine = Machine::start_with(&folder, smarthost, options, |_| {});
+                    let machine = Machine::start_with(&folder, only(smarthost), options, |_| {});
                     let to = ["a@there.example", "alice@here.example"];
                     let id = machine.send(&to, TEXT);
                     machine.wait_until_empty();
@@ -393,7 +162,7 @@ fn whatever_goes_wrong_at_any_step_the_message_arrives_once_later_or_its_sender_
 fn a_message_comes_twice_at_most_where_nobody_can_know() {
     let folder = Folder::new();
     let host = FakeHost::start(misbehave_once(".", &Act::WorkAndCut));
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     machine.send(&["a@there.example"], TEXT);
     machine.wait_until_empty();
     machine.stop();
@@ -408,7 +177,7 @@ fn recipients_of_one_message_finish_one_by_one() {
         "RCPT TO:<c@there.example>" if step.times < 5 => Act::say("450 4.2.1 later"),
         _ => Act::Usual,
     }));
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     let to = ["a@there.example", "b@there.example", "c@there.example"];
     let id = machine.send(&to, TEXT);
     machine.wait_until_empty();
@@ -428,7 +197,7 @@ fn recipients_of_one_message_finish_one_by_one() {
 #[test]
 fn a_connection_the_server_has_had_enough_of_costs_no_attempt() {
     let folder = Folder::new();
-    let machine = Machine::start(&folder, None);
+    let machine = Machine::start(&folder, only(None));
     let ids: Vec<_> = (0..8)
         .map(|number| machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n")))
         .collect();
@@ -440,7 +209,7 @@ fn a_connection_the_server_has_had_enough_of_costs_no_attempt() {
         }
     }));
     let new = Some(plain(host.address));
-    machine.relay.set_smarthost(new, Instant::now());
+    machine.set_smarthost(new);
     machine.wait_until_empty();
     machine.stop();
     assert_eq!(host.taken().len(), 8);
@@ -463,7 +232,7 @@ fn a_dead_smarthost_holds_up_no_local_mail_and_not_the_end() {
 fn holds_up_nothing(verb: &'static str) {
     let folder = Folder::new();
     let host = FakeHost::start(misbehave_always(verb));
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     let big = format!("Subject: big\r\n\r\n{}", "x".repeat(70).repeat(100_000));
     machine.send(&["a@there.example"], &big);
     machine.send(&["b@there.example", "alice@here.example"], TEXT);
@@ -482,7 +251,7 @@ fn holds_up_nothing(verb: &'static str) {
     assert_eq!(host.taken().len(), 0);
     // It is all there for the next start.
     let host = FakeHost::start(Setup::default());
-    let machine = Machine::start(&folder, Some(plain(host.address)));
+    let machine = Machine::start(&folder, only(Some(plain(host.address))));
     machine.wait_until_empty();
     machine.stop();
     assert_eq!(host.taken().len(), 52, "{verb}");
@@ -502,12 +271,12 @@ fn a_dead_smarthost_is_tried_once_per_rest_and_not_once_per_message() {
         "CONNECT" if step.times < 3 => Act::say("554 5.3.2 no service here"),
         _ => Act::Usual,
     }));
-    let machine = Machine::start(&folder, None);
+    let machine = Machine::start(&folder, only(None));
     for number in 0..40 {
         machine.send(&["a@there.example"], &format!("Subject: {number}\r\n\r\n"));
     }
     let new = Some(plain(host.address));
-    machine.relay.set_smarthost(new, Instant::now());
+    machine.set_smarthost(new);
     machine.wait_until_empty();
     machine.stop();
     assert_eq!(host.taken().len(), 40);
@@ -527,7 +296,7 @@ fn mail_for_a_dead_smarthost_never_fills_the_log() {
         options.memory_octets = 64 << 10;
     };
     let smarthost = Some(plain(closed));
-    let machine = Machine::start_with(&folder, smarthost, options(PATIENCE), small);
+    let machine = Machine::start_with(&folder, only(smarthost), options(PATIENCE), small);
     let content = |number: usize| {
         let octets = number * 600;
         format!("Subject: {number}\r\n\r\n{}\r\n", "x".repeat(octets))
@@ -546,7 +315,7 @@ fn mail_for_a_dead_smarthost_never_fills_the_log() {
     machine.stop();
     let host = FakeHost::start(Setup::default());
     let smarthost = Some(plain(host.address));
-    let machine = Machine::start_with(&folder, smarthost, options(PATIENCE), small);
+    let machine = Machine::start_with(&folder, only(smarthost), options(PATIENCE), small);
     machine.wait_until_empty();
     machine.stop();
     let mut taken: Vec<_> = host.taken().into_iter().map(|taken| taken.data).collect();
@@ -564,7 +333,7 @@ fn mail_for_a_dead_smarthost_never_fills_the_log() {
 #[test]
 fn large_content_is_streamed_and_damaged_content_is_never_ended() {
     let folder = Folder::new();
-    let machine = Machine::start(&folder, None);
+    let machine = Machine::start(&folder, only(None));
     let line = format!(".{}\r\n", "y".repeat(76));
     let content = format!("Subject: large\r\n\r\n{}", line.repeat(30_000));
     let good = machine.send(&["a@there.example"], &content);
@@ -578,7 +347,7 @@ fn large_content_is_streamed_and_damaged_content_is_never_ended() {
     fs::rename(folder.0.join("damaged"), &file).unwrap();
     let host = FakeHost::start(Setup::default());
     let new = Some(plain(host.address));
-    machine.relay.set_smarthost(new, Instant::now());
+    machine.set_smarthost(new);
     wait_for("relaying", || !logged(&["event=relayed", &good]).is_empty());
     wait_for("the deferral", || {
         !logged(&[
@@ -602,7 +371,7 @@ fn what_the_smarthost_does_not_offer_is_not_used_and_not_faked() {
         plain: vec!["SIZE 1000"],
         ..Setup::default()
     });
-    let machine = Machine::start(&folder, Some(plain(bare.address)));
+    let machine = Machine::start(&folder, only(Some(plain(bare.address))));
     let marked = |to: &str, eight_bit, smtputf8| Envelope {
         eight_bit,
         smtputf8,
@@ -647,7 +416,7 @@ fn what_the_smarthost_does_not_offer_is_not_used_and_not_faked() {
     assert_eq!(bare.taken()[0].mail, "<sender@here.example> SIZE=14");
     let able = FakeHost::start(Setup::default());
     let new = Some(plain(able.address));
-    machine.relay.set_smarthost(new, Instant::now());
+    machine.set_smarthost(new);
     machine.wait_until_empty();
     machine.stop();
     let mut mails: Vec<_> = able.taken().into_iter().map(|taken| taken.mail).collect();
@@ -705,7 +474,7 @@ fn what_was_asked_of_notifications_goes_to_a_server_with_dsn() {
             plain: offer.to_vec(),
             ..Setup::default()
         });
-        let machine = Machine::start(&folder, Some(plain(host.address)));
+        let machine = Machine::start(&folder, only(Some(plain(host.address))));
         machine.send_as(asked(), TEXT).unwrap();
         machine.wait_until_empty();
         machine.stop();
@@ -727,7 +496,7 @@ fn tls_host(folder: &Folder, name: &str, setup: Setup) -> FakeHost {
 
 /// Sends one message; gives what was taken and the reasons of failures until then.
 fn one_message(folder: &Folder, host: &FakeHost, smarthost: Smarthost, fails: bool) -> Vec<String> {
-    let machine = Machine::start_with(folder, Some(smarthost), options(SHORT), |_| {});
+    let machine = Machine::start_with(folder, only(Some(smarthost)), options(SHORT), |_| {});
     let id = machine.send(&["a@there.example"], TEXT);
     if fails {
         wait_for("a failure", || {
@@ -931,7 +700,7 @@ fn a_refused_login_defers_and_a_mended_password_file_counts_at_once() {
     let host = tls_host(&folder, "localhost", setup);
     let smarthost = with_login(&host, &folder, "wrong");
     let file = smarthost.login.as_ref().unwrap().password_file.clone();
-    let machine = Machine::start(&folder, Some(smarthost));
+    let machine = Machine::start(&folder, only(Some(smarthost)));
     let id = machine.send(&["a@there.example"], TEXT);
     wait_for("a failure", || {
         !logged(&["event=relay_failed", &id, "535 5.7.8"]).is_empty()
@@ -980,7 +749,7 @@ fn no_smarthost_a_closed_port_and_an_unknown_name_all_defer() {
         (Some(unknown), "no-such-host.invalid: "),
     ] {
         let folder = Folder::new();
-        let machine = Machine::start(&folder, smarthost);
+        let machine = Machine::start(&folder, only(smarthost));
         let id = machine.send(&["a@there.example", "alice@here.example"], TEXT);
         wait_for("two attempts", || {
             logged(&["event=relay_failed", &id, why]).len() >= 2

@@ -148,14 +148,14 @@ impl Machine {
         }
         let mut settled = vec![Settled {
             id,
-            party: Party::Relay,
+            party: Party::Lane,
             progress,
             local: stored.local,
-            relay: Attempts { failed: 1, next: 7 },
+            lanes: Attempts { failed: 1, next: 7 },
             is_left: true,
             in_doubt: false,
         }];
-        let _ = self.spool.settle_relayed(&mut settled);
+        let _ = self.spool.settle_carried(&mut settled);
         self.notifier.hand_over(id, Late::new(), self.now.steady);
     }
 

@@ -124,16 +124,16 @@ impl Machine {
         }
         let mut settled = vec![Settled {
             id,
-            party: Party::Relay,
+            party: Party::Lane,
             progress,
             local: stored.local,
-            relay: Attempts { failed: 1, next: 7 },
+            lanes: Attempts { failed: 1, next: 7 },
             is_left: true,
             in_doubt: false,
         }];
         let pairs = to.iter().map(|to| (id, (*to).to_owned()));
         ledger.handed.extend(pairs.clone());
-        let noted = self.spool.settle_relayed(&mut settled);
+        let noted = self.spool.settle_carried(&mut settled);
         if noted.is_ok() && !self.disk.is_off() {
             ledger.relayed.extend(pairs);
         }

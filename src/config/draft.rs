@@ -14,6 +14,7 @@ use crate::mail::Domain;
 use super::ini::{self, Entry};
 use super::keys::{self, Key, Kind};
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
+use super::local::Local;
 use super::problem::Problem;
 use super::settings::Network;
 use super::suggest;
@@ -250,6 +251,14 @@ impl Draft {
         let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
         let folder = file.parent().unwrap_or(Path::new("/"));
         Some(folder.join(path))
+    }
+
+    /// How mail for local users is delivered.
+    pub fn local(&self, section: &str, key: &str) -> Local {
+        match self.value(section, key) {
+            Some(Value::Local(local)) => local,
+            other => unreachable!("[{section}] {key} as a way of delivery: {other:?}"),
+        }
     }
 
     /// A domain name.

@@ -78,6 +78,8 @@ pub enum Kind {
     Domain,
     /// A host name or an IP address.
     Host,
+    /// How mail for local users is delivered.
+    Local,
     /// A name to log in with at another server.
     Login,
     /// One character or nothing.
@@ -166,6 +168,7 @@ impl Kind {
             Kind::User => "a user of the users file".to_owned(),
             Kind::Domain => "a domain name".to_owned(),
             Kind::Host => "a host name or an IP address".to_owned(),
+            Kind::Local => "maildir, lmtp:unix:PATH, lmtp:HOST:PORT".to_owned(),
             Kind::Login => "a text without control characters".to_owned(),
             Kind::Character => "one character, or empty".to_owned(),
             Kind::Domains => "a list of domain names".to_owned(),

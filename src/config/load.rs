@@ -159,6 +159,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         limits: limits(draft),
         connections: connections(draft),
         worker_threads: count(draft, "workers", "threads"),
+        local: draft.local("delivery", "local"),
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
         control: control(draft),
         smarthost: smarthost(draft),

@@ -8,6 +8,7 @@
 //! | `draft` | entries as typed values with their lines |
 //! | `lists` | entries of lists: hosts, addresses, domains, users |
 //! | `effective` | what two files set differently |
+//! | `local` | how local mail is delivered |
 //! | `load` | a file as settings, with all problems at once |
 //! | `load_rules` | the sections that decide who may do what |
 //! | `check` | the rules over several keys (V- and W-rules) |
@@ -28,6 +29,7 @@ mod keys_table;
 pub mod lists;
 pub mod load;
 mod load_rules;
+pub mod local;
 pub mod manual;
 pub mod problem;
 pub mod rules;

@@ -10,6 +10,7 @@ use crate::mail::Domain;
 
 use super::effective::Effective;
 use super::lists::{HostPattern, MailPattern};
+use super::local::Local;
 use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
 
 /// Everything the operator can set, checked as a whole.
@@ -63,6 +64,8 @@ pub struct Settings {
     pub connections: Connections,
     /// `[workers] threads`; 0 = chosen from the cores.
     pub worker_threads: usize,
+    /// `[delivery] local`.
+    pub local: Local,
     /// `[delivery] mail_root`, made absolute.
     pub mail_root: PathBuf,
     /// `[control]`.

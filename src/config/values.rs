@@ -10,6 +10,7 @@ use crate::mail::Domain;
 
 use super::keys::Kind;
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
+use super::local::Local;
 use super::settings::Network;
 
 mod items;
@@ -31,6 +32,8 @@ pub enum Value {
     Word(&'static str),
     /// Text, a path, an account or a user.
     Text(String),
+    /// How mail for local users is delivered.
+    Local(Local),
     /// A domain name.
     Domain(Domain),
     /// One character or none.
@@ -98,6 +101,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
         Kind::Domain => host_name(text).map(Value::Domain),
         Kind::Host => host(text).map(Value::Text),
+        Kind::Local => Local::parse(text).map(Value::Local),
         Kind::Login => login(text).map(Value::Text),
         Kind::Character => character(text).map(Value::Character),
         Kind::Domains
@@ -230,7 +234,7 @@ fn host_name(text: &str) -> Result<Domain, String> {
 }
 
 /// What can be connected to: a host name or an IP address without brackets.
-fn host(text: &str) -> Result<String, String> {
+pub(super) fn host(text: &str) -> Result<String, String> {
     if text.parse::<IpAddr>().is_ok() || host_name(text).is_ok() {
         return Ok(text.to_owned());
     }

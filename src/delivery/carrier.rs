@@ -1,4 +1,4 @@
-//! One thread of the relay: takes a message, carries it to the smarthost, writes down what became of it.
+//! One thread of a lane: takes a message, carries it to the server, writes down what became of it.
 //!
 //! Promises: what the smarthost took is settled in the spool before anything else is sent; a message in
 //! hand is always given back to the queue. Limits: the record of one message (256 KiB) and one piece of
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Source;
+use super::lane::{Lane, Next};
+use super::lane_queue::Why;
+use super::next_hop::{NextHop, NextHops, Route, Terms, logged};
 use super::notice_queue::Late;
 use super::outcome::{Judge, QueueRules, Verdict};
-use super::relay::{Next, Relay};
-use super::relay_queue::Why;
-use super::smarthost::{Addressee, Connection, Fit, Letter, Transaction, Way};
-use crate::config::settings::Smarthost;
+use super::smarthost::{Addressee, Connection, Fit, Letter, Transaction};
 use crate::events;
-use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
+use crate::mail::{Action, MessageId, Progress, Reason, Recipient, date};
 use crate::spool::{Attempts, Party, Settled, SpoolError, Stored};
 use crate::sys::clock;
 
@@ -27,15 +27,15 @@ const MESSAGES_MAX: usize = 100;
 /// What the buffer keeps between messages, octets.
 const KEEP_OCTETS: usize = 64 * 1024;
 
-/// A connection, and the settings it was made with.
+/// A connection, and the server it was made to.
 struct Standing {
     connection: Connection,
-    smarthost: Arc<Smarthost>,
+    next_hop: Arc<NextHop>,
 }
 
-/// One thread of the relay.
+/// One thread of a lane.
 pub(super) struct Carrier<'a> {
-    relay: &'a Relay,
+    lane: &'a Lane,
     standing: Option<Standing>,
     buffer: Vec<u8>,
     /// What the disk did not take yet.
@@ -47,6 +47,10 @@ struct Load<'a> {
     stored: &'a Stored,
     content: Source<'a>,
     rules: QueueRules,
+    /// Where mail goes, as long as it is in hand.
+    next_hops: Arc<NextHops>,
+    /// Whose recipients these are.
+    route: &'a Route,
     /// Where its recipients are.
     progress: Vec<Progress>,
     /// Those that are late, whose sender does not know it.
@@ -70,26 +74,26 @@ enum Outcome {
 }
 
 impl<'a> Carrier<'a> {
-    pub(super) fn new(relay: &'a Relay) -> Self {
+    pub(super) fn new(lane: &'a Lane) -> Self {
         Self {
-            relay,
+            lane,
             standing: None,
             buffer: Vec::new(),
             unsettled: Vec::new(),
         }
     }
 
-    /// Until the relay ends.
+    /// Until the lane ends.
     pub(super) fn run(&mut self) {
         loop {
             let next = match self.standing {
-                Some(_) => self.relay.next_at_once(),
-                None => self.relay.next(),
+                Some(_) => self.lane.next_at_once(),
+                None => self.lane.next(),
             };
             self.settle();
             match next {
-                Next::Message(id, smarthost) => self.survive(id, |carrier| {
-                    carrier.read(id, |carrier, load| carrier.carry_stored(load, smarthost));
+                Next::Message(id, next_hop) => self.survive(id, |carrier| {
+                    carrier.read(id, |carrier, load| carrier.carry_stored(load, next_hop));
                 }),
                 Next::Expired(id, trouble) => self.survive(id, |carrier| {
                     carrier.read(id, |carrier, load| carrier.give_up(load, &trouble));
@@ -100,25 +104,25 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    /// A fault of ours costs the message an attempt, not the relay its thread.
+    /// A fault of ours costs the message an attempt, not the lane its thread.
     fn survive(&mut self, id: MessageId, work: impl FnOnce(&mut Self)) {
         let done = catch_unwind(AssertUnwindSafe(|| work(self)));
         if done.is_err() {
-            let delay = self.relay.delay(0);
+            let delay = self.lane.common.delay(0);
             events::relay_bug(id, delay.as_secs());
             self.standing = None;
-            self.relay.put_off(id, delay, Why::Itself);
+            self.lane.put_off(id, delay, Why::Itself);
         }
     }
 
     fn read(&mut self, id: MessageId, work: impl FnOnce(&mut Self, Load<'_>)) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        match self.relay.spool.read(id, &mut buffer) {
+        match self.lane.common.spool.read(id, &mut buffer) {
             Ok(stored) => {
-                let load = Load::new(&stored, &buffer, self.relay);
+                let load = Load::new(&stored, &buffer, self.lane);
                 work(self, load);
             }
-            Err(SpoolError::NoSuchMessage(_)) => self.relay.finish(id),
+            Err(SpoolError::NoSuchMessage(_)) => self.lane.finish(id),
             Err(error) => self.put_unread_off(id, &error),
         }
         buffer.clear();
@@ -129,51 +133,57 @@ impl<'a> Carrier<'a> {
     /// It cannot be read now. What is damaged is set aside.
     fn put_unread_off(&mut self, id: MessageId, error: &SpoolError) {
         let damaged = matches!(error, SpoolError::Damaged(_));
-        if damaged
-            && self
-                .relay
-                .spool
-                .set_aside(id, "it does not check out")
-                .is_ok()
-        {
-            return self.relay.finish(id);
+        let spool = &self.lane.common.spool;
+        if damaged && spool.set_aside(id, "it does not check out").is_ok() {
+            return self.lane.finish(id);
         }
         events::spool_failed(error);
-        self.relay.put_off(id, self.relay.delay(0), Why::Itself);
+        self.lane
+            .put_off(id, self.lane.common.delay(0), Why::Itself);
     }
 
-    fn carry_stored(&mut self, mut load: Load<'_>, smarthost: Option<Arc<Smarthost>>) {
-        let due = load.due();
-        let outcome = match due.is_empty() {
-            true => Outcome::Tried,
-            false => self.carry_to(&mut load, &due, smarthost),
-        };
+    fn carry_stored(&mut self, mut load: Load<'_>, next_hop: Option<Arc<NextHop>>) {
         let id = load.stored.id;
-        let is_left = !load.due().is_empty();
+        if !load.is_left() {
+            // Settings have changed since it was handed over: perhaps it is another lane's.
+            if load.stored.due().next().is_some() {
+                self.lane.common.spool.give_back(id);
+            }
+            return self.lane.finish(id);
+        }
+        let outcome = match &next_hop {
+            Some(next_hop) => self.carry_to(&mut load, next_hop),
+            None => Outcome::NoHost(NO_SMARTHOST.to_owned()),
+        };
+        let is_left = load.is_left();
         match outcome {
             // Whoever pulled the brake is no failure: it is due at the next start.
-            _ if is_left && self.relay.brake.is_pulled() => {
-                self.relay.put_off(id, load.delay, Why::Due);
+            _ if is_left && self.lane.common.brake.is_pulled() => {
+                self.lane.put_off(id, load.delay, Why::Due);
             }
-            Outcome::Again => self.relay.put_off(id, Duration::ZERO, Why::Due),
+            Outcome::Again => self.lane.put_off(id, Duration::ZERO, Why::Due),
             Outcome::NoHost(reason) => {
-                load.defer_all(&trouble(&reason), self.relay);
-                let is_left = !load.due().is_empty();
+                load.defer_all(&trouble(&reason), self.lane);
+                let is_left = load.is_left();
                 if is_left {
-                    events::relay_failed(id, &reason, load.delay.as_secs());
+                    let seconds = load.delay.as_secs();
+                    match &next_hop {
+                        Some(next_hop) => next_hop.tell_failed(id, &reason, seconds),
+                        None => events::relay_failed(id, &reason, seconds),
+                    }
                 }
                 self.settle_load(&load, 1);
-                self.relay.host_failed(reason);
+                self.lane.host_failed(reason);
                 match is_left {
-                    true => self.relay.put_off(id, load.delay, Why::Host),
-                    false => self.relay.finish(id),
+                    true => self.lane.put_off(id, load.delay, Why::Host),
+                    false => self.lane.finish(id),
                 }
             }
             Outcome::Tried if is_left => {
                 self.settle_load(&load, 1);
-                self.relay.put_off(id, load.delay, Why::Itself);
+                self.lane.put_off(id, load.delay, Why::Itself);
             }
-            Outcome::Tried => self.relay.finish(id),
+            Outcome::Tried => self.lane.finish(id),
         }
     }
 
@@ -183,22 +193,18 @@ impl<'a> Carrier<'a> {
         // It has waited long enough in this run, though nobody could be tried.
         load.failed = u32::MAX;
         if !load.judge().is_expired() {
-            return self.relay.put_off(id, load.delay, Why::Host);
+            return self.lane.put_off(id, load.delay, Why::Host);
         }
-        load.defer_all(&trouble(reason), self.relay);
+        load.defer_all(&trouble(reason), self.lane);
         self.settle_load(&load, 0);
-        self.relay.finish_expired(id);
+        self.lane.finish_expired(id);
     }
 
     /// Carries it to everybody who is due, some at a time.
-    fn carry_to(
-        &mut self,
-        load: &mut Load<'_>,
-        due: &[Addressee<'_>],
-        smarthost: Option<Arc<Smarthost>>,
-    ) -> Outcome {
+    fn carry_to(&mut self, load: &mut Load<'_>, next_hop: &Arc<NextHop>) -> Outcome {
+        let due = load.due(next_hop, self.lane);
         for part in due.chunks(RECIPIENTS_MAX) {
-            let mut standing = match self.stand(smarthost.as_ref()) {
+            let mut standing = match self.stand(next_hop) {
                 Ok(standing) => standing,
                 Err(reason) => return Outcome::NoHost(reason),
             };
@@ -227,28 +233,23 @@ impl<'a> Carrier<'a> {
     }
 
     /// The connection that stands, or a new one.
-    fn stand(&mut self, smarthost: Option<&Arc<Smarthost>>) -> Result<Standing, String> {
-        let smarthost = smarthost.ok_or("no smarthost is set")?;
+    fn stand(&mut self, next_hop: &Arc<NextHop>) -> Result<Standing, String> {
         if let Some(standing) = self.standing.take() {
-            let same = Arc::ptr_eq(&standing.smarthost, smarthost);
+            let same = Arc::ptr_eq(&standing.next_hop, next_hop);
             if same && standing.connection.carried < MESSAGES_MAX {
                 return Ok(standing);
             }
             standing.connection.quit();
         }
-        let hostname = self.relay.hostname();
-        let way = Way {
-            smarthost,
-            hostname: &hostname,
-            limits: self.relay.options.limits,
-            brake: &self.relay.brake,
-        };
-        let opened = way.open();
-        let connection = opened.map_err(|why| format!("{}: {why}", smarthost.host))?;
-        self.relay.host_works();
+        let connection = next_hop.open(&Terms {
+            hostname: &self.lane.common.next_hops().hostname,
+            limits: self.lane.common.options.limits,
+            brake: &self.lane.common.brake,
+        })?;
+        self.lane.host_works();
         Ok(Standing {
             connection,
-            smarthost: Arc::clone(smarthost),
+            next_hop: Arc::clone(next_hop),
         })
     }
 
@@ -261,29 +262,27 @@ impl<'a> Carrier<'a> {
         standing: &Standing,
     ) {
         let id = load.stored.id;
-        let host = standing.smarthost.host.as_str();
-        let stopping = self.relay.brake.is_pulled();
+        let next_hop = &standing.next_hop;
+        let stopping = self.lane.common.brake.is_pulled();
         for (addressee, verdict) in part.iter().zip(verdicts) {
-            let (to, place) = (addressee.mailbox, addressee.place);
+            let (to, place) = (addressee.recipient, addressee.place);
             match verdict {
                 Verdict::Taken(said) => {
-                    events::relayed(id, to, host, said.words());
+                    next_hop.tell_taken(id, to, said.words());
                     load.end(
                         place,
                         match standing.connection.offers_dsn() {
                             // From here on its notifications are the server's (RFC 3461 section 5.2.1).
                             true => Progress::Done,
-                            false => load.judge().ended(place, Action::Relayed, said),
+                            false => load.judge().ended(place, next_hop.action(), said),
                         },
                     );
                 }
-                Verdict::Refused(reason) => {
-                    load.fail(place, to, reason, Action::Failed, self.relay)
-                }
+                Verdict::Refused(reason) => load.fail(place, to, reason, Action::Failed, self.lane),
                 Verdict::PutOff(_) if stopping => {}
                 Verdict::PutOff(reason) => {
-                    if load.defer(place, to, &reason, self.relay) {
-                        events::deferred(id, to, reason, load.delay.as_secs());
+                    if load.defer(place, to, &reason, self.lane) {
+                        events::deferred(id, logged(to), reason, load.delay.as_secs());
                     }
                 }
             }
@@ -295,14 +294,14 @@ impl<'a> Carrier<'a> {
 
     fn settle_load(&mut self, load: &Load<'_>, more_failed: u32) {
         let stored = load.stored;
-        let failed = stored.relay.failed + more_failed;
-        let is_left = !load.due().is_empty();
+        let failed = stored.lanes.failed + more_failed;
+        let is_left = load.is_left();
         self.unsettled.push(Settled {
             id: stored.id,
-            party: Party::Relay,
+            party: Party::Lane,
             progress: load.progress.clone(),
             local: stored.local,
-            relay: Attempts {
+            lanes: Attempts {
                 failed,
                 next: date::unix_seconds(clock::now()) + load.delay.as_secs(),
             },
@@ -310,7 +309,7 @@ impl<'a> Carrier<'a> {
             in_doubt: false,
         });
         self.settle();
-        let Some(notifier) = &self.relay.notifier else {
+        let Some(notifier) = &self.lane.common.notifier else {
             return;
         };
         // What the log does not have yet is known all the same, and told.
@@ -325,7 +324,7 @@ impl<'a> Carrier<'a> {
         if self.unsettled.is_empty() {
             return;
         }
-        if let Err(error) = self.relay.spool.settle_relayed(&mut self.unsettled) {
+        if let Err(error) = self.lane.common.spool.settle_carried(&mut self.unsettled) {
             events::spool_failed(error);
         }
     }
@@ -338,18 +337,20 @@ impl<'a> Carrier<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(stored: &'a Stored, buffer: &'a [u8], relay: &Relay) -> Self {
+    fn new(stored: &'a Stored, buffer: &'a [u8], lane: &'a Lane) -> Self {
         let mut load = Self {
             stored,
             content: Source::new(&stored.content, buffer),
-            rules: relay.queue_rules(),
+            rules: lane.common.queue_rules(),
+            next_hops: lane.common.next_hops(),
+            route: &lane.route,
             progress: stored.progress.clone(),
             late: Late::new(),
             delay: Duration::ZERO,
-            failed: stored.relay.failed,
+            failed: stored.lanes.failed,
             expired: 0,
         };
-        load.delay = load.judge().delay(relay.delay(stored.relay.failed));
+        load.delay = load.judge().delay(lane.common.delay(stored.lanes.failed));
         load
     }
 
@@ -368,16 +369,9 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn fail(
-        &mut self,
-        place: usize,
-        to: impl std::fmt::Display,
-        reason: Reason,
-        action: Action,
-        relay: &Relay,
-    ) {
-        events::outcome::failed(self.stored.id, to, &reason);
-        if let Some(notifier) = &relay.notifier {
+    fn fail(&mut self, place: usize, to: &Recipient, reason: Reason, action: Action, lane: &Lane) {
+        events::outcome::failed(self.stored.id, logged(to), &reason);
+        if let Some(notifier) = &lane.common.notifier {
             notifier.count_failed(action);
         }
         let how = self.judge().ended(place, action, reason);
@@ -385,21 +379,15 @@ impl<'a> Load<'a> {
     }
 
     /// A recipient could not be served now; whether it is tried again.
-    fn defer(
-        &mut self,
-        place: usize,
-        to: impl std::fmt::Display,
-        reason: &Reason,
-        relay: &Relay,
-    ) -> bool {
+    fn defer(&mut self, place: usize, to: &Recipient, reason: &Reason, lane: &Lane) -> bool {
         let judge = self.judge();
         if judge.is_expired() {
             let age = judge.age().as_secs();
             if self.expired == 0 {
-                events::outcome::expired(self.stored.id, age, self.due().len());
+                events::outcome::expired(self.stored.id, age, self.mine().count());
             }
             self.expired += 1;
-            self.fail(place, to, reason.clone(), Action::Expired, relay);
+            self.fail(place, to, reason.clone(), Action::Expired, lane);
             return false;
         }
         if judge.is_late(place) {
@@ -408,27 +396,52 @@ impl<'a> Load<'a> {
         true
     }
 
-    fn defer_all(&mut self, reason: &Reason, relay: &Relay) {
-        for addressee in self.due() {
-            self.defer(addressee.place, addressee.mailbox, reason, relay);
+    fn defer_all(&mut self, reason: &Reason, lane: &Lane) {
+        let stored = self.stored;
+        let mine: Vec<_> = self.mine().map(|(place, _)| place).collect();
+        for place in mine {
+            if let Some(to) = stored.envelope.recipients.get(place) {
+                self.defer(place, to, reason, lane);
+            }
         }
     }
 
-    /// Outside recipients that are due.
-    fn due(&self) -> Vec<Addressee<'a>> {
-        let recipients = self.stored.envelope.recipients.iter().enumerate();
-        let due = recipients
-            .zip(&self.progress)
-            .filter(|(_, progress)| progress.is_due());
-        due.filter_map(|((place, recipient), _)| match &recipient.target {
-            Target::Outside(mailbox) => Some(Addressee {
-                place,
-                mailbox,
-                notifications: &recipient.notifications,
-            }),
-            Target::User(_) => None,
+    /// This lane's recipients that are due, and their places.
+    fn mine(&self) -> impl Iterator<Item = (usize, &Recipient)> {
+        let from = &self.stored.envelope.reverse_path;
+        let due = self.stored.due_by(&self.progress);
+        due.filter(move |(_, to)| {
+            self.next_hops.route(from, &to.target).as_ref() == Some(self.route)
         })
-        .collect()
+    }
+
+    fn is_left(&self) -> bool {
+        self.mine().next().is_some()
+    }
+
+    /// The same as their server is told of them. One that cannot be told there has failed.
+    fn due(&mut self, next_hop: &NextHop, lane: &Lane) -> Vec<Addressee<'a>> {
+        let stored = self.stored;
+        let mine: Vec<_> = self.mine().map(|(place, _)| place).collect();
+        let mut due = Vec::with_capacity(mine.len());
+        for place in mine {
+            let Some(recipient) = stored.envelope.recipients.get(place) else {
+                continue;
+            };
+            match next_hop.address(recipient) {
+                Some(mailbox) => due.push(Addressee {
+                    place,
+                    recipient,
+                    mailbox,
+                    notifications: &recipient.notifications,
+                }),
+                None => {
+                    let reason = Reason::own("5.1.3", "the server cannot be told this name");
+                    self.fail(place, recipient, reason, Action::Failed, lane);
+                }
+            }
+        }
+        due
     }
 }
 
@@ -439,3 +452,6 @@ fn trouble(reason: &str) -> Reason {
         false => Reason::own("4.4.1", reason),
     }
 }
+
+/// Where outside mail waits for a smarthost.
+const NO_SMARTHOST: &str = "no smarthost is set";

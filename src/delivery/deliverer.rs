@@ -6,7 +6,7 @@
 //!
 //! A copy that cannot be written is deferred by the delays of `[queue] retry`, until `[queue] expire`: a
 //! full disk is mended some day. What ended is handed to the [`Notifier`] once it is settled.
-//! Outside recipients are handed to the [`Relay`], which never holds anything up here.
+//! Recipients that do not go into Maildirs are handed to the [`Lanes`], which never hold anything up here.
 //! Time is an argument of each step; only the thread around them looks at the clock.
 
 use std::collections::BTreeSet;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::lanes::Lanes;
 use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
 use super::notice_queue::Late;
 use super::notifier::Notifier;
-use super::outcome::{Judge, QueueRules, Where, any_due};
-use super::relay::Relay;
+use super::outcome::{Judge, QueueRules};
 use super::unsynced::Unsynced;
 use crate::events;
 use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
@@ -86,7 +86,8 @@ pub struct Deliverer {
     spool: Arc<Spool>,
     disk: Arc<dyn Disk>,
     maildirs: Maildirs,
-    relay: Option<Arc<Relay>>,
+    lanes: Option<Arc<Lanes>>,
+    has_maildirs: bool,
     notifier: Option<Arc<Notifier>>,
     deferred: BTreeSet<(Instant, MessageId)>,
     unsynced: Unsynced,
@@ -107,7 +108,8 @@ impl Deliverer {
             maildirs: Maildirs::new(Arc::clone(&disk), mail_root, &hostname),
             spool,
             disk,
-            relay: None,
+            lanes: None,
+            has_maildirs: true,
             notifier: None,
             deferred: BTreeSet::new(),
             unsynced: Unsynced::default(),
@@ -118,10 +120,12 @@ impl Deliverer {
         }
     }
 
-    /// The same, with a relay for outside recipients; without one these stay in the spool.
+    /// The same, with lanes for the recipients that do not go into Maildirs; without them these stay in
+    /// the spool.
     #[must_use]
-    pub fn with_relay(mut self, relay: Arc<Relay>) -> Self {
-        self.relay = Some(relay);
+    pub fn with_lanes(mut self, lanes: Arc<Lanes>) -> Self {
+        self.has_maildirs = lanes.has_maildirs();
+        self.lanes = Some(lanes);
         self
     }
 
@@ -243,7 +247,7 @@ impl Deliverer {
                 failed: settled.local.failed + 1,
                 next: now.seconds() + RETRY[0].as_secs(),
             },
-            relay: settled.relay,
+            lanes: settled.lanes,
             is_left: true,
             in_doubt: true,
         });
@@ -327,7 +331,7 @@ impl Deliverer {
     fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
         let rules = self.rules();
         self.pass_on(&stored, &rules, now);
-        if !any_due(&stored, &stored.progress, Where::Here) {
+        if !self.is_left(&stored, &stored.progress) {
             self.spool.note_tried(stored.id);
             return;
         }
@@ -360,7 +364,7 @@ impl Deliverer {
         };
         let delay = judge.delay(rules.delay(stored.local.failed));
         let served = self.serve(&judge, &letter, delay);
-        let is_left = any_due(&stored, &served.progress, Where::Here);
+        let is_left = self.is_left(&stored, &served.progress);
         self.lines = lines;
         self.lines.shrink_to(KEEP_OCTETS);
         self.unsynced.since.get_or_insert(now.steady);
@@ -376,21 +380,17 @@ impl Deliverer {
                 failed: stored.local.failed + u32::from(is_left),
                 next: now.seconds() + delay.as_secs(),
             },
-            relay: stored.relay,
+            lanes: stored.lanes,
             is_left,
             in_doubt: false,
         });
     }
 
-    /// What is not for here goes to the relay; what ended in an earlier run, to the notifier.
+    /// What is not for here goes to the lanes; what ended in an earlier run, to the notifier.
     fn pass_on(&self, stored: &Stored, rules: &QueueRules, now: Moment) {
-        if let Some(relay) = &self.relay {
-            if any_due(stored, &stored.progress, Where::Elsewhere) {
-                let left = rules
-                    .left(stored.received, now.seconds())
-                    .max(rules.grace());
-                relay.hand_over(stored.id, now.steady, left);
-            }
+        if let Some(lanes) = &self.lanes {
+            let left = rules.left(stored.received, now.seconds());
+            lanes.hand_over(stored, left.max(rules.grace()), now.steady);
         }
         if let Some(notifier) = &self.notifier {
             let mut ended = stored.progress.iter().filter_map(Progress::outcome);
@@ -400,7 +400,20 @@ impl Deliverer {
         }
     }
 
-    /// Delivers to every local recipient that is due.
+    /// The user into whose Maildir a recipient's copy goes.
+    fn user_of<'t>(&self, target: &'t Target) -> Option<&'t str> {
+        match target {
+            Target::User(user) if self.has_maildirs => Some(user),
+            Target::User(_) | Target::Outside(_) => None,
+        }
+    }
+
+    fn is_left(&self, stored: &Stored, progress: &[Progress]) -> bool {
+        let mut due = stored.due_by(progress);
+        due.any(|(_, recipient)| self.user_of(&recipient.target).is_some())
+    }
+
+    /// Delivers to every recipient with a Maildir that is due.
     fn serve(&mut self, judge: &Judge<'_>, letter: &Letter<'_>, delay: Duration) -> Served {
         let stored = judge.stored;
         let mut reached: Vec<&str> = Vec::new();
@@ -409,14 +422,12 @@ impl Deliverer {
             late: Late::new(),
             expired: 0,
         };
-        let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
-        for (place, (recipient, progress)) in recipients.enumerate() {
-            let user = match &recipient.target {
-                Target::User(user) if progress.is_due() => user,
-                Target::User(_) | Target::Outside(_) => continue,
+        for (place, recipient) in stored.due() {
+            let Some(user) = self.user_of(&recipient.target) else {
+                continue;
             };
             let forward_path = &recipient.forward_path;
-            if !reached.contains(&user.as_str()) {
+            if !reached.contains(&user) {
                 match self.maildirs.deliver(user, letter) {
                     Ok(delivered) => self.note_copy(delivered),
                     Err(error) => {

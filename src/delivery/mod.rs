@@ -1,14 +1,17 @@
-//! Delivery: from the spool to the Maildirs, and to the smarthost.
+//! Delivery: from the spool to the Maildirs, to an LMTP server, and to the smarthost.
 //!
 //! | file | purpose |
 //! | --- | --- |
 //! | `deliverer` | takes what is due, delivers, checkpoints, retries |
 //! | `maildir` | one copy into one Maildir |
 //! | `unsynced` | what a checkpoint makes durable |
-//! | `relay` | outside recipients: the threads that serve them, and their promises |
-//! | `relay_queue` | which message goes to the smarthost next, and when |
+//! | `lanes` | recipients that do not go into Maildirs: which lane each is for |
+//! | `lane` | one destination: its threads, and their promises |
+//! | `lane_queue` | which message goes there next, and when |
+//! | `next_hop` | the destinations, and what sets them apart |
 //! | `carrier` | one of those threads: takes a message, carries it, writes down what became of it |
-//! | `smarthost` | one connection to the smarthost, and a transaction on it |
+//! | `smarthost` | one connection to a smarthost, and a transaction on it |
+//! | `lmtp` | one connection to an LMTP server, and how users are called there |
 //! | `outcome` | from a peer's reply to what becomes of a recipient |
 //! | `notifier` | tells senders, one message at a time |
 //! | `notice_queue` | whose turn that is, and how many there may be |
@@ -18,24 +21,28 @@
 //!
 //! Promises: a recipient is done only after a checkpoint made its copy durable, or once its sender was
 //! told that there will be none; nothing is given up before its time;
-//! a copy is never made twice as far as the Maildir itself can tell. What the smarthost took is done as
-//! soon as the log says so durably; when it can come twice, `relay` tells.
+//! a copy is never made twice as far as the Maildir itself can tell. What a server took is done as
+//! soon as the log says so durably; when it can come twice, `lane` tells.
 
 mod carrier;
 mod content;
 pub mod deliverer;
+mod lane;
+mod lane_queue;
+pub mod lanes;
+pub mod lmtp;
 pub mod maildir;
+pub mod next_hop;
 mod notice;
 pub mod notice_queue;
 pub mod notifier;
 pub mod outcome;
-pub mod relay;
-mod relay_queue;
 pub mod smarthost;
 pub mod smtp_client;
 mod unsynced;
 
 pub use deliverer::{Deliverer, DeliveryOptions, Moment};
+pub use lanes::{LaneOptions, Lanes};
+pub use next_hop::NextHops;
 pub use notifier::{Home, Notifier, NotifierRules};
 pub use outcome::QueueRules;
-pub use relay::{Relay, RelayOptions};

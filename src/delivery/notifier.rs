@@ -1,6 +1,6 @@
 //! Tells senders what became of their mail (RFC 5321 section 6.1, RFC 3461).
 //!
-//! One thread. Deliverer and relay settle what ended in the spool first, with its reason, and hand the
+//! One thread. Deliverer and lanes settle what ended in the spool first, with its reason, and hand the
 //! message over. Here a notification is made, committed as a message of its own, and only then the
 //! recipients it speaks of are done. So a crash may have a sender told twice, never not at all:
 //!
@@ -445,7 +445,7 @@ fn told(stored: &Stored, late: &Late) -> Settled {
         party: Party::Notifier,
         progress: progress.collect(),
         local: stored.local,
-        relay: stored.relay,
+        lanes: stored.lanes,
         is_left: false,
         in_doubt: false,
     }

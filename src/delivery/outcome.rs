@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use super::smtp_client::ClientError;
-use crate::mail::{Action, Outcome, Progress, Reason, ReversePath, Target, notifications::Notify};
+use crate::mail::{Action, Outcome, Progress, Reason, ReversePath, notifications::Notify};
 use crate::spool::{Origin, Stored};
 
 /// The rules of the queue.
@@ -186,31 +186,6 @@ impl Judge<'_> {
     }
 }
 
-/// Outside recipients, or local ones, that are due.
-pub(super) fn any_due(stored: &Stored, progress: &[Progress], outside: Where) -> bool {
-    let recipients = stored.envelope.recipients.iter().zip(progress);
-    let mut mine = recipients.filter(|(recipient, _)| outside == Where::of(&recipient.target));
-    mine.any(|(_, progress)| progress.is_due())
-}
-
-/// Whose turn a recipient is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Where {
-    /// The deliverer's.
-    Here,
-    /// The relay's.
-    Elsewhere,
-}
-
-impl Where {
-    fn of(target: &Target) -> Self {
-        match target {
-            Target::User(_) => Self::Here,
-            Target::Outside(_) => Self::Elsewhere,
-        }
-    }
-}
-
 /// Attempts that are made however old a message is.
 const ATTEMPTS_MIN: u32 = 3;
 /// Where no delay is listed.
@@ -301,7 +276,7 @@ mod tests {
             origin: Origin::Client,
             progress: Vec::new(),
             local: Attempts::default(),
-            relay: Attempts::default(),
+            lanes: Attempts::default(),
             replayed: false,
             content: Content::Memory(0..0),
         }

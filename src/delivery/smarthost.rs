@@ -6,6 +6,7 @@
 //! needs (SIZE, BODY, SMTPUTF8) as far as the server offers them, and not at all where it needs one that
 //! the server lacks. What its sender asked of notifications is handed on to a server with DSN. Content is read while it is sent. Refuses to know: the spool, when to try again.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -19,14 +20,16 @@ use super::outcome::{Verdict, judge};
 use super::smtp_client::{ClientError, Limits, LoginBy, SmtpClient};
 use crate::config::settings::{Smarthost, SmarthostTls};
 use crate::events;
-use crate::mail::{Mailbox, MessageNotifications, Reason, RecipientNotifications, ReversePath};
+use crate::mail::{
+    Mailbox, MessageNotifications, Reason, Recipient, RecipientNotifications, ReversePath,
+};
 use crate::protocol::client::{DataEncoder, Offer};
 use crate::sys::{lookup, machine, replace};
 use crate::transport::client::{Brake, Trust};
 use crate::transport::roots;
 
-/// Addresses of the smarthost that are tried.
-const ADDRESSES_MAX: usize = 8;
+/// Addresses of a server that are tried.
+pub(super) const ADDRESSES_MAX: usize = 8;
 /// The largest password file, octets.
 const PASSWORD_FILE_MAX_OCTETS: u64 = 1024;
 
@@ -47,17 +50,29 @@ pub(super) struct Connection {
     client: SmtpClient,
     host: String,
     offer: Offer,
+    protocol: Protocol,
     /// Transactions that have ended on it.
     pub(super) carried: usize,
 }
 
+/// What a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// SMTP: one reply to the whole of a message.
+    Smtp,
+    /// LMTP: one for each recipient.
+    Lmtp,
+}
+
 /// A recipient who is due.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Addressee<'a> {
     /// Its place in the envelope.
     pub(super) place: usize,
-    /// Where its copy goes.
-    pub(super) mailbox: &'a Mailbox,
+    /// The recipient.
+    pub(super) recipient: &'a Recipient,
+    /// The address that the server is told.
+    pub(super) mailbox: Cow<'a, Mailbox>,
     /// What was asked of notifications.
     pub(super) notifications: &'a RecipientNotifications,
 }
@@ -80,7 +95,7 @@ pub(super) struct Letter<'a> {
 
 /// How a transaction went.
 pub(super) enum Transaction {
-    /// The connection was of no use any more before the smarthost had heard of the message.
+    /// The connection was of no use any more before the server had heard of the message.
     NotBegun(String),
     /// Verdicts in the order of the recipients, and whether the connection can go on.
     Ended(Vec<Verdict>, Fit),
@@ -197,12 +212,8 @@ impl Way<'_> {
             }
             Err(error) => return Err(error),
         };
-        Ok(Connection {
-            client,
-            host: self.smarthost.host.clone(),
-            offer,
-            carried: 0,
-        })
+        let host = self.smarthost.host.clone();
+        Ok(Connection::new(client, host, offer, Protocol::Smtp))
     }
 
     fn start_verified_tls(&self, client: &mut SmtpClient) -> Result<(), ClientError> {
@@ -234,6 +245,17 @@ impl Way<'_> {
 }
 
 impl Connection {
+    /// A connection that was greeted and has said hello.
+    pub(super) fn new(client: SmtpClient, host: String, offer: Offer, protocol: Protocol) -> Self {
+        Self {
+            client,
+            host,
+            offer,
+            protocol,
+            carried: 0,
+        }
+    }
+
     /// Sends a message to recipients in one transaction (RFC 5321 section 3.3).
     pub(super) fn send(&mut self, letter: &Letter<'_>) -> Transaction {
         let all = |verdict: Verdict| vec![verdict; letter.to.len()];
@@ -245,17 +267,26 @@ impl Connection {
             }
         };
         let from = letter.from.to_string();
-        match self.client.mail(&from, &parameters) {
+        let to: Vec<_> = letter.to.iter().map(|to| self.words_of(to)).collect();
+        let mut begun = Ok(());
+        if self.protocol == Protocol::Lmtp && self.offer.pipelining {
+            begun = self.client.send_ahead((&from, &parameters), &to);
+        }
+        match begun.and_then(|()| self.client.mail(&from, &parameters)) {
             Ok(_) => {}
             Err(error) if fit_after(&error) == Fit::ForNothing => {
                 return Transaction::NotBegun(error.to_string());
             }
             Err(error) => {
                 self.carried += 1;
-                return Transaction::Ended(all(judge(error, &self.host)), Fit::ForMore);
+                let fit = match self.client.skip_ahead() {
+                    Ok(()) => Fit::ForMore,
+                    Err(_) => Fit::ForNothing,
+                };
+                return Transaction::Ended(all(judge(error, &self.host)), fit);
             }
         }
-        let (verdicts, fit) = self.send_to(letter);
+        let (verdicts, fit) = self.send_to(letter, &to);
         self.carried += 1;
         let idle = !verdicts.iter().any(|one| matches!(one, Verdict::Taken(_)));
         // Where nothing was taken a transaction may still be open.
@@ -284,7 +315,7 @@ impl Connection {
         if let Some(limit) = self.offer.size {
             if limit > 0 && octets > limit {
                 return Err(format!(
-                    "the message has {octets} octets, the smarthost takes {limit} at most"
+                    "the message has {octets} octets, the server takes {limit} at most"
                 ));
             }
             parameters.push_str(&format!(" SIZE={octets}"));
@@ -296,14 +327,14 @@ impl Connection {
             if self.offer.smtputf8 {
                 parameters.push_str(" SMTPUTF8");
             } else if !plain_names || !is_plain()? {
-                return Err("it needs SMTPUTF8, which the smarthost does not offer".to_owned());
+                return Err("it needs SMTPUTF8, which the server does not offer".to_owned());
             }
         }
         if letter.eight_bit || letter.smtputf8 {
             if self.offer.eight_bit_mime {
                 parameters.push_str(" BODY=8BITMIME");
             } else if !is_plain()? {
-                return Err("it needs 8BITMIME, which the smarthost does not offer".to_owned());
+                return Err("it needs 8BITMIME, which the server does not offer".to_owned());
             }
         }
         if self.offer.dsn {
@@ -314,8 +345,8 @@ impl Connection {
         Ok(parameters)
     }
 
-    /// The parameters of RCPT.
-    fn recipient_parameters(&self, to: Addressee<'_>) -> String {
+    /// Address and parameters for RCPT.
+    fn words_of(&self, to: &Addressee<'_>) -> (String, String) {
         let mut parameters = String::new();
         if self.offer.dsn {
             let RecipientNotifications { notify, original } = to.notifications;
@@ -324,16 +355,14 @@ impl Connection {
             push_parameter(&mut parameters, "NOTIFY", notify.as_ref());
             push_parameter(&mut parameters, "ORCPT", original);
         }
-        parameters
+        (to.mailbox.to_string(), parameters)
     }
 
     /// RCPT, DATA and the content, after MAIL was taken.
-    fn send_to(&mut self, letter: &Letter<'_>) -> (Vec<Verdict>, Fit) {
-        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(letter.to.len());
-        for to in letter.to {
-            let parameters = self.recipient_parameters(*to);
-            let mailbox = to.mailbox.to_string();
-            match self.client.recipient(&mailbox, &parameters) {
+    fn send_to(&mut self, letter: &Letter<'_>, to: &[(String, String)]) -> (Vec<Verdict>, Fit) {
+        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(to.len());
+        for (mailbox, parameters) in to {
+            match self.client.recipient(mailbox, parameters) {
                 Ok(_) => verdicts.push(None),
                 Err(error) => {
                     let fit = fit_after(&error);
@@ -348,28 +377,57 @@ impl Connection {
             return (verdicts.into_iter().flatten().collect(), Fit::ForMore);
         }
         match self.send_content(letter.content) {
-            Ok(said) => {
-                let taken = Verdict::Taken(said);
-                let verdicts = verdicts.into_iter();
-                let verdicts = verdicts.map(|one| one.unwrap_or_else(|| taken.clone()));
-                (verdicts.collect(), Fit::ForMore)
-            }
+            Ok(()) => self.hear_outcome(verdicts),
             Err((error, fit)) => (settle(verdicts, letter, judge(error, &self.host)), fit),
         }
     }
 
-    fn send_content(&mut self, content: Source<'_>) -> Result<Reason, (ClientError, Fit)> {
-        let refused = |error: ClientError| {
+    fn send_content(&mut self, content: Source<'_>) -> Result<(), (ClientError, Fit)> {
+        self.client.data().map_err(|error| {
             let fit = fit_after(&error);
             (error, fit)
-        };
-        self.client.data().map_err(refused)?;
+        })?;
         // From here to the last dot nothing but the end of the connection ends the mail data.
         self.stream(content)
-            .map_err(|error| (error, Fit::ForNothing))?;
-        let reply = self.client.end_of_data().map_err(refused)?;
-        let text = reply.lines.join(" / ");
-        Ok(Reason::reply(&self.host, END_OF_DATA, reply.code, &text))
+            .map_err(|error| (error, Fit::ForNothing))
+    }
+
+    /// What became of the message for everybody who has no verdict yet: one reply for all of them, or
+    /// one each (RFC 2033 section 4.2).
+    fn hear_outcome(&mut self, mut verdicts: Vec<Option<Verdict>>) -> (Vec<Verdict>, Fit) {
+        let mut fit = Fit::ForMore;
+        // What holds for all that follow.
+        let mut last: Option<Verdict> = None;
+        for open in verdicts.iter_mut().filter(|one| one.is_none()) {
+            let verdict = last.clone().unwrap_or_else(|| {
+                let (verdict, after, is_last) = self.hear_one();
+                if after == Fit::ForNothing {
+                    fit = after;
+                }
+                last = is_last.then(|| verdict.clone());
+                verdict
+            });
+            *open = Some(verdict);
+        }
+        (verdicts.into_iter().flatten().collect(), fit)
+    }
+
+    /// One reply to a whole message: the verdict, the connection after it, and whether no other comes.
+    fn hear_one(&mut self) -> (Verdict, Fit, bool) {
+        let is_only = self.protocol == Protocol::Smtp;
+        match self.client.end_of_data() {
+            Ok(reply) => {
+                let text = reply.lines.join(" / ");
+                let said = Reason::reply(&self.host, END_OF_DATA, reply.code, &text);
+                (Verdict::Taken(said), Fit::ForMore, is_only)
+            }
+            Err(error) => {
+                // Whoever refuses one recipient has still something to say of the others.
+                let is_last = is_only || !matches!(error, ClientError::Refused(..));
+                let fit = fit_after(&error);
+                (judge(error, &self.host), fit, is_last)
+            }
+        }
     }
 
     fn stream(&mut self, content: Source<'_>) -> Result<(), ClientError> {

@@ -1,4 +1,4 @@
-//! A blocking SMTP client: one step of the protocol a call, every step named when it fails.
+//! A blocking SMTP and LMTP client: one step of the protocol a call, every step named when it fails.
 //!
 //! Promises: each step ends within its limit ([`Limits`]), also where the server drips its octets;
 //! a password goes out only in [`SmtpClient::login`] and is in no error. Refuses to know: when to try
@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,8 @@ pub struct SmtpClient {
     stream: Option<ClientStream>,
     replies: ReplyReader,
     unread: Vec<u8>,
+    /// Commands that were sent before their turn, and whose replies are still to be read.
+    ahead: usize,
     limits: Limits,
     /// When all of the content has to be gone.
     content_until: Option<Instant>,
@@ -141,15 +144,34 @@ impl SmtpClient {
         brake: &Arc<Brake>,
     ) -> Result<Self, ClientError> {
         let stream = ClientStream::connect(address, limits.connect);
-        let mut stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        let stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        Ok(Self::over(stream, limits, brake))
+    }
+
+    /// The same over a Unix socket.
+    ///
+    /// # Errors
+    /// No connection.
+    pub fn connect_unix(
+        path: &Path,
+        limits: Limits,
+        brake: &Arc<Brake>,
+    ) -> Result<Self, ClientError> {
+        let stream = ClientStream::connect_unix(path, limits.connect);
+        let stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        Ok(Self::over(stream, limits, brake))
+    }
+
+    fn over(mut stream: ClientStream, limits: Limits, brake: &Arc<Brake>) -> Self {
         stream.obey(brake);
-        Ok(Self {
+        Self {
             stream: Some(stream),
             replies: ReplyReader::default(),
             unread: Vec::new(),
+            ahead: 0,
             limits,
             content_until: None,
-        })
+        }
     }
 
     /// Goes over to TLS with a server of this name.
@@ -191,6 +213,14 @@ impl SmtpClient {
     /// The server refused it.
     pub fn hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
         self.command("EHLO", &format!("EHLO {name}"), 2)
+    }
+
+    /// Says LHLO, to an LMTP server (RFC 2033 section 4.1).
+    ///
+    /// # Errors
+    /// The server refused it.
+    pub fn lmtp_hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
+        self.command("LHLO", &format!("LHLO {name}"), 2)
     }
 
     /// Says HELO, to a server that knows no EHLO.
@@ -239,12 +269,47 @@ impl SmtpClient {
         }
     }
 
+    /// Sends MAIL and every RCPT in one go, to a server with PIPELINING (RFC 2920). What follows is
+    /// [`SmtpClient::mail`] and [`SmtpClient::recipient`] with the same words: they only read then.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn send_ahead(
+        &mut self,
+        mail: (&str, &str),
+        recipients: &[(String, String)],
+    ) -> Result<(), ClientError> {
+        let mut lines = mail_command(mail.0, mail.1) + "\r\n";
+        for (to, parameters) in recipients {
+            lines.push_str(&recipient_command(to, parameters));
+            lines.push_str("\r\n");
+        }
+        self.begin_step(self.limits.command);
+        self.write("MAIL", lines.as_bytes())?;
+        self.ahead = 1 + recipients.len();
+        Ok(())
+    }
+
+    /// Reads the replies to what was sent ahead and is of no interest any more.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn skip_ahead(&mut self) -> Result<(), ClientError> {
+        while self.ahead > 0 {
+            match self.command("RCPT", "", 2) {
+                Ok(_) | Err(ClientError::Refused(..)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Opens a transaction; `parameters` begin with a blank, or are empty.
     ///
     /// # Errors
     /// The server refused it.
     pub fn mail(&mut self, from: &str, parameters: &str) -> Result<ServerReply, ClientError> {
-        self.command("MAIL", &format!("MAIL FROM:<{from}>{parameters}"), 2)
+        self.command("MAIL", &mail_command(from, parameters), 2)
     }
 
     /// Names a recipient; `parameters` begin with a blank, or are empty.
@@ -252,7 +317,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn recipient(&mut self, to: &str, parameters: &str) -> Result<ServerReply, ClientError> {
-        self.command("RCPT", &format!("RCPT TO:<{to}>{parameters}"), 2)
+        self.command("RCPT", &recipient_command(to, parameters), 2)
     }
 
     /// Announces the content.
@@ -286,7 +351,8 @@ impl SmtpClient {
         }
     }
 
-    /// Hears what became of the message, after the last block.
+    /// Hears what became of the message, after the last block; at an LMTP server once for each recipient
+    /// that it took (RFC 2033 section 4.2).
     ///
     /// # Errors
     /// The server refused it, or nobody knows.
@@ -345,6 +411,10 @@ impl SmtpClient {
         class: u16,
     ) -> Result<ServerReply, ClientError> {
         self.begin_step(self.limits.command);
+        if self.ahead > 0 {
+            self.ahead -= 1;
+            return self.reply(step, class);
+        }
         let line = Zeroizing::new(format!("{command}\r\n"));
         self.write(step, line.as_bytes())?;
         self.reply(step, class)
@@ -396,6 +466,14 @@ impl SmtpClient {
             .extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(())
     }
+}
+
+fn mail_command(from: &str, parameters: &str) -> String {
+    format!("MAIL FROM:<{from}>{parameters}")
+}
+
+fn recipient_command(to: &str, parameters: &str) -> String {
+    format!("RCPT TO:<{to}>{parameters}")
 }
 
 fn gone(step: &'static str) -> ClientError {

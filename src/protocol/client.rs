@@ -69,11 +69,13 @@ impl ReplyReader {
     }
 }
 
-/// What a server offers in its reply to EHLO (RFC 5321 section 4.1.1.1). Keywords know no case.
+/// What a server offers in its reply to EHLO or LHLO (RFC 5321 section 4.1.1.1). Keywords know no case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     /// STARTTLS (RFC 3207).
     pub starttls: bool,
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
     /// 8BITMIME (RFC 6152).
     pub eight_bit_mime: bool,
     /// SMTPUTF8 (RFC 6531).
@@ -98,6 +100,7 @@ impl Offer {
             let mut words = line.split_ascii_whitespace();
             match words.next().unwrap_or_default() {
                 "STARTTLS" => offer.starttls = true,
+                "PIPELINING" => offer.pipelining = true,
                 "8BITMIME" => offer.eight_bit_mime = true,
                 "SMTPUTF8" => offer.smtputf8 = true,
                 "DSN" => offer.dsn = true,
@@ -212,6 +215,7 @@ mod tests {
             "STARTTLS is my name",
             "size 1000",
             "8bitmime",
+            "pipelining",
             "dsn",
             "AUTH CRAM-MD5 plain",
             "auth=LOGIN",
@@ -219,6 +223,7 @@ mod tests {
         ]));
         let want = Offer {
             starttls: false,
+            pipelining: true,
             eight_bit_mime: true,
             smtputf8: false,
             dsn: true,

@@ -8,7 +8,7 @@ use super::certificates;
 use super::driver::Connection;
 use super::telling;
 use crate::config::settings::{PortKind, Settings};
-use crate::delivery::{Notifier, Relay};
+use crate::delivery::{Lanes, NextHops, Notifier};
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
@@ -69,8 +69,7 @@ pub struct Context {
     setup: RwLock<Arc<Setup>>,
     /// Where messages become durable.
     pub spool: Arc<Spool>,
-    /// Mail for elsewhere.
-    pub relay: Arc<Relay>,
+    lanes: Arc<Lanes>,
     notifier: Arc<Notifier>,
     /// The places of all sessions.
     pub lot: Arc<Lot<Connection>>,
@@ -89,7 +88,7 @@ impl Context {
     pub fn new(
         setup: Arc<Setup>,
         spool: Arc<Spool>,
-        relay: Arc<Relay>,
+        lanes: Arc<Lanes>,
         notifier: Arc<Notifier>,
         stats: Arc<Stats>,
     ) -> Self {
@@ -97,7 +96,7 @@ impl Context {
             resolver: Resolver::system(Arc::clone(&stats)),
             setup: RwLock::new(setup),
             spool,
-            relay,
+            lanes,
             notifier,
             lot: Arc::new(Lot::new()),
             stats,
@@ -118,9 +117,8 @@ impl Context {
         let settings = Arc::clone(&next.settings);
         self.notifier.set_rules(telling::rules(&next));
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
-        self.relay.set_hostname(settings.hostname.as_str());
-        self.relay
-            .set_smarthost(settings.smarthost.clone(), clock::monotonic());
+        self.lanes
+            .set_next_hops(NextHops::of(&settings), clock::monotonic());
     }
 
     /// The failed logins of this run; a refresh keeps them. Not to be held over anything that waits.
@@ -132,7 +130,7 @@ impl Context {
     /// From `now` on the service is going down.
     pub fn stop(&self, now: Instant) {
         self.stopping.get_or_init(|| now);
-        self.relay.stop(now);
+        self.lanes.stop(now);
     }
 
     /// When the last session has to be over, once the service is going down.

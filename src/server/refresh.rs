@@ -40,6 +40,7 @@ pub(super) const AT_START: &[(&str, &str)] = &[
     ("server", "sandbox"),
     ("control", "socket"),
     ("workers", "threads"),
+    ("delivery", "local"),
     ("delivery", "mail_root"),
     ("log", "target"),
     ("log", "format"),
@@ -263,6 +264,7 @@ fn as_it_may_be(mut next: Settings, current: &Settings) -> Settings {
     next.user.clone_from(&current.user);
     next.control.socket.clone_from(&current.control.socket);
     next.worker_threads = current.worker_threads;
+    next.local.clone_from(&current.local);
     next.mail_root.clone_from(&current.mail_root);
     next.log.target = current.log.target;
     next.log.format = current.log.format;

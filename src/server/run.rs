@@ -8,10 +8,10 @@
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, relay, notifier, workers, console; greet | no | 71 |
+//! | start committer, deliverer, lanes, notifier, workers, console; greet | no | 71 |
 //!
-//! At the end: listeners close, the relay begins nothing new, sessions end, the workers are joined; then
-//! the relay and the notifier, the committer, which may still owe answers, and the deliverer with its last
+//! At the end: listeners close, the lanes begin nothing new, sessions end, the workers are joined; then
+//! the lanes and the notifier, the committer, which may still owe answers, and the deliverer with its last
 //! checkpoint; the console goes last.
 
 use std::fmt;
@@ -32,7 +32,7 @@ use super::telling;
 use crate::config::settings::Settings;
 use crate::control::console;
 use crate::control::socket::{self, Begun, Socket, SocketError};
-use crate::delivery::{Deliverer, DeliveryOptions, Notifier, Relay, RelayOptions};
+use crate::delivery::{Deliverer, DeliveryOptions, LaneOptions, Lanes, NextHops, Notifier};
 use crate::events;
 use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::spool::{Spool, SpoolError, SpoolOptions};
@@ -87,7 +87,7 @@ impl std::error::Error for StartError {}
 pub struct Server {
     reactor: Reactor<Gate>,
     spool: Arc<Spool>,
-    relay: Arc<Relay>,
+    lanes: Arc<Lanes>,
     notifier: Arc<Notifier>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
@@ -131,9 +131,9 @@ impl Server {
         let rules = telling::rules(&setup);
         let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
         let notifier = Arc::new(notifier);
-        let (relay, threads) = start_spool(&settings, &spool, disk, &notifier)?;
+        let (lanes, threads) = start_spool(&settings, &spool, disk, &notifier)?;
         let (for_context, for_notices) = (Arc::clone(&spool), Arc::clone(&notifier));
-        let context = Context::new(setup, for_context, Arc::clone(&relay), for_notices, stats);
+        let context = Context::new(setup, for_context, Arc::clone(&lanes), for_notices, stats);
         let context = Arc::new(context);
         if bound.is_empty() {
             events::no_port_enabled();
@@ -153,7 +153,7 @@ impl Server {
         Ok(Self {
             reactor,
             spool,
-            relay,
+            lanes,
             notifier,
             threads,
             workers,
@@ -173,8 +173,8 @@ impl Server {
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         let result = self.reactor.run();
-        self.relay.stop(clock::monotonic());
-        self.relay.wait_for_end();
+        self.lanes.stop(clock::monotonic());
+        self.lanes.wait_for_end();
         self.notifier.stop();
         self.spool.close();
         for thread in self.threads {
@@ -262,13 +262,13 @@ fn console_or_none<T>(made: Result<T, SocketError>) -> Option<T> {
     }
 }
 
-/// The committer, the deliverer, the relay and the notifier.
+/// The committer, the deliverer, the lanes and the notifier.
 fn start_spool(
     settings: &Settings,
     spool: &Arc<Spool>,
     disk: Arc<dyn Disk>,
     notifier: &Arc<Notifier>,
-) -> Result<(Arc<Relay>, Vec<JoinHandle<()>>), StartError> {
+) -> Result<(Arc<Lanes>, Vec<JoinHandle<()>>), StartError> {
     let undelivered = spool.undelivered();
     if undelivered > 0 {
         events::recovered(undelivered);
@@ -277,19 +277,21 @@ fn start_spool(
         mail_root: settings.mail_root.clone(),
         hostname: settings.hostname.to_string(),
     };
-    let relay = RelayOptions::new(options.hostname.clone());
-    let relay = Relay::new(Arc::clone(spool), relay, settings.smarthost.clone());
-    let relay = Arc::new(relay.with_notifier(Arc::clone(notifier)));
-    relay.start().map_err(StartError::System)?;
+    let lanes = Arc::new(Lanes::new(
+        Arc::clone(spool),
+        LaneOptions::default(),
+        NextHops::of(settings),
+        Some(Arc::clone(notifier)),
+    ));
     let deliverer = Deliverer::new(Arc::clone(spool), disk, options);
-    let deliverer = deliverer.with_relay(Arc::clone(&relay));
+    let deliverer = deliverer.with_lanes(Arc::clone(&lanes));
     let deliverer = deliverer.with_notifier(Arc::clone(notifier));
     let threads = vec![
         spool.start_committer().map_err(StartError::System)?,
         deliverer.start().map_err(StartError::System)?,
         notifier.start().map_err(StartError::System)?,
     ];
-    Ok((relay, threads))
+    Ok((lanes, threads))
 }
 
 /// Numbers the listeners of a start.

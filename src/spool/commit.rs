@@ -126,7 +126,7 @@ impl Spool {
                 done(Err(refusal));
             }
             // Done records are a help, not a promise: the next start looks into the Maildirs. What
-            // was relayed is known until this run ends, and may go out a second time after it.
+            // was carried is known until this run ends, and may go out a second time after it.
             Waiting::Done { .. } => {}
         }
     }
@@ -308,7 +308,7 @@ impl Spool {
         let needs_sync = stretch.batch.iter().any(|waiting| match waiting {
             Waiting::Message { .. } => true,
             Waiting::Done {
-                party: Party::Relay | Party::Notifier,
+                party: Party::Lane | Party::Notifier,
                 ..
             } => true,
             Waiting::Done { ids, .. } => ids.iter().any(|id| self.is_finished_file(*id)),

@@ -18,6 +18,16 @@ pub struct Attempts {
     pub next: u64,
 }
 
+impl Attempts {
+    /// Those of whoever made more.
+    pub(super) fn most(self, other: Self) -> Self {
+        match other.failed >= self.failed {
+            true => other,
+            false => self,
+        }
+    }
+}
+
 /// Where a message comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Origin {
@@ -57,8 +67,8 @@ pub(super) struct Meta {
     pub(super) progress: Vec<Progress>,
     /// Attempts at its local recipients.
     pub(super) local: Attempts,
-    /// Attempts at its outside recipients.
-    pub(super) relay: Attempts,
+    /// Attempts at the others.
+    pub(super) lanes: Attempts,
     /// Length and CRC-32 of the content, where it is in a file.
     pub(super) file: Option<(u64, u32)>,
 }
@@ -73,7 +83,7 @@ impl Meta {
             origin: Origin::Client,
             progress,
             local: Attempts::default(),
-            relay: Attempts::default(),
+            lanes: Attempts::default(),
             file: None,
         }
     }
@@ -99,7 +109,7 @@ impl Meta {
         if let Some((length, crc)) = self.file {
             text.push_str(&format!("file {length} {crc}\n"));
         }
-        for (key, attempts) in [("attempts", self.local), ("relay", self.relay)] {
+        for (key, attempts) in [("attempts", self.local), ("relay", self.lanes)] {
             if attempts.failed > 0 {
                 text.push_str(&format!("{key} {} {}\n", attempts.failed, attempts.next));
             }
@@ -161,7 +171,7 @@ impl Meta {
                 "smtputf8" => meta.envelope.smtputf8 = value == "yes",
                 "file" => meta.file = Some(two_numbers(value)?),
                 "attempts" => (meta.local.failed, meta.local.next) = two_numbers(value)?,
-                "relay" => (meta.relay.failed, meta.relay.next) = two_numbers(value)?,
+                "relay" => (meta.lanes.failed, meta.lanes.next) = two_numbers(value)?,
                 "from" => from = Some(ReversePath::parse_prefix(value).ok()?.0),
                 "to" => meta.parse_recipient(value)?,
                 "outcome" => {
@@ -281,7 +291,7 @@ mod tests {
             Progress::Ended(Box::new(outcome)),
         ];
         meta.origin = Origin::LastNotice;
-        (meta.relay.failed, meta.relay.next) = (2, 1_795_495_951);
+        (meta.lanes.failed, meta.lanes.next) = (2, 1_795_495_951);
         (meta.local.failed, meta.local.next) = (3, 99);
         meta.file = Some((1 << 40, u32::MAX));
         meta.envelope.reverse_path = ReversePath::Null;

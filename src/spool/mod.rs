@@ -13,7 +13,7 @@
 //! | committed | record, synced | `ID.eml` if large, synced | – | delivered |
 //! | delivered | record, synced | as before | renamed to `new/`, unsynced | written again, in the place of its copy |
 //! | checkpointed | record and a done record | removed | synced | done |
-//! | relayed in part | record and a done record, both synced | as before | – | the rest is tried again |
+//! | carried in part | record and a done record, both synced | as before | – | the rest is tried again |
 //! | ended, sender not told | record and a done record with the reason | as before | – | its sender is told |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
@@ -31,8 +31,8 @@
 //! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped;
 //! if the wipe fails too and the machine then stops, such a message may be delivered although the client
 //! was told 451 and sends it again. Done records are not synced by themselves but with the next
-//! commit into their segment, or by the kernel within half a minute or so (those of relayed recipients are
-//! synced at once): after a power cut in that time, a fresh message that its reader has deleted meanwhile
+//! commit into their segment, or by the kernel within half a minute or so (those of recipients that a
+//! lane carried are synced at once): after a power cut in that time, a fresh message that its reader has deleted meanwhile
 //! comes a second time. A reader that moves mail between our look and our rename, during a replay, may
 //! get a second copy. Sectors of 512 octets are taken to be written whole or not at all.
 //!

@@ -1,7 +1,7 @@
 //! Letting go: of messages that were delivered, and of segments nobody needs any more.
 //!
-//! Segments are let go by the deliverer's thread alone. Messages are settled by it, by the relay's threads
-//! and by the notifier's, each [`Party`] for its own recipients; a lock keeps them apart while they write. The committer
+//! Segments are let go by the deliverer's thread alone. Messages are settled by it, by the lanes'
+//! threads and by the notifier's, each [`Party`] for its own recipients; a lock keeps them apart while they write. The committer
 //! calls [`Spool::remove_finished`] once a done record is durable.
 
 use std::path::Path;
@@ -19,15 +19,15 @@ use crate::sys::disk::{DiskFile, OpenMode};
 /// Who settles recipients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
-    /// The deliverer, for local ones.
+    /// The deliverer, for those that go into Maildirs.
     Deliverer,
-    /// The relay, for outside ones.
-    Relay,
+    /// A lane, for those it carries.
+    Lane,
     /// Whoever tells senders, for those that have ended.
     Notifier,
 }
 
-/// What became of a message's local, or of its outside recipients.
+/// What became of a message's recipients, of one party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The message.
@@ -36,10 +36,10 @@ pub struct Settled {
     pub party: Party,
     /// Where its recipients are, durably; those of the other parties as they were read.
     pub progress: Vec<Progress>,
-    /// Attempts at local recipients; as they were read where the relay settles.
+    /// Attempts at recipients with Maildirs; as they were read where another party settles.
     pub local: Attempts,
-    /// Attempts at outside recipients; as they were read where the deliverer settles.
-    pub relay: Attempts,
+    /// Attempts at the others; as they were read where another party settles.
+    pub lanes: Attempts,
     /// Whether recipients of this party are left, to be tried again.
     pub is_left: bool,
     /// Whether copies may be there that did not become durable.
@@ -60,13 +60,13 @@ impl Spool {
         noted
     }
 
-    /// Takes note of what the relay did, durably: a done record is in the log and synced on return,
+    /// Takes note of what a lane did, durably: a done record is in the log and synced on return,
     /// unless the disk failed under it. Lets go of what is finished; frees no segment.
     ///
     /// # Errors
     /// The disk's, the first of them; what stays in `settled` has to be settled again.
-    pub fn settle_relayed(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
-        self.settle_at_once(settled, Party::Relay)
+    pub fn settle_carried(&self, settled: &mut Vec<Settled>) -> Result<(), SpoolError> {
+        self.settle_at_once(settled, Party::Lane)
     }
 
     /// Takes note of whose senders were told, as durably.
@@ -117,7 +117,7 @@ impl Spool {
     }
 
     /// The deliverer can do nothing for a message now: it could not be read, or all that is left of it
-    /// is the relay's. It no longer holds up the others of its segment.
+    /// is for the lanes. It no longer holds up the others of its segment.
     pub fn note_tried(&self, id: MessageId) {
         if let Some(entry) = self.lock().entries.get_mut(&id) {
             entry.changed.get_or_insert_default().tried = true;
@@ -186,7 +186,7 @@ impl Spool {
             }
             Place::Queue => {
                 let mut meta = self.read_env(id)?;
-                (meta.local, meta.relay) = (changed.local, changed.relay);
+                (meta.local, meta.lanes) = (changed.local, changed.lanes);
                 meta.progress = changed.progress;
                 self.write_env(&meta)?;
             }
@@ -208,12 +208,12 @@ impl Spool {
             }
             match message.party {
                 Party::Deliverer => changed.local = message.local,
-                Party::Relay => changed.relay = message.relay,
+                Party::Lane => changed.lanes = changed.lanes.most(message.lanes),
                 Party::Notifier => {}
             }
         } else {
             changed.progress.clone_from(&message.progress);
-            (changed.local, changed.relay) = (message.local, message.relay);
+            (changed.local, changed.lanes) = (message.local, message.lanes);
         }
         changed.tried |= message.party == Party::Deliverer;
         let changed = (**changed).clone();
@@ -264,7 +264,7 @@ impl Spool {
     }
 
     /// Frees full segments, strictly oldest first. One that is held up by deferred messages only, or by
-    /// those of the relay while a segment is wanted, has them moved into files of their own; one segment
+    /// those of the lanes while a segment is wanted, has them moved into files of their own; one segment
     /// each time, unless the committer waits.
     fn release(&self) -> Result<(), SpoolError> {
         let mut evicted = false;
@@ -343,11 +343,11 @@ impl Spool {
     }
 
     /// The unfinished messages of a segment, if none of them waits for the deliverer's first attempt,
-    /// nor for the relay's while there are segments enough.
+    /// nor for the lanes' while there are segments enough.
     fn evictable(&self, number: u32) -> Option<Vec<MessageId>> {
         let wanted = self.wants_segment();
         let may_go = |changed: &Changed| {
-            changed.tried && (wanted || changed.local.failed > 0 || changed.relay.failed > 0)
+            changed.tried && (wanted || changed.local.failed > 0 || changed.lanes.failed > 0)
         };
         let mut ids = Vec::new();
         for (id, entry) in &self.lock().entries {
@@ -378,7 +378,7 @@ impl Spool {
             stored => stored?,
         };
         let mut meta = Meta::new(id, stored.received, stored.envelope);
-        (meta.local, meta.relay) = (stored.local, stored.relay);
+        (meta.local, meta.lanes) = (stored.local, stored.lanes);
         (meta.progress, meta.origin) = (stored.progress, stored.origin);
         match stored.content {
             Content::Memory(range) => {

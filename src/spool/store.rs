@@ -11,7 +11,7 @@ use super::format::{self, HEADER, Kind};
 use super::log::{Log, segment_path};
 use super::meta::{Attempts, Meta, Origin};
 use super::{Draft, Refusal, SpoolError, SpoolOptions};
-use crate::mail::{Envelope, MessageId, Progress, date};
+use crate::mail::{Envelope, MessageId, Progress, Recipient, date};
 use crate::sys::clock;
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
 
@@ -22,7 +22,7 @@ pub struct Spool {
     pub(super) budget: Arc<Budget>,
     sequence: AtomicU32,
     pub(super) state: Mutex<State>,
-    /// Held by whoever changes what is known of messages on disk: deliverer and relay do.
+    /// Held by whoever changes what is known of messages on disk: deliverer and lanes do.
     pub(super) settling: Mutex<()>,
     /// Held by whoever commits.
     pub(super) committing: Mutex<()>,
@@ -90,7 +90,7 @@ pub(super) fn all_done(progress: &[Progress]) -> bool {
 pub(super) struct Changed {
     pub(super) progress: Vec<Progress>,
     pub(super) local: Attempts,
-    pub(super) relay: Attempts,
+    pub(super) lanes: Attempts,
     /// Whether the deliverer has done with it what could be done at once.
     pub(super) tried: bool,
 }
@@ -123,12 +123,28 @@ pub struct Stored {
     pub progress: Vec<Progress>,
     /// Attempts at its local recipients.
     pub local: Attempts,
-    /// Attempts at its outside recipients.
-    pub relay: Attempts,
+    /// Attempts at the others: those of the lane that made the most.
+    pub lanes: Attempts,
     /// Whether it was there before this start.
     pub replayed: bool,
     /// Its content.
     pub content: Content,
+}
+
+impl Stored {
+    /// The recipients that have to be tried, and their places in the envelope.
+    pub fn due(&self) -> impl Iterator<Item = (usize, &Recipient)> {
+        self.due_by(&self.progress)
+    }
+
+    /// The same where recipients have come so far.
+    pub fn due_by<'a>(
+        &'a self,
+        progress: &'a [Progress],
+    ) -> impl Iterator<Item = (usize, &'a Recipient)> {
+        let recipients = self.envelope.recipients.iter().enumerate().zip(progress);
+        recipients.filter_map(|(one, progress)| progress.is_due().then_some(one))
+    }
 }
 
 /// The content of a message read back.
@@ -249,6 +265,16 @@ impl Spool {
         into.extend(state.fresh.drain(..count));
     }
 
+    /// A message that was given out is fresh again.
+    pub fn give_back(&self, id: MessageId) {
+        let mut state = self.lock();
+        if state.entries.contains_key(&id) {
+            state.fresh.push_back(id);
+            drop(state);
+            self.delivery_work.notify_all();
+        }
+    }
+
     /// Waits until there are fresh messages, segments are wanted, the spool closes, or `until`.
     pub fn wait_for_work(&self, until: Instant) {
         let mut state = self.lock();
@@ -350,7 +376,7 @@ impl Spool {
         };
         if let Some(changed) = changed {
             if changed.progress.len() == meta.progress.len() {
-                (meta.local, meta.relay) = (changed.local, changed.relay);
+                (meta.local, meta.lanes) = (changed.local, changed.lanes);
                 meta.progress = changed.progress;
             }
         }
@@ -361,7 +387,7 @@ impl Spool {
             origin: meta.origin,
             progress: meta.progress,
             local: meta.local,
-            relay: meta.relay,
+            lanes: meta.lanes,
             replayed,
             content,
         })

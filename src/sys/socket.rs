@@ -1,9 +1,17 @@
-//! Listening sockets with what std leaves out: IPv6-only, a long backlog, no Nagle delay.
+//! Sockets with what std leaves out: listeners that are IPv6-only, with a long backlog and no Nagle delay;
+//! a Unix connection with a time limit.
 
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest path of a Unix socket, octets.
+pub const UNIX_PATH_MAX_OCTETS: usize = 107;
 
 /// Connections the kernel keeps for us before we accept them (it may cut this to its own limit).
 const BACKLOG: libc::c_int = 1024;
@@ -41,6 +49,52 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // SAFETY: a plain system call on a descriptor we own.
     check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
     Ok(TcpListener::from(socket))
+}
+
+/// Connects to a Unix socket. Where its backlog is full this waits for `patience`, which std would do
+/// for ever.
+///
+/// # Errors
+/// Nobody listens there, we may not, the path is too long, or it took too long.
+pub fn connect_unix(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let octets = path.as_os_str().as_bytes();
+    if octets.len() > UNIX_PATH_MAX_OCTETS || octets.contains(&0) {
+        let text = "the path is too long for a socket";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    // SAFETY: a plain system call; the result is checked before it is owned.
+    let descriptor =
+        unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was just opened and nobody else has it.
+    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    // It bounds connect as well (unix(7), socket(7)).
+    socket.set_write_timeout(Some(patience))?;
+    let mut name = libc::sockaddr_un {
+        sun_family: libc::AF_UNIX as libc::sa_family_t,
+        sun_path: [0; UNIX_PATH_MAX_OCTETS + 1],
+    };
+    for (to, octet) in name.sun_path.iter_mut().zip(octets) {
+        *to = *octet as libc::c_char;
+    }
+    // SAFETY: the pointer and length describe `name`, which outlives the call.
+    let result = unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            (&raw const name).cast(),
+            mem::size_of_val(&name) as libc::socklen_t,
+        )
+    };
+    match check(result) {
+        Ok(()) => Ok(socket),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "its queue of connections is full",
+        )),
+        Err(error) => Err(error),
+    }
 }
 
 fn set(socket: &OwnedFd, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
@@ -122,6 +176,32 @@ mod tests {
             listen(address).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[test]
+    fn a_unix_socket_whose_queue_is_full_is_not_waited_for_without_end() {
+        let name = format!("gatepost-connect-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let patience = Duration::from_millis(50);
+        let missing = connect_unix(&path, patience).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        // SAFETY: a plain system call on a descriptor we own; it shortens the queue.
+        check(unsafe { libc::listen(listener.as_raw_fd(), 0) }).unwrap();
+        let mut waiting = Vec::new();
+        let full = loop {
+            match connect_unix(&path, patience) {
+                Ok(stream) => waiting.push(stream),
+                Err(error) => break error,
+            }
+            assert!(waiting.len() < 10_000, "its queue is never full");
+        };
+        assert_eq!(full.kind(), io::ErrorKind::TimedOut);
+        assert!(!waiting.is_empty());
+        std::fs::remove_file(&path).unwrap();
+        let long = Path::new("/").join("x".repeat(UNIX_PATH_MAX_OCTETS));
+        let refused = connect_unix(&long, patience).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

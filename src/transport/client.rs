@@ -6,6 +6,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,7 @@ use rustls::{
 use super::roots::Roots;
 use super::tls::{facts, provider};
 use crate::mail::TlsFacts;
-use crate::sys::clock;
+use crate::sys::{clock, socket};
 
 /// Waits are cut into slices of this length, to look whether the brake was pulled.
 const SLICE: Duration = Duration::from_millis(200);
@@ -40,6 +42,11 @@ impl Brake {
     /// Whether it was pulled.
     pub fn is_pulled(&self) -> bool {
         self.0.get().is_some()
+    }
+
+    /// When it was pulled.
+    pub fn pulled_at(&self) -> Option<Instant> {
+        self.0.get().copied()
     }
 }
 
@@ -76,13 +83,16 @@ impl ClientStream {
     pub fn connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
         let socket = TcpStream::connect_timeout(&address, patience)?;
         socket.set_nodelay(true)?;
-        Ok(Self::Plain(Timed {
-            socket,
-            patience,
-            until: None,
-            grace: Duration::ZERO,
-            brake: Arc::default(),
-        }))
+        Ok(Self::Plain(Timed::new(Socket::Tcp(socket), patience)))
+    }
+
+    /// Connects to a Unix socket; `patience` bounds this and every later wait.
+    ///
+    /// # Errors
+    /// Nobody listens there, we may not, or it took too long.
+    pub fn connect_unix(path: &Path, patience: Duration) -> io::Result<Self> {
+        let socket = socket::connect_unix(path, patience)?;
+        Ok(Self::Plain(Timed::new(Socket::Unix(socket), patience)))
     }
 
     /// From here on all waits together may last `patience`, until the next step begins; and `grace`
@@ -160,9 +170,43 @@ impl Write for ClientStream {
     }
 }
 
+/// What a connection is made of.
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn read(&mut self, buffer: &mut [u8], within: Duration) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => {
+                socket.set_read_timeout(Some(within))?;
+                socket.read(buffer)
+            }
+            Self::Unix(socket) => {
+                socket.set_read_timeout(Some(within))?;
+                socket.read(buffer)
+            }
+        }
+    }
+
+    fn write(&mut self, octets: &[u8], within: Duration) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => {
+                socket.set_write_timeout(Some(within))?;
+                socket.write(octets)
+            }
+            Self::Unix(socket) => {
+                socket.set_write_timeout(Some(within))?;
+                socket.write(octets)
+            }
+        }
+    }
+}
+
 /// A socket whose every wait ends in time.
 pub struct Timed {
-    socket: TcpStream,
+    socket: Socket,
     /// How long one wait may last where no step was begun.
     patience: Duration,
     /// When the step has to be over.
@@ -172,6 +216,16 @@ pub struct Timed {
 }
 
 impl Timed {
+    fn new(socket: Socket, patience: Duration) -> Self {
+        Self {
+            socket,
+            patience,
+            until: None,
+            grace: Duration::ZERO,
+            brake: Arc::default(),
+        }
+    }
+
     /// When a wait that begins now has to end.
     fn deadline(&self) -> Instant {
         self.until
@@ -203,8 +257,7 @@ impl Read for Timed {
         let deadline = self.deadline();
         loop {
             let slice = self.slice(deadline)?;
-            self.socket.set_read_timeout(Some(slice))?;
-            match self.socket.read(buffer) {
+            match self.socket.read(buffer, slice) {
                 Err(error) if is_nothing(&error) => {}
                 outcome => return outcome,
             }
@@ -217,8 +270,7 @@ impl Write for Timed {
         let deadline = self.deadline();
         loop {
             let slice = self.slice(deadline)?;
-            self.socket.set_write_timeout(Some(slice))?;
-            match self.socket.write(octets) {
+            match self.socket.write(octets, slice) {
                 Err(error) if is_nothing(&error) => {}
                 outcome => return outcome,
             }
@@ -226,7 +278,8 @@ impl Write for Timed {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
+        // Nothing is kept back on the way to the kernel.
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A smarthost for tests that does what a script says: at each step it answers as usual, says something
+//! A smarthost, or an LMTP server, for tests that does what a script says: at each step it answers as usual, says something
 //! else, cuts the connection, or falls silent. It keeps what it took.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,9 +40,10 @@ impl Act {
 /// A step as the script sees it.
 #[derive(Debug)]
 pub struct Step<'a> {
-    /// `CONNECT`, a verb, `HANDSHAKE`, `CONTENT` (after its first octets) or `.`.
+    /// `CONNECT`, a verb, `HANDSHAKE`, `CONTENT` (after its first octets) or `.`; LMTP has a `.` for each
+    /// recipient.
     pub verb: &'a str,
-    /// The whole line.
+    /// The whole line; with LMTP's `.` the recipient.
     pub line: &'a str,
     /// How often this verb was seen before, on all connections.
     pub times: usize,
@@ -66,6 +68,8 @@ pub struct Setup {
     pub secure: Vec<&'static str>,
     /// TLS from the first octet.
     pub implicit: bool,
+    /// LMTP.
+    pub lmtp: bool,
     /// The server's side of TLS.
     pub tls: Option<Arc<ServerConfig>>,
     pub script: Box<dyn Fn(&Step<'_>) -> Act + Send + Sync>,
@@ -77,6 +81,7 @@ impl Default for Setup {
             plain: vec!["PIPELINING", "SIZE 0", "8BITMIME", "SMTPUTF8"],
             secure: vec!["SIZE 0", "8BITMIME", "SMTPUTF8", "AUTH PLAIN LOGIN"],
             implicit: false,
+            lmtp: false,
             tls: None,
             script: Box::new(|_| Act::Usual),
         }
@@ -92,6 +97,34 @@ impl Setup {
     }
 }
 
+/// The listener's side of a connection.
+enum Plain {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(buffer),
+            Self::Unix(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.write(octets),
+            Self::Unix(socket) => socket.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 struct Inner {
     setup: Setup,
     taken: Mutex<Vec<Taken>>,
@@ -104,7 +137,9 @@ struct Inner {
 
 /// A running host.
 pub struct FakeHost {
+    /// Where it listens; nowhere, at a Unix socket.
     pub address: SocketAddr,
+    path: Option<PathBuf>,
     inner: Arc<Inner>,
 }
 
@@ -116,30 +151,47 @@ impl FakeHost {
     pub fn start_at(address: SocketAddr, setup: Setup) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let inner = Arc::new(Inner {
-            setup,
-            taken: Mutex::default(),
-            lines: Mutex::default(),
-            times: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            quits: AtomicUsize::new(0),
-            ended: AtomicBool::new(false),
-        });
+        let inner = Inner::new(setup);
         let shared = Arc::clone(&inner);
         std::thread::spawn(move || {
             for socket in listener.incoming() {
-                if shared.ended.load(Ordering::SeqCst) {
+                let socket = socket.map(|socket| {
+                    socket.set_read_timeout(SERVER_PATIENCE).unwrap();
+                    Plain::Tcp(socket)
+                });
+                if shared.serve(socket).is_none() {
                     return;
                 }
-                let Ok(socket) = socket else { continue };
-                let inner = Arc::clone(&shared);
-                std::thread::spawn(move || {
-                    let connection = inner.connections.fetch_add(1, Ordering::SeqCst);
-                    Talk::new(&inner, socket, connection).run();
-                });
             }
         });
-        Self { address, inner }
+        Self {
+            address,
+            path: None,
+            inner,
+        }
+    }
+
+    /// At a Unix socket, which goes with the host.
+    pub fn start_unix(path: &Path, setup: Setup) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let inner = Inner::new(setup);
+        let shared = Arc::clone(&inner);
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let socket = socket.map(|socket| {
+                    socket.set_read_timeout(SERVER_PATIENCE).unwrap();
+                    Plain::Unix(socket)
+                });
+                if shared.serve(socket).is_none() {
+                    return;
+                }
+            }
+        });
+        Self {
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            path: Some(path.to_owned()),
+            inner,
+        }
     }
 
     pub fn taken(&self) -> Vec<Taken> {
@@ -163,13 +215,51 @@ impl FakeHost {
 impl Drop for FakeHost {
     fn drop(&mut self) {
         self.inner.ended.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
+        match &self.path {
+            Some(path) => {
+                let _ = UnixStream::connect(path);
+                let _ = std::fs::remove_file(path);
+            }
+            None => {
+                let _ = TcpStream::connect(self.address);
+            }
+        }
+    }
+}
+
+const SERVER_PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
+
+impl Inner {
+    fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Self {
+            setup,
+            taken: Mutex::default(),
+            lines: Mutex::default(),
+            times: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            quits: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Serves a connection in a thread of its own; none once the host has ended.
+    fn serve(self: &Arc<Self>, socket: std::io::Result<Plain>) -> Option<()> {
+        if self.ended.load(Ordering::SeqCst) {
+            return None;
+        }
+        let Ok(socket) = socket else { return Some(()) };
+        let inner = Arc::clone(self);
+        std::thread::spawn(move || {
+            let connection = inner.connections.fetch_add(1, Ordering::SeqCst);
+            Talk::new(&inner, socket, connection).run();
+        });
+        Some(())
     }
 }
 
 enum Line {
-    Plain(BufReader<TcpStream>),
-    Tls(Box<BufReader<StreamOwned<ServerConnection, TcpStream>>>),
+    Plain(BufReader<Plain>),
+    Tls(Box<BufReader<StreamOwned<ServerConnection, Plain>>>),
     Gone,
 }
 
@@ -205,9 +295,7 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(inner: &'a Inner, socket: TcpStream, connection: usize) -> Self {
-        let patience = Some(Duration::from_secs(30));
-        socket.set_read_timeout(patience).unwrap();
+    fn new(inner: &'a Inner, socket: Plain, connection: usize) -> Self {
         Self {
             inner,
             line: Line::Plain(BufReader::new(socket)),
@@ -284,7 +372,10 @@ impl<'a> Talk<'a> {
     fn command(&mut self, line: &str) -> Option<()> {
         let verb = line.split([' ', ':']).next().unwrap().to_uppercase();
         match verb.as_str() {
-            "EHLO" => {
+            "EHLO" | "LHLO" => {
+                if (verb == "LHLO") != self.inner.setup.lmtp {
+                    return self.line.write("500 5.5.1 not here\r\n");
+                }
                 let lines = match self.line {
                     Line::Tls(_) => &self.inner.setup.secure,
                     Line::Plain(_) | Line::Gone => &self.inner.setup.plain,
@@ -294,7 +385,7 @@ impl<'a> Talk<'a> {
                     reply.push_str(&format!("\r\n250-{line}"));
                 }
                 reply.push_str("\r\n250 HELP");
-                self.step("EHLO", line, &reply)?;
+                self.step(&verb, line, &reply)?;
             }
             "STARTTLS" => {
                 if self.step("STARTTLS", line, "220 go ahead")? {
@@ -312,6 +403,9 @@ impl<'a> Talk<'a> {
                 if self.step("RCPT", line, "250 ok")? {
                     self.message.to.push(line["RCPT TO:".len()..].to_owned());
                 }
+            }
+            "DATA" if self.inner.setup.lmtp && self.message.to.is_empty() => {
+                self.line.write("503 5.5.1 nobody to get it\r\n")?;
             }
             "DATA" => {
                 if self.step("DATA", line, "354 go ahead")? {
@@ -353,6 +447,9 @@ impl<'a> Talk<'a> {
             self.message.data.push_str(text);
             line = self.line.read()?;
         }
+        if self.inner.setup.lmtp {
+            return self.end_lmtp();
+        }
         match self.act(".", "") {
             Act::Usual => {
                 self.take();
@@ -369,6 +466,28 @@ impl<'a> Talk<'a> {
                 None
             }
         }
+    }
+
+    /// A reply for each recipient. Whom it said 250 has the message, whatever comes after.
+    fn end_lmtp(&mut self) -> Option<()> {
+        for to in std::mem::take(&mut self.message.to) {
+            let act = self.act(".", &to);
+            if matches!(act, Act::Usual | Act::WorkAndCut) {
+                self.message.to = vec![to];
+                self.take();
+            }
+            match act {
+                Act::Usual => self.line.write("250 2.0.0 taken\r\n")?,
+                Act::Say(reply) => self.line.write(&format!("{reply}\r\n"))?,
+                Act::Cut | Act::WorkAndCut => return None,
+                Act::Hang => {
+                    self.hang();
+                    return None;
+                }
+            }
+        }
+        self.message.to.clear();
+        Some(())
     }
 
     fn take(&mut self) {

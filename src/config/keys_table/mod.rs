@@ -6,7 +6,9 @@ mod access;
 mod aliases;
 mod control;
 mod controls;
+mod delivery;
 mod lists;
+mod log;
 mod operation;
 mod queue;
 mod relay;
@@ -25,6 +27,8 @@ pub(super) const TABLES: &[&[Key]] = &[
     aliases::KEYS,
     control::KEYS,
     operation::KEYS,
+    delivery::KEYS,
+    log::KEYS,
     smarthost::KEYS,
     queue::KEYS,
 ];

@@ -1,4 +1,4 @@
-//! Texts, limits, delivery, the log.
+//! Texts, limits, workers.
 
 use super::super::keys::{Default, Key, Kind};
 
@@ -148,53 +148,6 @@ pub(super) const KEYS: &[Key] = &[
         meaning: "Threads that do the work; 0: chosen from the cores. A session that waits for its \
                   client holds none.",
         change: "Raise it where the disk is slow and the log tells of waiting sessions.",
-        domino: None,
-    },
-    Key {
-        section: "delivery",
-        name: "local",
-        kind: Kind::Word(&["maildir"]),
-        default: Default::Value("maildir"),
-        meaning: "How mail for local users is delivered: into USER/Maildir below mail_root.",
-        change: "There is one way so far.",
-        domino: None,
-    },
-    Key {
-        section: "delivery",
-        name: "mail_root",
-        kind: Kind::Path,
-        default: Default::Value("/var/lib/gatepost/mail"),
-        meaning: "The folder with a folder for each user.",
-        change: "Point it to where the IMAP server looks for mail.",
-        domino: Some("mail files"),
-    },
-    Key {
-        section: "log",
-        name: "level",
-        kind: Kind::Word(&["error", "warn", "warning", "info", "debug", "trace"]),
-        default: Default::Value("info"),
-        meaning: "The least important lines that are logged; warn and warning are the same. debug \
-                  tells the dialogue, never passwords or content.",
-        change: "Set debug to find out what a client does.",
-        domino: Some("log level"),
-    },
-    Key {
-        section: "log",
-        name: "target",
-        kind: Kind::Word(&["stderr", "syslog"]),
-        default: Default::Value("stderr"),
-        meaning: "Where log lines go: to standard error, which the service manager collects, or to \
-                  the local syslog.",
-        change: "Set syslog where nothing collects standard error.",
-        domino: None,
-    },
-    Key {
-        section: "log",
-        name: "format",
-        kind: Kind::Word(&["text", "json"]),
-        default: Default::Value("text"),
-        meaning: "How log lines look: key=value, or a JSON object.",
-        change: "Set json for a log collector.",
         domino: None,
     },
 ];

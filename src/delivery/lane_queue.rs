@@ -1,14 +1,14 @@
-//! Which message goes to the smarthost next, and when. Pure: time is an argument.
+//! Which message of a lane goes next, and when. Pure: time is an argument.
 //!
 //! | a message is | and goes on when |
 //! | --- | --- |
 //! | due | a thread is free and the host does not rest |
-//! | put off by itself (the smarthost refused it, the connection broke under it) | its own time has come |
+//! | put off by itself (the server refused it, the connection broke under it) | its own time has come |
 //! | put off by the host (no connection, no TLS, no login) | its own time has come, or the host works again |
 //! | in hand | its thread says what became of it |
 //!
 //! After a failure of the host it *rests*: nobody connects, whatever is due. Then one thread tries with
-//! one message, and only when that connection stands do the others follow. So a dead smarthost costs one
+//! one message, and only when that connection stands do the others follow. So a dead server costs one
 //! attempt per rest, not one per message. A connection that stands goes on meanwhile. What expires during
 //! a rest is given out all the same: not to be tried, but to be given up.
 //!
@@ -26,7 +26,7 @@ pub(super) enum Why {
     Due,
     /// An attempt at itself failed.
     Itself,
-    /// The smarthost could not be used.
+    /// The server could not be used.
     Host,
 }
 
@@ -36,9 +36,9 @@ enum Place {
     Waiting(Instant, Why),
 }
 
-/// All messages with outside recipients that are not done.
+/// All messages with recipients for a lane that are not done.
 #[derive(Debug, Default)]
-pub(super) struct RelayQueue {
+pub(super) struct LaneQueue {
     places: BTreeMap<MessageId, Place>,
     waiting: BTreeSet<(Instant, MessageId)>,
     /// When each expires, as far as that is known.
@@ -52,7 +52,7 @@ pub(super) struct RelayQueue {
     is_probed: bool,
 }
 
-impl RelayQueue {
+impl LaneQueue {
     /// A message is due, unless it is known already; and when it expires.
     pub(super) fn add(&mut self, id: MessageId, now: Instant, end: Option<Instant>) {
         if self.places.contains_key(&id) {
@@ -130,7 +130,7 @@ impl RelayQueue {
         self.is_probed = false;
     }
 
-    /// The same for one that was given out by [`RelayQueue::take_expired`]: it says nothing of the host.
+    /// The same for one that was given out by [`LaneQueue::take_expired`]: it says nothing of the host.
     pub(super) fn finish_expired(&mut self, id: MessageId) {
         self.places.remove(&id);
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn messages_go_in_order_and_each_to_one_thread() {
         let now = Instant::now();
-        let mut queue = RelayQueue::default();
+        let mut queue = LaneQueue::default();
         assert_eq!(queue.next_look(), None);
         queue.add(id(1), now, None);
         queue.add(id(2), now, None);
@@ -220,7 +220,7 @@ mod tests {
     fn a_message_put_off_waits_for_its_own_time() {
         let now = Instant::now();
         let later = now + Duration::from_secs(60);
-        let mut queue = RelayQueue::default();
+        let mut queue = LaneQueue::default();
         queue.add(id(1), now, None);
         queue.take(now);
         queue.put_off(id(1), later, Why::Itself);
@@ -235,7 +235,7 @@ mod tests {
         let now = Instant::now();
         let rest = now + Duration::from_secs(60);
         let hour = now + Duration::from_secs(3600);
-        let mut queue = RelayQueue::default();
+        let mut queue = LaneQueue::default();
         (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
         queue.put_off(id(1), hour, Why::Host);
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_probe_that_comes_to_nothing_is_over() {
         let now = Instant::now();
-        let mut queue = RelayQueue::default();
+        let mut queue = LaneQueue::default();
         (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
         queue.host_failed(now);
@@ -271,7 +271,7 @@ mod tests {
     fn what_expires_while_the_host_rests_is_given_out_without_a_probe() {
         let now = Instant::now();
         let (end, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
-        let mut queue = RelayQueue::default();
+        let mut queue = LaneQueue::default();
         (1..=3).for_each(|number| queue.add(id(number), now, Some(end)));
         queue.take(now);
         queue.put_off(id(1), rest, Why::Host);

@@ -1,0 +1,30 @@
+//! Delivery to local users.
+
+use super::super::keys::{Default, Key, Kind};
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "delivery",
+        name: "local",
+        kind: Kind::Local,
+        default: Default::Value("maildir"),
+        meaning: "How mail for local users is delivered. maildir: into USER/Maildir below mail_root. \
+                  lmtp:unix:PATH and lmtp:HOST:PORT: to an LMTP server such as Dovecot's, at a Unix \
+                  socket or a TCP port, in plain text; an IPv6 address stands in brackets. It is told \
+                  USER@DOMAIN with the first of local_domains, or USER+DETAIL@DOMAIN where the \
+                  recipient came with a detail. postmaster has to be one of its users, or an alias.",
+        change: "Set lmtp where the server that users read their mail from indexes, sieves or counts \
+                 what comes in. The account the service runs as must be allowed to use the socket; a \
+                 port of another machine belongs only into a network you trust.",
+        domino: None,
+    },
+    Key {
+        section: "delivery",
+        name: "mail_root",
+        kind: Kind::Path,
+        default: Default::Value("/var/lib/gatepost/mail"),
+        meaning: "The folder with a folder for each user.",
+        change: "Point it to where the IMAP server looks for mail.",
+        domino: Some("mail files"),
+    },
+];

@@ -1,0 +1,35 @@
+//! The log.
+
+use super::super::keys::{Default, Key, Kind};
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "log",
+        name: "level",
+        kind: Kind::Word(&["error", "warn", "warning", "info", "debug", "trace"]),
+        default: Default::Value("info"),
+        meaning: "The least important lines that are logged; warn and warning are the same. debug \
+                  tells the dialogue, never passwords or content.",
+        change: "Set debug to find out what a client does.",
+        domino: Some("log level"),
+    },
+    Key {
+        section: "log",
+        name: "target",
+        kind: Kind::Word(&["stderr", "syslog"]),
+        default: Default::Value("stderr"),
+        meaning: "Where log lines go: to standard error, which the service manager collects, or to \
+                  the local syslog.",
+        change: "Set syslog where nothing collects standard error.",
+        domino: None,
+    },
+    Key {
+        section: "log",
+        name: "format",
+        kind: Kind::Word(&["text", "json"]),
+        default: Default::Value("text"),
+        meaning: "How log lines look: key=value, or a JSON object.",
+        change: "Set json for a log collector.",
+        domino: None,
+    },
+];

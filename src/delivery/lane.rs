@@ -1,0 +1,241 @@
+//! A lane: the queue and the threads of one destination.
+//!
+//! A destination is a smarthost or an LMTP server. Each has [`THREADS`] threads of its own, started with its
+//! first message, and carries several messages on one connection while messages wait. No lane waits for
+//! another, nor do Maildirs for any of them.
+//!
+//! | outcome | then |
+//! | --- | --- |
+//! | 2yz after the mail data | done: a done record is in the log and synced before the next message goes out |
+//! | 4yz at MAIL, RCPT, DATA or the end, a connection that breaks, a message the server cannot take | deferred, by recipient |
+//! | 5yz at MAIL, RCPT, DATA or the end | failed, by recipient (`outcome` has the exceptions) |
+//! | no address, no connection, no TLS, no login | the message in hand is deferred, and the destination rests |
+//!
+//! Promises: nothing is given up before `[queue] expire`, be the destination as dead as it may; a recipient is
+//! done only when the server said so, or when its sender was told that it failed. Delays grow as
+//! those of local deliveries do, and are stretched by up to a quarter, so that messages spread. A start
+//! takes up everything at once.
+//!
+//! **Second copies.** A recipient gets at most one more copy for each time that the connection is lost
+//! between the last dot and its reply, or that the machine or the service stops between its reply and
+//! the sync of the done record (over LMTP one record for all replies of a transaction): then the server has
+//! the message and we do not know it (RFC 5321 section 4.5.3.2.6 tells why waiting long for that reply
+//! matters). A disk that fails under the done record keeps the knowledge in memory only.
+//!
+//! At the end a step in hand may go on for two seconds, the wait for the reply to a whole message for ten;
+//! what was not taken by then is due at the next start.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::carrier::Carrier;
+use super::lane_queue::{LaneQueue, Why};
+use super::lanes::Common;
+use super::next_hop::{NextHop, Route};
+use crate::events;
+use crate::mail::MessageId;
+use crate::sys::clock;
+
+/// Threads of one lane.
+pub const THREADS: usize = 2;
+/// The longest a thread waits before it looks again by itself.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// One destination's messages, and the threads that carry them.
+pub(super) struct Lane {
+    pub(super) common: Arc<Common>,
+    pub(super) route: Route,
+    shared: Mutex<Shared>,
+    work: Condvar,
+    ended: Condvar,
+}
+
+struct Shared {
+    queue: LaneQueue,
+    next_hop: Option<Arc<NextHop>>,
+    /// Why the destination could not be used when it was tried last.
+    trouble: String,
+    running: usize,
+}
+
+/// What a thread does next.
+pub(super) enum Next {
+    /// Carry this message.
+    Message(MessageId, Option<Arc<NextHop>>),
+    /// Give this message up if it has expired: nobody can be tried, and why.
+    Expired(MessageId, String),
+    /// Nothing is due: end the connection, then ask again.
+    HangUp,
+    /// End.
+    End,
+}
+
+impl Lane {
+    /// A lane without threads yet. Without a next hop, what is handed over waits for one.
+    pub(super) fn new(common: Arc<Common>, route: Route, next_hop: Option<NextHop>) -> Self {
+        Self {
+            common,
+            route,
+            shared: Mutex::new(Shared {
+                queue: LaneQueue::default(),
+                next_hop: next_hop.map(Arc::new),
+                trouble: String::new(),
+                running: 0,
+            }),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// A message has recipients for this lane that are due, and expires after a while. One that is known
+    /// already stays as it is. Starts the threads, where there are none.
+    pub(super) fn hand_over(self: &Arc<Self>, id: MessageId, now: Instant, left: Duration) {
+        let end = now.checked_add(left);
+        let mut shared = self.lock();
+        shared.queue.add(id, now, end);
+        let is_idle = shared.running == 0;
+        drop(shared);
+        self.work.notify_one();
+        if is_idle {
+            if let Err(error) = self.start() {
+                // The next message tries again; a start takes up what is left.
+                events::lane_not_started(&self.route, error);
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>) -> io::Result<()> {
+        for _ in 0..THREADS {
+            let guard = Running::new(Arc::clone(self));
+            thread::Builder::new()
+                .name("lane".into())
+                .stack_size(512 * 1024)
+                .spawn(move || Carrier::new(&guard.0).run())?;
+        }
+        Ok(())
+    }
+
+    /// From here on the destination is another one, or has other settings; then everything is due.
+    pub(super) fn set_next_hop(&self, next_hop: Option<NextHop>, now: Instant) {
+        let mut shared = self.lock();
+        if shared.next_hop.as_deref() != next_hop.as_ref() {
+            shared.next_hop = next_hop.map(Arc::new);
+            shared.queue.host_changed(now);
+            self.work.notify_all();
+        }
+    }
+
+    /// Everything is due: some of it may be another lane's now.
+    pub(super) fn look_again(&self, now: Instant) {
+        self.lock().queue.host_changed(now);
+        self.work.notify_all();
+    }
+
+    /// The brake was pulled.
+    pub(super) fn wake(&self) {
+        // Under the lock: a thread that has just found the brake untouched waits by now.
+        drop(self.lock());
+        self.work.notify_all();
+    }
+
+    /// Waits until the threads have ended, or until then: one that connects or looks a name up cannot be
+    /// interrupted, and is left behind.
+    pub(super) fn wait_for_end(&self, until: Instant) {
+        let mut shared = self.lock();
+        while shared.running > 0 {
+            let left = until.saturating_duration_since(clock::monotonic());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.ended.wait_timeout(shared, left);
+            shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The next message for a thread without a connection; waits for one.
+    pub(super) fn next(&self) -> Next {
+        let mut shared = self.lock();
+        loop {
+            if self.common.brake.is_pulled() {
+                return Next::End;
+            }
+            let now = clock::monotonic();
+            if let Some(id) = shared.queue.take_expired(now) {
+                return Next::Expired(id, shared.trouble.clone());
+            }
+            if let Some(id) = shared.queue.take(now) {
+                return Next::Message(id, shared.next_hop.clone());
+            }
+            let look = shared.queue.next_look();
+            let left = look.map_or(LOOK_MAX, |at| at.saturating_duration_since(now));
+            let waited = self.work.wait_timeout(shared, left.min(LOOK_MAX));
+            shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The next message for a thread whose connection stands; does not wait.
+    pub(super) fn next_at_once(&self) -> Next {
+        let mut shared = self.lock();
+        if self.common.brake.is_pulled() {
+            return Next::End;
+        }
+        match shared.queue.take_more(clock::monotonic()) {
+            Some(id) => Next::Message(id, shared.next_hop.clone()),
+            None => Next::HangUp,
+        }
+    }
+
+    pub(super) fn finish(&self, id: MessageId) {
+        self.lock().queue.finish(id);
+        self.work.notify_all();
+    }
+
+    pub(super) fn finish_expired(&self, id: MessageId) {
+        self.lock().queue.finish_expired(id);
+        self.work.notify_all();
+    }
+
+    pub(super) fn put_off(&self, id: MessageId, wait: Duration, why: Why) {
+        let until = clock::monotonic() + wait;
+        self.lock().queue.put_off(id, until, why);
+        self.work.notify_all();
+    }
+
+    pub(super) fn host_failed(&self, trouble: String) {
+        let mut shared = self.lock();
+        shared.trouble = trouble;
+        let rest = self.common.rest(shared.queue.failures());
+        shared.queue.host_failed(clock::monotonic() + rest);
+        drop(shared);
+        self.work.notify_all();
+    }
+
+    pub(super) fn host_works(&self) {
+        self.lock().queue.host_works(clock::monotonic());
+        self.work.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Nothing is done under the lock that could leave it half changed.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a thread for as long as it lives, also where it panics.
+struct Running(Arc<Lane>);
+
+impl Running {
+    fn new(lane: Arc<Lane>) -> Self {
+        lane.lock().running += 1;
+        Self(lane)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.lock().running -= 1;
+        self.0.ended.notify_all();
+    }
+}

@@ -1,0 +1,218 @@
+//! Mail that does not go into Maildirs: one lane for each destination.
+//!
+//! [`Lanes::hand_over`] looks where each recipient of a message goes ([`NextHops::route`]) and gives the
+//! message to those lanes; a lane begins with its first message. A lane serves those recipients alone whose
+//! route is its own *now*: where settings have changed meanwhile, it gives the message back to the spool as
+//! a fresh one, and the deliverer hands it over anew. So a recipient is in one hand at a time.
+//!
+//! Promises: no destination holds up another, or the Maildirs; each has [`lane::THREADS`](super::lane::THREADS)
+//! connections at most. Limits: attempts are kept for all lanes of a message together, the most of any of them
+//! counts: a group whose members go several ways waits as its slowest way does after a start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::deliverer::RETRY;
+use super::lane::Lane;
+use super::next_hop::{NextHops, Route};
+use super::notifier::Notifier;
+use super::outcome::QueueRules;
+use super::smtp_client::Limits;
+use crate::spool::{Spool, Stored};
+use crate::sys::{clock, random};
+use crate::transport::client::Brake;
+
+/// How long nobody tries to connect after a destination could not be used once, twice … in a row; the
+/// last one repeats. A wrong password must not become a storm of failed logins.
+pub const REST: [Duration; 3] = [RETRY[0], RETRY[1], RETRY[2]];
+/// How long the end waits for the threads, from the moment the brake is pulled: more than any step may
+/// last then.
+const END_MAX: Duration = Duration::from_secs(12);
+/// The same, from the moment somebody waits.
+const END_MIN: Duration = Duration::from_secs(3);
+
+/// How the lanes are set up.
+#[derive(Debug, Clone)]
+pub struct LaneOptions {
+    /// How long each step may take.
+    pub limits: Limits,
+    /// The rules of the queue where there is no notifier that has them.
+    pub queue: QueueRules,
+    /// How long a destination rests after the first, second … failure; the last one repeats.
+    pub rest: [Duration; 3],
+}
+
+impl Default for LaneOptions {
+    /// The usual times.
+    fn default() -> Self {
+        Self {
+            limits: Limits::USUAL,
+            queue: QueueRules::patient(RETRY.to_vec()),
+            rest: REST,
+        }
+    }
+}
+
+/// What all lanes share.
+pub(super) struct Common {
+    pub(super) spool: Arc<Spool>,
+    pub(super) options: LaneOptions,
+    pub(super) brake: Arc<Brake>,
+    pub(super) notifier: Option<Arc<Notifier>>,
+    next_hops: RwLock<Arc<NextHops>>,
+}
+
+/// Carries recipients to where the settings say.
+pub struct Lanes {
+    common: Arc<Common>,
+    lanes: Mutex<BTreeMap<Route, Arc<Lane>>>,
+}
+
+impl Lanes {
+    /// No lane yet. The notifier tells senders, and has the rules of the queue; without one, what has
+    /// ended stays in the spool until there is one.
+    pub fn new(
+        spool: Arc<Spool>,
+        options: LaneOptions,
+        next_hops: NextHops,
+        notifier: Option<Arc<Notifier>>,
+    ) -> Self {
+        Self {
+            common: Arc::new(Common {
+                spool,
+                options,
+                brake: Arc::default(),
+                notifier,
+                next_hops: RwLock::new(Arc::new(next_hops)),
+            }),
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// Whether local recipients go into Maildirs.
+    pub fn has_maildirs(&self) -> bool {
+        self.common.next_hops().lmtp.is_none()
+    }
+
+    /// Gives a message to the lanes of its recipients that are due; it expires after `left`.
+    pub fn hand_over(&self, stored: &Stored, left: Duration, now: Instant) {
+        if self.common.brake.is_pulled() {
+            return;
+        }
+        let next_hops = self.common.next_hops();
+        let due = stored.due();
+        let routes = due.filter_map(|(_, recipient)| {
+            next_hops.route(&stored.envelope.reverse_path, &recipient.target)
+        });
+        for route in routes.collect::<BTreeSet<_>>() {
+            let mut lanes = self.lock();
+            let lane = lanes.entry(route).or_insert_with_key(|route| {
+                let common = Arc::clone(&self.common);
+                Arc::new(Lane::new(common, route.clone(), next_hops.hop(route)))
+            });
+            let lane = Arc::clone(lane);
+            drop(lanes);
+            lane.hand_over(stored.id, now, left);
+        }
+    }
+
+    /// From here on mail goes there. Whether local mail goes into Maildirs must stay as it is.
+    pub fn set_next_hops(&self, next_hops: NextHops, now: Instant) {
+        let next_hops = Arc::new(next_hops);
+        let lanes = self.lock();
+        let before = {
+            let lock = self.common.next_hops.write();
+            std::mem::replace(
+                &mut *lock.unwrap_or_else(PoisonError::into_inner),
+                Arc::clone(&next_hops),
+            )
+        };
+        for (route, lane) in &*lanes {
+            lane.set_next_hop(next_hops.hop(route), now);
+            if !before.has_routes_of(&next_hops) {
+                lane.look_again(now);
+            }
+        }
+    }
+
+    /// Begins no more transactions, and cuts short what waits.
+    pub fn stop(&self, now: Instant) {
+        self.common.brake.pull(now);
+        self.lock().values().for_each(|lane| lane.wake());
+    }
+
+    /// Waits until the threads have ended, for a bounded time.
+    pub fn wait_for_end(&self) {
+        let now = clock::monotonic();
+        let stopped = self.common.brake.pulled_at().unwrap_or(now);
+        let until = (stopped + END_MAX).max(now + END_MIN);
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        lanes.iter().for_each(|lane| lane.wait_for_end(until));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Route, Arc<Lane>>> {
+        // A lane is whole before it is put in.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Common {
+    /// Where mail goes now.
+    pub(super) fn next_hops(&self) -> Arc<NextHops> {
+        let lock = self.next_hops.read();
+        Arc::clone(&lock.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The delay after this many failed attempts and one more.
+    pub(super) fn delay(&self, failed: u32) -> Duration {
+        stretched(self.queue_rules().delay(failed))
+    }
+
+    /// How long a destination rests after this many failures in a row and one more.
+    pub(super) fn rest(&self, failures: u32) -> Duration {
+        stretched(nth(&self.options.rest, failures))
+    }
+
+    pub(super) fn queue_rules(&self) -> QueueRules {
+        match &self.notifier {
+            Some(notifier) => notifier.rules().queue.clone(),
+            None => self.options.queue.clone(),
+        }
+    }
+}
+
+/// The delay at a place; the last one repeats.
+fn nth(delays: &[Duration], place: u32) -> Duration {
+    let delay = delays.get(place as usize).or(delays.last());
+    delay.copied().unwrap_or(Duration::ZERO)
+}
+
+/// Up to a quarter more.
+fn stretched(delay: Duration) -> Duration {
+    let mut octet = [0];
+    // Without random numbers the delay is as good as any.
+    let _ = random::fill(&mut octet);
+    delay + delay / 4 * u32::from(octet[0]) / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_grow_and_the_last_one_repeats() {
+        let minutes = [0, 1, 2, 3, 99].map(|place| nth(&REST, place).as_secs() / 60);
+        assert_eq!(minutes, [1, 5, 15, 15, 15]);
+    }
+
+    #[test]
+    fn delays_are_stretched_by_a_quarter_at_most() {
+        for delay in [Duration::ZERO, Duration::from_millis(3), RETRY[4]] {
+            for _ in 0..100 {
+                let longer = stretched(delay);
+                assert!(longer >= delay && longer <= delay + delay / 4);
+            }
+        }
+    }
+}

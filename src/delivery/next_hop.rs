@@ -1,0 +1,183 @@
+//! Where mail goes that does not go into Maildirs, and how it is called in the log.
+//!
+//! A *route* is a destination's name, made from what the message and its recipient are; a *next hop* is the
+//! server behind it, with its settings. Promises: a recipient has one route, whatever the state of its
+//! server. Refuses to know: what becomes of a message.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::lmtp::{self, LmtpServer};
+use super::smarthost::{self, Connection};
+use super::smtp_client::Limits;
+use crate::config::settings::{Settings, Smarthost};
+use crate::events;
+use crate::mail::{Action, Mailbox, MessageId, Recipient, ReversePath, Target};
+use crate::transport::client::Brake;
+
+/// A destination's name. Prints as the operator knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Route {
+    /// The server of `[smarthost]`.
+    Smarthost,
+    /// The server of `[delivery] local`.
+    Lmtp,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Smarthost => "smarthost",
+            Self::Lmtp => "lmtp",
+        })
+    }
+}
+
+/// Every next hop of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHops {
+    /// Our name, for EHLO and LHLO.
+    pub hostname: String,
+    /// Takes outside recipients.
+    pub smarthost: Option<Smarthost>,
+    /// Takes local ones; none = they go into Maildirs.
+    pub lmtp: Option<LmtpServer>,
+}
+
+impl NextHops {
+    /// Those of the settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            hostname: settings.hostname.to_string(),
+            smarthost: settings.smarthost.clone(),
+            lmtp: LmtpServer::of(settings),
+        }
+    }
+
+    /// Where a recipient's copy goes; none = into a Maildir.
+    pub(super) fn route(&self, _from: &ReversePath, target: &Target) -> Option<Route> {
+        match target {
+            Target::User(_) => self.lmtp.as_ref().map(|_| Route::Lmtp),
+            Target::Outside(_) => Some(Route::Smarthost),
+        }
+    }
+
+    /// The server of a route, where there is one.
+    pub(super) fn hop(&self, route: &Route) -> Option<NextHop> {
+        match route {
+            Route::Smarthost => self.smarthost.clone().map(NextHop::Smarthost),
+            Route::Lmtp => self.lmtp.clone().map(NextHop::Lmtp),
+        }
+    }
+
+    /// Whether every recipient has the same route by both.
+    pub(super) fn has_routes_of(&self, other: &Self) -> bool {
+        self.lmtp.is_some() == other.lmtp.is_some()
+    }
+}
+
+/// The server that takes a lane's messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NextHop {
+    /// It takes outside recipients.
+    Smarthost(Smarthost),
+    /// It takes local ones.
+    Lmtp(LmtpServer),
+}
+
+/// What a connection needs beside the server.
+pub(super) struct Terms<'a> {
+    /// Our name.
+    pub(super) hostname: &'a str,
+    /// How long each step may take.
+    pub(super) limits: Limits,
+    /// Ends it early.
+    pub(super) brake: &'a Arc<Brake>,
+}
+
+impl NextHop {
+    /// Sets up a connection.
+    ///
+    /// # Errors
+    /// Why not, in words for the log.
+    pub(super) fn open(&self, terms: &Terms<'_>) -> Result<Connection, String> {
+        let Terms {
+            hostname,
+            limits,
+            brake,
+        } = *terms;
+        let (name, opened) = match self {
+            Self::Smarthost(smarthost) => {
+                let way = smarthost::Way {
+                    smarthost,
+                    hostname,
+                    limits,
+                    brake,
+                };
+                (smarthost.host.clone(), way.open())
+            }
+            Self::Lmtp(server) => {
+                let way = lmtp::Way {
+                    server,
+                    hostname,
+                    limits,
+                    brake,
+                };
+                (server.place.to_string(), way.open())
+            }
+        };
+        opened.map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// The address that the server is told; none where this recipient is not for it, or has none.
+    pub(super) fn address<'r>(&self, recipient: &'r Recipient) -> Option<Cow<'r, Mailbox>> {
+        match (self, &recipient.target) {
+            (Self::Smarthost(_), Target::Outside(mailbox)) => Some(Cow::Borrowed(mailbox)),
+            (Self::Lmtp(server), Target::User(user)) => {
+                let address = server.address(user, &recipient.forward_path);
+                address.map(Cow::Owned)
+            }
+            (Self::Smarthost(_), Target::User(_)) | (Self::Lmtp(_), Target::Outside(_)) => None,
+        }
+    }
+
+    /// A recipient's copy is there.
+    pub(super) fn tell_taken(&self, id: MessageId, to: &Recipient, said: &str) {
+        let name = logged(to);
+        match (self, &to.target) {
+            (Self::Smarthost(smarthost), _) => events::relayed(id, name, &smarthost.host, said),
+            (Self::Lmtp(server), Target::User(user)) => {
+                events::lmtp::delivered(id, name, user, &server.place, said);
+            }
+            (Self::Lmtp(server), Target::Outside(mailbox)) => {
+                events::lmtp::delivered(id, name, mailbox, &server.place, said);
+            }
+        }
+    }
+
+    /// The server could not be used for a message.
+    pub(super) fn tell_failed(&self, id: MessageId, reason: &str, wait: u64) {
+        match self {
+            Self::Smarthost(_) => events::relay_failed(id, reason, wait),
+            Self::Lmtp(_) => events::lmtp::failed(id, reason, wait),
+        }
+    }
+
+    /// What became of a recipient whose copy is there, as its sender may be told.
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Self::Smarthost(_) => Action::Relayed,
+            Self::Lmtp(_) => Action::Delivered,
+        }
+    }
+}
+
+/// How a recipient is called in the log: local ones as the client wrote them, outside ones as they are
+/// relayed.
+pub(super) fn logged(to: &Recipient) -> String {
+    match &to.target {
+        Target::User(_) => to.forward_path.to_string(),
+        Target::Outside(mailbox) => mailbox.to_string(),
+    }
+}
