@@ -4,14 +4,14 @@
 //! that cannot be read is looked at anew each time, and only its first failure is new. Refuses to
 //! know: what the file says. Limits: the file size is the caller's.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::sys::replace;
+use crate::sys::stamp::Stamp;
 
 /// One file and the last look at it.
 #[derive(Debug)]
@@ -37,16 +37,6 @@ pub(super) enum Seen {
     StillFailed(io::Error),
 }
 
-/// What tells one content of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl Watched {
     /// A file nobody has looked at yet.
     pub(super) fn new(path: &Path, max_octets: u64) -> Self {
@@ -65,7 +55,7 @@ impl Watched {
 
     /// Looks at the file, and reads it where it changed.
     pub(super) fn look(&mut self) -> Seen {
-        let seen = fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata));
+        let seen = fs::metadata(&self.path).map(|metadata| Stamp::read(&metadata));
         if matches!((&seen, self.stamp), (Ok(now), Some(then)) if *now == then) {
             return Seen::Same;
         }
@@ -87,20 +77,8 @@ impl Watched {
 
     fn read(&self) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
         let file = File::open(&self.path)?;
-        let stamp = Stamp::of(&file.metadata()?);
+        let stamp = Stamp::read(&file.metadata()?);
         let content = replace::read_open(&file, self.max_octets)?;
         Ok((stamp, Zeroizing::new(content)))
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }

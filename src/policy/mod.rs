@@ -8,6 +8,7 @@
 //! | `access` | which users may log in |
 //! | `sender` | whether a reverse-path is taken |
 //! | `recipient` | whether a forward-path is taken, before anything is looked up |
+//! | `mail_lists` | the lists of addresses that both of these have |
 //! | `relay` | whether an outside recipient is taken |
 //! | `throttle` | when a login may be looked at, after those that failed |
 //! | `facts` | what verdicts ask of DNS |
@@ -20,6 +21,7 @@ pub mod access;
 pub mod admission;
 pub mod connection;
 pub mod facts;
+mod mail_lists;
 pub mod recipient;
 pub mod relay;
 pub mod sender;

@@ -3,6 +3,7 @@
 //! The null reverse-path is never refused by lists: notifications need it (RFC 5321 section 4.5.5).
 
 use super::facts::{Finding, Host, HostNames, Question};
+use super::mail_lists::MailLists;
 use super::verdict::{Cause, Verdict};
 use crate::config::settings::Settings;
 use crate::mail::{Mailbox, ReversePath};
@@ -25,22 +26,18 @@ pub fn host_name(settings: &Settings, host: &Host) -> Verdict {
 
 /// The allow and deny lists.
 pub fn lists(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
-    let cause = |key, why: String| Cause::new("senders", key, why);
     let ReversePath::Mailbox(mailbox) = reverse_path else {
-        let why = "the null sender is always taken".to_owned();
-        return Verdict::Allowed(cause("deny", why));
+        let why = "the null sender is always taken";
+        return Verdict::Allowed(Cause::new("senders", "deny", why));
     };
-    let senders = &settings.senders;
-    if let Some(entry) = senders.deny.iter().find(|entry| entry.matches(mailbox)) {
-        return Verdict::Refused(cause("deny", format!("{entry} names the sender")));
-    }
-    if senders.allow.is_empty() {
-        return Verdict::Allowed(cause("allow", "empty: every sender".to_owned()));
-    }
-    match senders.allow.iter().find(|entry| entry.matches(mailbox)) {
-        Some(entry) => Verdict::Allowed(cause("allow", format!("{entry} names the sender"))),
-        None => Verdict::Refused(cause("allow", "no entry names the sender".to_owned())),
-    }
+    let lists = MailLists {
+        section: "senders",
+        allow: &settings.senders.allow,
+        deny: &settings.senders.deny,
+        noun: "sender",
+        everybody: "empty: every sender",
+    };
+    lists.decide(mailbox)
 }
 
 /// The sender that has to belong to the login, where one has.

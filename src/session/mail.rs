@@ -76,8 +76,8 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         let verdict = sender::host_name(&self.settings, &self.host);
-        let replies = (replies::no_host_name(), "host_name");
-        match self.sender_verdict(verdict, &candidate, replies, output) {
+        let refusal = (|_: &str| replies::no_host_name(), "host_name");
+        match self.sender_verdict(verdict, &candidate, refusal, output) {
             Judged::Allowed => self.check_sender_lists(candidate, output),
             Judged::Refused(step) => step,
             Judged::Asks(question) => {
@@ -89,8 +89,8 @@ impl Session {
     fn check_sender_lists(&mut self, candidate: Box<Candidate>, output: &mut Output) -> Step {
         let reverse_path = &candidate.envelope.reverse_path;
         let verdict = sender::lists(&self.settings, reverse_path);
-        let denied = replies::sender_denied(&reverse_path.to_string());
-        match self.sender_verdict(verdict, &candidate, (denied, "sender"), output) {
+        let refusal = (replies::sender_denied, "sender");
+        match self.sender_verdict(verdict, &candidate, refusal, output) {
             Judged::Refused(step) => return step,
             Judged::Allowed => {}
             Judged::Asks(_) => unreachable!("lists of addresses need no DNS"),
@@ -113,8 +113,8 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         let verdict = sender::owned(owned);
-        let denied = replies::sender_denied(&candidate.envelope.reverse_path.to_string());
-        match self.sender_verdict(verdict, &candidate, (denied, "login"), output) {
+        let refusal = (replies::sender_denied, "login");
+        match self.sender_verdict(verdict, &candidate, refusal, output) {
             Judged::Allowed => self.check_domain(candidate, None, output),
             Judged::Refused(step) => step,
             Judged::Asks(_) => unreachable!("the owner is known"),
@@ -129,8 +129,8 @@ impl Session {
     ) -> Step {
         let reverse_path = &candidate.envelope.reverse_path;
         let verdict = sender::domain(&self.settings, reverse_path, finding);
-        let replies = (replies::no_such_sender_domain(), "sender_domain");
-        match self.sender_verdict(verdict, &candidate, replies, output) {
+        let refusal = (|_: &str| replies::no_such_sender_domain(), "sender_domain");
+        match self.sender_verdict(verdict, &candidate, refusal, output) {
             Judged::Allowed => {
                 let size = candidate.size;
                 self.perform(Due::Space(candidate), Effect::CheckSpace(size))
@@ -142,15 +142,15 @@ impl Session {
         }
     }
 
-    /// Tells a verdict on a sender, and answers a refusal.
+    /// Tells a verdict on a sender, and answers a refusal; its reply is made from the sender's address.
     fn sender_verdict(
         &mut self,
         verdict: Verdict,
         candidate: &Candidate,
-        (reply, reason): (Reply, &'static str),
+        (reply, reason): (impl FnOnce(&str) -> Reply, &'static str),
         output: &mut Output,
     ) -> Judged {
-        let from = Some(candidate.envelope.reverse_path.to_string());
+        let from = || candidate.envelope.reverse_path.to_string();
         match verdict {
             Verdict::Allowed(cause) => {
                 self.tell("sender", "allowed", &cause, output);
@@ -158,7 +158,9 @@ impl Session {
             }
             Verdict::Refused(cause) => {
                 self.tell("sender", "refused", &cause, output);
-                Judged::Refused(self.refuse_sender(from, reply, reason, &cause, output))
+                let from = from();
+                let reply = reply(&from);
+                Judged::Refused(self.refuse_sender(Some(from), reply, reason, &cause, output))
             }
             Verdict::Deferred(cause) => {
                 self.tell("sender", "deferred", &cause, output);
@@ -166,7 +168,7 @@ impl Session {
                     "must_match_login" => replies::try_later(),
                     _ => replies::dns_failure(),
                 };
-                Judged::Refused(self.refuse_sender(from, later, reason, &cause, output))
+                Judged::Refused(self.refuse_sender(Some(from()), later, reason, &cause, output))
             }
             Verdict::Asks(question) => Judged::Asks(question),
         }

@@ -1,6 +1,6 @@
 //! Stamps of files: what tells one content of a file from another without reading it.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -17,14 +17,20 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp of a file, links followed; none where it cannot be looked at.
     pub fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        Some(Self {
+        fs::metadata(path)
+            .ok()
+            .map(|metadata| Self::read(&metadata))
+    }
+
+    /// The stamp of a file that has been looked at.
+    pub fn read(metadata: &Metadata) -> Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }
     }
 }
 
