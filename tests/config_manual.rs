@@ -10,22 +10,14 @@ use std::path::{Path, PathBuf};
 
 use gatepost::config::manual;
 
-use support::{TempFolder, checking, data};
+use support::{TempFolder, assert_generated, checking, data};
 
 /// `GATEPOST_BLESS=1 cargo test --test config_manual` writes the page anew.
 #[test]
 fn the_page_is_what_the_table_says() {
     let path = root().join("packaging/man/gatepost.ini.5");
     let want = manual::render();
-    if std::env::var_os("GATEPOST_BLESS").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &want).unwrap();
-    }
-    let got = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        got == want,
-        "packaging/man/gatepost.ini.5 differs from the table of keys: see this test's comment"
-    );
+    assert_generated(&path, &want);
 }
 
 /// The numbers that stand in the sources, with W or V in front.

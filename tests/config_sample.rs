@@ -9,22 +9,14 @@ use std::path::Path;
 
 use gatepost::config::{self, keys, sample};
 
-use support::TempFolder;
+use support::{TempFolder, assert_generated};
 
 /// `GATEPOST_BLESS=1 cargo test --test config_sample` writes the file anew.
 #[test]
 fn the_sample_file_is_what_the_table_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/gatepost.ini");
     let want = sample::render();
-    if std::env::var_os("GATEPOST_BLESS").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &want).unwrap();
-    }
-    let got = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        got == want,
-        "conf/gatepost.ini differs from the table of keys: see this test's comment"
-    );
+    assert_generated(&path, &want);
 }
 
 /// Takes away every semicolon, so that each key stands at its default or its example.

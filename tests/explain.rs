@@ -10,8 +10,9 @@ use std::io::{Read, Write};
 
 use base64::Engine as _;
 use gatepost::transport::client::ClientStream;
-use rustls::pki_types::CertificateDer;
 
+use support::ini::certificate;
+use support::random::Random;
 use support::{PATIENCE, Server, TempFolder, data, gatepost};
 
 /// Runs `explain` in a folder with an f.ini; gives the exit code and the lines.
@@ -142,31 +143,6 @@ fn mistakes_in_its_use_are_named() {
         let (code, said) = run(arguments);
         assert_eq!(code, 64, "{arguments:?}: {said}");
         assert!(said.contains(want), "{arguments:?}: {said}");
-    }
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    fn some_of(&mut self, choices: &[&str]) -> String {
-        let chosen: Vec<&str> = choices
-            .iter()
-            .copied()
-            .filter(|_| self.below(3) == 0)
-            .collect();
-        chosen.join(", ")
     }
 }
 
@@ -345,14 +321,6 @@ fn reply(stream: &mut ClientStream) -> String {
         }
     }
     String::from_utf8_lossy(&text).into_owned()
-}
-
-fn certificate() -> CertificateDer<'static> {
-    let pem = fs::read(data("p256.crt")).unwrap();
-    rustls_pemfile::certs(&mut pem.as_slice())
-        .next()
-        .unwrap()
-        .unwrap()
 }
 
 const SEED: u64 = 0x6578_706c_6169_6e21;

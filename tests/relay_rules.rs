@@ -14,6 +14,7 @@ use gatepost::policy::facts::{Finding, Question};
 use support::TempFolder;
 use support::ini::{base_ini, data};
 use support::player::{Player, World, auth_plain, no_dns};
+use support::random::Random;
 
 const LOCAL: &str = "127.0.0.1";
 const SMARTHOST: &str = "[smarthost]\nhost = 127.0.0.1\ntls = none\n";
@@ -403,26 +404,6 @@ fn without_a_smarthost_outside_mail_is_refused_whatever_is_allowed() {
 }
 
 const SEED: u64 = 0x5265_6c61_7921;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-
-    fn some_of(&mut self, choices: &[&str]) -> String {
-        let chosen: Vec<&str> = choices
-            .iter()
-            .copied()
-            .filter(|_| self.below(3) == 0)
-            .collect();
-        chosen.join(", ")
-    }
-}
 
 /// What one key of a random file says; an absent key has its default.
 #[derive(Debug, Default)]

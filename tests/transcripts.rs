@@ -4,15 +4,14 @@
 
 mod support;
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
 
 use gatepost::transport::client::ClientStream;
-use rustls::pki_types::CertificateDer;
 
 use support::fakedns::FakeDns;
+use support::ini::certificate;
 use support::transcript::{Action, Replies, Transcript, Way, all, compare};
-use support::{PATIENCE, Server, data};
+use support::{PATIENCE, Server};
 
 /// What DNS says to the server of a `dns_*` transcript; the session's own tests say the same.
 const DNS: &[&str] = &[
@@ -132,12 +131,4 @@ impl Peer {
             self.replies
         );
     }
-}
-
-fn certificate() -> CertificateDer<'static> {
-    let pem = fs::read(data("p256.crt")).unwrap();
-    rustls_pemfile::certs(&mut pem.as_slice())
-        .next()
-        .unwrap()
-        .unwrap()
 }

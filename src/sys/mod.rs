@@ -19,3 +19,7 @@ pub mod socket;
 pub mod stamp;
 pub mod syslog;
 pub mod terminal;
+
+#[cfg(test)]
+#[path = "../../tests/support/random.rs"]
+pub(crate) mod seeded;

@@ -5,6 +5,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::CertificateDer;
+
 pub const TCP_PORT: u16 = 2525;
 pub const TLS_PORT: u16 = 4465;
 
@@ -13,6 +15,15 @@ pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(name)
+}
+
+/// The certificate of the base INI.
+pub fn certificate() -> CertificateDer<'static> {
+    let pem = std::fs::read(data("p256.crt")).unwrap();
+    rustls_pemfile::certs(&mut pem.as_slice())
+        .next()
+        .unwrap()
+        .unwrap()
 }
 
 /// The INI that every server of the tests begins with; `extra` is appended.

@@ -9,6 +9,7 @@ pub mod checking;
 pub mod fakedns;
 pub mod ini;
 pub mod player;
+pub mod random;
 pub mod source;
 pub mod transcript;
 
@@ -453,4 +454,17 @@ pub fn has_program(name: &str) -> bool {
         eprintln!("SKIPPED: {name} is not installed");
     }
     found
+}
+
+/// A file of the project is what its generator says; with `GATEPOST_BLESS` it is written anew.
+pub fn assert_generated(path: &Path, want: &str) {
+    if std::env::var_os("GATEPOST_BLESS").is_some() {
+        fs::write(path, want).unwrap();
+    }
+    let got = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        got == want,
+        "{} is not what its generator says: see this test's comment",
+        path.display()
+    );
 }

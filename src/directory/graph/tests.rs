@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::mail::Domain;
+use crate::sys::seeded::Random;
 
 fn resolve(file: &str, users: &[&str]) -> (Aliases, Vec<String>) {
     let domains = [Domain::parse("here.example").unwrap()];
@@ -164,16 +165,8 @@ fn following_takes_no_more_work_than_the_file_is_long() {
     assert_eq!(ends(&aliases, "l0n0").len(), 60);
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
+fn below(random: &mut Random, limit: usize) -> usize {
+    random.below(limit as u64) as usize
 }
 
 /// What a reader of the file would do with a pencil: the targets, or none where it never ends.
@@ -204,18 +197,18 @@ fn random_graphs_agree_with_a_plain_reference() {
     let (mut looped, mut sound) = (0, 0);
     for seed in 1..=3000_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let count = 1 + random.below(12);
+        let count = 1 + below(&mut random, 12);
         // Of some graphs every step goes on in the file, so that they cannot loop.
-        let forward = random.below(2) == 0;
+        let forward = below(&mut random, 2) == 0;
         let mut lists = Vec::new();
         for at in 0..count {
-            let list = (0..=random.below(4)).map(|_| match random.below(3) {
+            let list = (0..=below(&mut random, 4)).map(|_| match below(&mut random, 3) {
                 0 if forward && at + 1 < count => {
-                    format!("a{}", at + 1 + random.below(count - at - 1))
+                    format!("a{}", at + 1 + below(&mut random, count - at - 1))
                 }
-                0 if !forward => format!("a{}", random.below(count)),
-                1 => format!("o{}@there.example", random.below(5)),
-                _ => format!("u{}", random.below(5)),
+                0 if !forward => format!("a{}", below(&mut random, count)),
+                1 => format!("o{}@there.example", below(&mut random, 5)),
+                _ => format!("u{}", below(&mut random, 5)),
             });
             lists.push(list.collect::<Vec<_>>());
         }

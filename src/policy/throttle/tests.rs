@@ -1,6 +1,7 @@
 //! The throttle with a clock of its own.
 
 use super::*;
+use crate::sys::seeded::Random;
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
@@ -12,19 +13,6 @@ fn after(seconds: u64) -> Pace {
 
 fn address(number: u32) -> IpAddr {
     IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number))
-}
-
-/// A small generator, so that a failing run can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }
 
 #[test]

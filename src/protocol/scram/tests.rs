@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::sys::seeded::Random;
 
 #[path = "../../../tests/support/scram.rs"]
 pub(crate) mod client;
@@ -10,23 +11,6 @@ pub(crate) mod client;
 use client::Client;
 
 const SEED: u64 = 0x5ca4_a256_0000_0001;
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn octets(&mut self, min: u64, max: u64) -> Vec<u8> {
-        let count = min + self.next() % (max - min + 1);
-        (0..count).map(|_| self.next() as u8).collect()
-    }
-}
 
 fn keys(password: &[u8], salt: &[u8], iterations: u32) -> Keys {
     let (stored_key, server_key) = client::stored(password, salt, iterations);
