@@ -25,6 +25,7 @@ pub mod dns;
 pub mod limit;
 pub mod line;
 pub mod lmtp;
+pub mod mailbox;
 pub mod outcome;
 pub mod users;
 

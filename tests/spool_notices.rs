@@ -94,6 +94,7 @@ impl Machine {
             hostname: "mx.here.example".to_owned(),
             queue: QueueRules::patient(vec![Duration::from_secs(60)]),
             has_smarthost: false,
+            fullness: Arc::new(|_| None),
             find: Arc::new(home),
         };
         let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::default());

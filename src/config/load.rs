@@ -161,6 +161,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         worker_threads: count(draft, "workers", "threads"),
         local: draft.local("delivery", "local"),
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
+        quota: draft.number("delivery", "quota"),
         control: control(draft),
         smarthost: smarthost(draft),
         queue: queue(draft),

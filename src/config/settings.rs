@@ -68,6 +68,8 @@ pub struct Settings {
     pub local: Local,
     /// `[delivery] mail_root`, made absolute.
     pub mail_root: PathBuf,
+    /// `[delivery] quota`: what a user may keep, octets; 0 = all.
+    pub quota: u64,
     /// `[control]`.
     pub control: Control,
     /// `[smarthost]`; none where no `host` is set.

@@ -350,11 +350,14 @@ impl Deliverer {
             Content::Memory(_) => Body::Memory(&lines),
             Content::File(file, length, crc) => Body::File(&**file, *length, *crc),
         };
+        let find = self.notifier.as_ref().map(|notifier| notifier.rules());
+        let fullness = |user: &str| find.as_ref().and_then(|rules| (rules.fullness)(user));
         let letter = Letter {
             name: &name,
             head: &head,
             body,
             replayed: stored.replayed,
+            fullness: &fullness,
         };
         let judge = Judge {
             stored: &stored,

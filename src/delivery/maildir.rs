@@ -1,10 +1,13 @@
 //! One copy into one Maildir: written in `tmp`, renamed to `new`, no sync.
 //!
-//! The name is `SECONDS.QID.HOST`: seconds and id of the message, the host name escaped (`/` and `:`
-//! as octal). A message has one name for ever, so a replay finds its own copy, read or unread, and
-//! writes it anew in its place: after a power cut or a failed sync a name may be there whose content is
-//! not, and nothing but writing it again makes it so. Line ends are LF. Folders are made when they are
-//! wanted, mode 0700.
+//! The name is `SECONDS.QID.HOST,S=OCTETS`: seconds and id of the message, the host name escaped (`/`, `:`
+//! and `,` as octal), the size of the file as Maildir++ has it, so that nobody has to look at each file to
+//! know how full a mailbox is. Up to the comma a message has one name for ever, so a replay finds its own
+//! copy, read or unread, and writes it anew in its place: after a power cut or a failed sync a name may be
+//! there whose content is not, and nothing but writing it again makes it so. Line ends are LF. Folders are
+//! made when they are wanted, mode 0700.
+//!
+//! A mailbox with a quota that is full takes no new copy; one that is there already is written again.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -12,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::mail::MessageId;
+use crate::mail::fullness::{Fullness, Room};
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
 
 /// Maildirs known to be there, at most this many at a time.
@@ -31,7 +35,7 @@ pub struct Maildirs {
 
 /// A message as it goes into Maildirs.
 pub struct Letter<'a> {
-    /// Its name in every Maildir.
+    /// Its name in every Maildir, without its size.
     pub name: &'a str,
     /// What goes on top.
     pub head: &'a str,
@@ -39,6 +43,8 @@ pub struct Letter<'a> {
     pub body: Body<'a>,
     /// Whether a copy may be there already.
     pub replayed: bool,
+    /// How full a user's mailbox is; none where it has no quota.
+    pub fullness: &'a dyn Fn(&str) -> Option<Fullness>,
 }
 
 /// What is to be written.
@@ -71,6 +77,7 @@ impl Maildirs {
     /// The Maildirs `ROOT/USER/Maildir`.
     pub fn new(disk: Arc<dyn Disk>, root: PathBuf, host: &str) -> Self {
         let host = host.replace('/', "\\057").replace(':', "\\072");
+        let host = host.replace(',', "\\054");
         Self {
             disk,
             root,
@@ -85,7 +92,7 @@ impl Maildirs {
         &self.root
     }
 
-    /// The name of a message in every Maildir.
+    /// The name of a message in every Maildir, without its size.
     pub fn name(&self, id: MessageId, received: u64) -> String {
         format!("{received}.Q{id}.{}", self.host)
     }
@@ -96,13 +103,16 @@ impl Maildirs {
     /// The disk's; nothing but a file in `tmp` may be left, which the next try replaces.
     pub fn deliver(&mut self, user: &str, letter: &Letter<'_>) -> io::Result<Delivered> {
         let maildir = self.maildir(user)?;
-        let mut path = maildir.join("new").join(letter.name);
+        let mut known_path = None;
         if letter.replayed {
             match self.find(user, &maildir, letter.name)? {
-                Found::At(found) => path = found,
+                Found::At(found) => known_path = Some(found),
                 Found::Taken => return Ok(Delivered::Taken),
                 Found::Nowhere => {}
             }
+        }
+        if known_path.is_none() {
+            letter.check_room(user)?;
         }
         let mut first = !self.known.contains(user);
         if first {
@@ -118,8 +128,12 @@ impl Maildirs {
             }
             opened => opened?,
         };
-        write_copy(&*file, letter)?;
+        let octets = write_copy(&*file, letter)?;
         drop(file);
+        let path = known_path.unwrap_or_else(|| {
+            let name = format!("{},S={octets}", letter.name);
+            maildir.join("new").join(name)
+        });
         self.disk.rename(&fresh, &path)?;
         if !first {
             return Ok(Delivered::Written(path));
@@ -172,7 +186,7 @@ impl Maildirs {
                 names => names?,
             };
             for name in names {
-                let base = name.split(':').next().unwrap_or_default().to_owned();
+                let base = name.split([':', ',']).next().unwrap_or_default().to_owned();
                 present.insert(base, folder.join(name));
             }
         }
@@ -198,6 +212,30 @@ impl Maildirs {
     }
 }
 
+impl Letter<'_> {
+    /// The length of a file is that of the client's form of it, which is the larger one.
+    fn octets(&self) -> u64 {
+        let body = match &self.body {
+            Body::Memory(octets) => octets.len() as u64,
+            Body::File(_, length, _) => *length,
+        };
+        body.saturating_add(self.head.len() as u64)
+    }
+
+    fn check_room(&self, user: &str) -> io::Result<()> {
+        let Some(mailbox) = (self.fullness)(user) else {
+            return Ok(());
+        };
+        match mailbox.room_for(self.octets()) {
+            Room::Enough => Ok(()),
+            Room::Full | Room::Never => Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                mailbox.in_words(),
+            )),
+        }
+    }
+}
+
 /// CRLF to LF. Accepted content has no other CR.
 pub fn unix_lines(content: &[u8], into: &mut Vec<u8>) {
     let mut rest = content;
@@ -209,9 +247,13 @@ pub fn unix_lines(content: &[u8], into: &mut Vec<u8>) {
     }
 }
 
-fn write_copy(file: &dyn DiskFile, letter: &Letter<'_>) -> io::Result<()> {
+/// Gives the size of the copy, octets.
+fn write_copy(file: &dyn DiskFile, letter: &Letter<'_>) -> io::Result<u64> {
     match &letter.body {
-        Body::Memory(octets) => file.write_all_at(&[letter.head.as_bytes(), octets], 0),
+        Body::Memory(octets) => {
+            file.write_all_at(&[letter.head.as_bytes(), octets], 0)?;
+            Ok((letter.head.len() + octets.len()) as u64)
+        }
         Body::File(content, length, crc) => {
             file.write_at(letter.head.as_bytes(), 0)?;
             copy_lines(file, letter.head.len() as u64, *content, *length, *crc)
@@ -225,7 +267,7 @@ fn copy_lines(
     content: &dyn DiskFile,
     length: u64,
     crc: u32,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK];
     let mut lines = Vec::with_capacity(CHUNK);
     let mut hasher = crc32fast::Hasher::new();
@@ -247,7 +289,7 @@ fn copy_lines(
         let text = "the content in the spool is damaged";
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
-    Ok(())
+    Ok(to)
 }
 
 #[cfg(test)]

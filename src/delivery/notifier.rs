@@ -35,6 +35,7 @@ use super::notice::{Item, Report, Returned, Way};
 use super::notice_queue::{Late, NoticeQueue};
 use super::outcome::QueueRules;
 use crate::events;
+use crate::mail::fullness::Fullness;
 use crate::mail::{
     Action, Envelope, ForwardPath, MessageId, MessageNotifications, Outcome, Progress, Recipient,
     RecipientNotifications, ReversePath, Target,
@@ -63,6 +64,9 @@ pub enum Home {
 /// Finds out where mail for an address goes.
 pub type FindHome = Arc<dyn Fn(&ForwardPath) -> Home + Send + Sync>;
 
+/// Finds out how full a user's mailbox is; none where it has no quota.
+pub type FindFullness = Arc<dyn Fn(&str) -> Option<Fullness> + Send + Sync>;
+
 /// What the operator set; a refresh replaces it.
 #[derive(Clone)]
 pub struct NotifierRules {
@@ -74,6 +78,8 @@ pub struct NotifierRules {
     pub has_smarthost: bool,
     /// Who is here.
     pub find: FindHome,
+    /// How full mailboxes are.
+    pub fullness: FindFullness,
 }
 
 /// Tells senders.

@@ -9,6 +9,7 @@
 //! | `graph` | where aliases lead |
 //! | `watched`, `reading` | both files, read again when they change, as one view |
 //! | `recipients` | where mail for a name goes, and whose name it is |
+//! | `quota`, `mailboxes` | how much a user may keep, and how much is there |
 //!
 //! Promises: both files are read again when they change, at the next look-up; a broken or unreadable
 //! new file keeps what the last good one said and is logged once. A login with an unknown name
@@ -17,6 +18,8 @@
 
 pub mod aliases;
 pub mod graph;
+mod mailboxes;
+mod quota;
 mod reading;
 mod recipients;
 pub mod scram;
@@ -28,9 +31,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::Settings;
+use crate::config::local::Local;
 use crate::config::settings::Recipients;
 use crate::mail::Domain;
+use crate::sys::folder::RealFolders;
 
+use mailboxes::Mailboxes;
 use reading::{Reading, View};
 use secret::Secret;
 use users::Users;
@@ -54,6 +60,11 @@ pub struct Directory {
     local_domains: Vec<Domain>,
     recipients: Recipients,
     reading: Mutex<Reading>,
+    /// What a user may keep that has no quota of their own, octets; 0 = all.
+    default_quota: u64,
+    /// Whether mailboxes are here; an LMTP server has its own, and their quotas.
+    has_maildirs: bool,
+    mailboxes: Mailboxes,
     /// Keyed at start, so that nobody outside can tell which user an unknown name is measured by.
     chooser: RandomState,
 }
@@ -65,6 +76,9 @@ impl Directory {
             local_domains: settings.local_domains.clone(),
             recipients: settings.recipients.clone(),
             reading: Mutex::new(Reading::new(settings)),
+            default_quota: settings.quota,
+            has_maildirs: settings.local == Local::Maildir,
+            mailboxes: Mailboxes::new(settings.mail_root.clone(), Box::new(RealFolders)),
             chooser: RandomState::new(),
         };
         directory.view();

@@ -34,6 +34,8 @@ pub struct Found {
     pub group: bool,
     /// Whether the name is both a user and an alias.
     pub ambiguous: bool,
+    /// Whether each target is a user with a quota.
+    pub limited: bool,
 }
 
 impl Found {
@@ -43,6 +45,7 @@ impl Found {
             targets: vec![target],
             group: false,
             ambiguous: false,
+            limited: false,
         }
     }
 
@@ -91,7 +94,11 @@ impl Directory {
             let Some(fallback) = self.fallback() else {
                 return Lookup::Unknown;
             };
-            return Lookup::Found(everything_for(aliases, fallback));
+            let found = everything_for(aliases, fallback);
+            return Lookup::Found(Found {
+                limited: self.are_limited(users, &found.targets),
+                ..found
+            });
         };
         let (mut targets, some_are_gone) = copies(aliases, name);
         if let Some(fallback) = self.fallback().filter(|_| some_are_gone) {
@@ -106,6 +113,7 @@ impl Directory {
             };
         }
         Lookup::Found(Found {
+            limited: self.are_limited(users, &targets),
             targets,
             group: aliases.is_group(name),
             ambiguous: aliases.contains(name) && users.contains(name),

@@ -2,7 +2,7 @@
 //!
 //! Promises: a file is taken whole or not at all; every broken line is named with a reason that shows
 //! no secret. Blank lines and lines that begin with `#` are comments; fields after the secret are
-//! Dovecot's and passed over. Refuses to know: where the file lies. Limits: 4 MiB.
+//! Dovecot's and passed over, but for a quota in the extra fields (`quota`). Refuses to know: where the file lies. Limits: 4 MiB.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,6 +10,7 @@ use std::fmt;
 use crate::config::values::user_name;
 use crate::protocol::scram::Keys;
 
+use super::quota;
 use super::secret::Secret;
 
 /// The users of one reading of the file.
@@ -19,6 +20,8 @@ pub struct Users {
     places: HashMap<String, usize>,
     /// The places of those that can log in by SCRAM.
     scram: Vec<usize>,
+    /// What those may keep that have a quota of their own, octets.
+    quotas: HashMap<String, u64>,
 }
 
 /// A broken line.
@@ -47,6 +50,7 @@ impl Users {
             secrets: Vec::new(),
             places: HashMap::new(),
             scram: Vec::new(),
+            quotas: HashMap::new(),
         }
     }
 
@@ -62,13 +66,16 @@ impl Users {
                 continue;
             }
             match parse_line(octets) {
-                Ok((name, secret)) => {
+                Ok((name, secret, quota)) => {
                     if let Some(first) = lines_of_names.get(&name) {
                         let reason = format!("the user {name:?} already stands on line {first}");
                         faults.push(Fault { line, reason });
                         continue;
                     }
                     lines_of_names.insert(name.clone(), line);
+                    if let Some(quota) = quota {
+                        users.quotas.insert(name.clone(), quota);
+                    }
                     let place = users.secrets.len();
                     if secret.scram().is_some() {
                         users.scram.push(place);
@@ -90,6 +97,11 @@ impl Users {
     /// The names in lower case, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(String::as_str)
+    }
+
+    /// What `name`, in lower case, may keep by the file, octets; 0 = all.
+    pub(super) fn quota(&self, name: &str) -> Option<u64> {
+        self.quotas.get(name).copied()
     }
 
     /// The secret of `name`, in lower case.
@@ -133,16 +145,19 @@ pub fn name_of(line: &[u8]) -> Option<&[u8]> {
     line.get(..end)
 }
 
-fn parse_line(octets: &[u8]) -> Result<(String, Secret), String> {
+fn parse_line(octets: &[u8]) -> Result<(String, Secret, Option<u64>), String> {
     let text = std::str::from_utf8(octets).map_err(|_| "this line is not UTF-8".to_owned())?;
     let (name, rest) = text
         .split_once(':')
         .ok_or_else(|| "no \":\" after the user's name".to_owned())?;
     let name =
         user_name(name).map_err(|reason| format!("{name:?} is not a user's name: {reason}"))?;
-    let secret = rest.split(':').next().unwrap_or_default();
+    // secret:uid:gid:gecos:home:shell:extra, and extra fields may hold colons.
+    let mut fields = rest.splitn(7, ':');
+    let secret = fields.next().unwrap_or_default();
     let secret = Secret::parse(secret).map_err(|reason| format!("user {name:?}: {reason}"))?;
-    Ok((name, secret))
+    let quota = fields.nth(5).and_then(quota::in_extra_fields);
+    Ok((name, secret, quota))
 }
 
 #[cfg(test)]
@@ -183,7 +198,27 @@ mod tests {
                 .secret("bob")
                 .is_some_and(|secret| secret.matches(b"wonderland"))
         );
+        assert_eq!(users.quota("bob"), None);
         assert!(users.any_secret(7).is_some() && Users::nobody().any_secret(7).is_none());
         assert_eq!(format!("{:?}", Users::parse(b"").0), "{}");
+    }
+
+    #[test]
+    fn a_quota_stands_in_the_extra_fields_and_nowhere_else() {
+        let rule = "userdb_quota_rule=*:storage=5M";
+        for (fields, want) in [
+            (format!("1000:1000::/home/x::{rule}"), Some(5 << 20)),
+            (
+                format!("1000:1000::/home/x:/bin/sh:a=b:c {rule}"),
+                Some(5 << 20),
+            ),
+            (format!("::::: {rule}"), Some(5 << 20)),
+            (format!("1000:1000:{rule}::"), None),
+            ("1000:1000::/home/x".to_owned(), None),
+        ] {
+            let (users, faults) = Users::parse(format!("Alice:{SECRET}:{fields}").as_bytes());
+            assert_eq!(faults, []);
+            assert_eq!(users.quota("alice"), want, "{fields}");
+        }
     }
 }

@@ -46,3 +46,13 @@ pub enum Target {
     /// Another server takes it: by the smarthost.
     Outside(Mailbox),
 }
+
+impl Target {
+    /// The user, where it is one's mailbox.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Outside(_) => None,
+        }
+    }
+}

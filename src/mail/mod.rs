@@ -6,6 +6,7 @@
 pub mod address;
 pub mod date;
 pub mod envelope;
+pub mod fullness;
 pub mod message_id;
 pub mod notifications;
 pub mod outcome;

@@ -7,6 +7,7 @@ use super::mail_lists::MailLists;
 use super::verdict::{Cause, Verdict};
 use crate::config::settings::Settings;
 use crate::mail::ForwardPath;
+use crate::mail::fullness::{Fullness, Room};
 
 /// The allow and deny lists.
 pub fn lists(settings: &Settings, forward_path: &ForwardPath) -> Verdict {
@@ -56,9 +57,72 @@ pub fn resolved(settings: &Settings, forward_path: &ForwardPath, found: Resolved
     Verdict::Allowed(cause("verify", "the recipient exists"))
 }
 
+/// Whether a message of this many octets, 0 where that is not known, fits into one of the mailboxes; each
+/// has a quota. An alias is refused only where nobody behind it would get the message: who is full then
+/// waits for theirs alone.
+pub fn room(mailboxes: &[Fullness], octets: u64) -> Verdict {
+    let rooms = || mailboxes.iter().map(|mailbox| mailbox.room_for(octets));
+    let best = rooms().position(|room| room == Room::Enough);
+    let best = best.or_else(|| rooms().position(|room| room == Room::Full));
+    let Some(mailbox) = best.or(Some(0)).and_then(|at| mailboxes.get(at)) else {
+        return Verdict::Allowed(Cause::new("delivery", "quota", "there is none"));
+    };
+    let (section, key) = match mailbox.is_own {
+        true => ("auth", "users"),
+        false => ("delivery", "quota"),
+    };
+    let cause = Cause::new(section, key, mailbox.in_words());
+    match mailbox.room_for(octets) {
+        Room::Enough => Verdict::Allowed(cause),
+        Room::Full => Verdict::Deferred(cause),
+        Room::Never => Verdict::Refused(cause),
+    }
+}
+
 fn is_postmaster(forward_path: &ForwardPath) -> bool {
     match forward_path {
         ForwardPath::Postmaster => true,
         ForwardPath::Mailbox(mailbox) => mailbox.local_part().eq_ignore_ascii_case("postmaster"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailbox(used: u64, quota: u64) -> Fullness {
+        Fullness {
+            user: "alice".to_owned(),
+            quota,
+            is_own: quota == 7,
+            used: Some(used),
+        }
+    }
+
+    #[test]
+    fn an_alias_has_room_while_one_behind_it_has() {
+        let (empty, full, tiny) = (mailbox(0, 100), mailbox(100, 100), mailbox(0, 7));
+        let rows: &[(&[&Fullness], &str)] = &[
+            (&[], "allowed"),
+            (&[&empty], "allowed"),
+            (&[&full], "deferred"),
+            (&[&tiny], "refused"),
+            (&[&full, &empty], "allowed"),
+            (&[&tiny, &full], "deferred"),
+            (&[&tiny, &empty], "allowed"),
+            (&[&tiny, &tiny], "refused"),
+        ];
+        for (mailboxes, want) in rows {
+            let mailboxes: Vec<Fullness> = mailboxes.iter().copied().cloned().collect();
+            let (got, cause) = match room(&mailboxes, 8) {
+                Verdict::Allowed(cause) => ("allowed", cause),
+                Verdict::Deferred(cause) => ("deferred", cause),
+                Verdict::Refused(cause) => ("refused", cause),
+                Verdict::Asks(_) => panic!("it asks"),
+            };
+            assert_eq!(got, *want, "{mailboxes:?}");
+            let own = got == "refused";
+            assert_eq!(cause.section == "auth", own, "{cause:?}");
+        }
     }
 }

@@ -174,6 +174,7 @@ impl Play<'_> {
                 Answer::ScramKeys(ScramLookup::Unavailable, [0; SERVER_NONCE_OCTETS])
             }
             Effect::FindRecipient(path) => Answer::Recipient(self.directory.find(&path)),
+            Effect::MeasureMailboxes(users) => Answer::Measured(self.directory.fullness(&users)),
             Effect::ExpandName(path) => Answer::Expanded(self.directory.expand(&path)),
             Effect::LookUp(question) => Answer::LookedUp((self.ask)(&question)),
             Effect::FindGroups(user) => Answer::Groups(self.directory.groups_of(&user)),

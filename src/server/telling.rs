@@ -11,6 +11,7 @@ use crate::mail::{ForwardPath, Target};
 pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
     let settings = &setup.settings;
     let known = Arc::clone(setup);
+    let directory = Arc::clone(&setup.directory);
     NotifierRules {
         hostname: settings.hostname.to_string(),
         queue: QueueRules {
@@ -21,6 +22,7 @@ pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
         },
         has_smarthost: settings.has_smarthost(),
         find: Arc::new(move |path| home(&known, path)),
+        fullness: Arc::new(move |user| directory.fullness(&[user.to_owned()]).pop()),
     }
 }
 

@@ -9,6 +9,7 @@ use super::Note;
 use crate::config::settings::Settings;
 use crate::directory::scram::ScramLookup;
 use crate::directory::{Expansion, LoginOutcome, Lookup};
+use crate::mail::fullness::Fullness;
 use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, TlsFacts};
 use crate::policy::facts::{Finding, Question};
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
@@ -42,6 +43,8 @@ pub enum Effect {
     FindScramKeys(String),
     /// Find a recipient in a local domain. Answered by [`Answer::Recipient`].
     FindRecipient(ForwardPath),
+    /// Find out how full the mailboxes of these users are. Answered by [`Answer::Measured`].
+    MeasureMailboxes(Vec<String>),
     /// Ask DNS. Answered by [`Answer::LookedUp`].
     LookUp(Question),
     /// Find out which groups a user belongs to. Answered by [`Answer::Groups`].
@@ -96,6 +99,8 @@ pub enum Answer {
     ScramKeys(ScramLookup, [u8; SERVER_NONCE_OCTETS]),
     /// The recipient's outcome.
     Recipient(Lookup),
+    /// How full the mailboxes are that have a quota.
+    Measured(Vec<Fullness>),
     /// What DNS said.
     LookedUp(Finding),
     /// The groups the user belongs to; none where the directory cannot be read.

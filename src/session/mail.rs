@@ -180,11 +180,15 @@ impl Session {
         space: Result<(), Refusal>,
         output: &mut Output,
     ) -> Step {
-        let envelope = candidate.envelope;
+        let Candidate { envelope, size } = candidate;
         match space {
             Ok(()) => {
                 let body = Body::default();
-                self.transaction = Some(Box::new(Transaction { envelope, body }));
+                self.transaction = Some(Box::new(Transaction {
+                    envelope,
+                    size,
+                    body,
+                }));
                 self.say(replies::sender_ok(), output)
             }
             Err(refusal) => {

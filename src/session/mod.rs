@@ -25,7 +25,7 @@ use std::time::SystemTime;
 use zeroize::Zeroize as _;
 
 use crate::config::settings::{Port, Settings};
-use crate::mail::{Envelope, TlsFacts};
+use crate::mail::{Envelope, Target, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
 use crate::policy::connection::Mark;
 use crate::policy::facts::{Finding, Host, HostNames, Question};
@@ -108,6 +108,8 @@ struct Hello {
 /// A mail transaction (RFC 5321 section 3.3).
 struct Transaction {
     envelope: Envelope,
+    /// What MAIL said of the size, octets; 0 where it said nothing.
+    size: u64,
     /// What is known of the content while it comes.
     body: body::Body,
 }
@@ -137,6 +139,7 @@ enum Due {
     Groups { attempt: Attempt, user: String },
     ScramKeys(Box<ClientFirst>),
     Recipient(Box<Named>),
+    Room(Box<Named>, Vec<Target>),
     Relay(Box<Named>),
     Verify,
     Expand,
@@ -267,8 +270,9 @@ impl Session {
             (Due::ScramKeys(client), Answer::ScramKeys(lookup, nonce)) => {
                 self.scram_keys(*client, lookup, &nonce, output)
             }
-            (Due::Recipient(named), Answer::Recipient(lookup)) => {
-                self.found(&named, lookup, output)
+            (Due::Recipient(named), Answer::Recipient(lookup)) => self.found(named, lookup, output),
+            (Due::Room(named, targets), Answer::Measured(mailboxes)) => {
+                self.measured(&named, targets, &mailboxes, output)
             }
             (Due::Verify, Answer::Recipient(lookup)) => self.verified(lookup, output),
             (Due::Expand, Answer::Expanded(expansion)) => self.expanded(expansion, output),

@@ -6,6 +6,7 @@ use super::mail::{argument_reply, parameter_reply};
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, replies};
 use crate::directory::{Found, Lookup};
+use crate::mail::fullness::Fullness;
 use crate::mail::notifications::OriginalRecipient;
 use crate::mail::{Domain, ForwardPath, Recipient, RecipientNotifications, Target};
 use crate::policy::recipient::Resolved;
@@ -101,7 +102,7 @@ impl Session {
         }
     }
 
-    pub(super) fn found(&mut self, named: &Named, lookup: Lookup, output: &mut Output) -> Step {
+    pub(super) fn found(&mut self, named: Box<Named>, lookup: Lookup, output: &mut Output) -> Step {
         let path = &named.path;
         let found = match lookup {
             Lookup::Found(found) => found,
@@ -129,11 +130,39 @@ impl Session {
             }
             Verdict::Allowed(cause) | Verdict::Deferred(cause) => {
                 self.tell("recipient", "allowed", &cause, output);
-                self.add_recipients(named, found.targets);
+                if found.limited {
+                    let users = found.targets.iter().filter_map(Target::user);
+                    let effect = Effect::MeasureMailboxes(users.map(str::to_owned).collect());
+                    return self.perform(Due::Room(named, found.targets), effect);
+                }
+                self.add_recipients(&named, found.targets);
                 self.say(replies::recipient_ok(), output)
             }
             Verdict::Asks(_) => unreachable!("the recipient is known"),
         }
+    }
+
+    /// Every target is a user with a quota, and this is how full they are.
+    pub(super) fn measured(
+        &mut self,
+        named: &Named,
+        targets: Vec<Target>,
+        mailboxes: &[Fullness],
+        output: &mut Output,
+    ) -> Step {
+        let size = self.transaction.as_ref().map_or(0, |open| open.size);
+        let (cause, verdict, reply) = match recipient::room(mailboxes, size) {
+            Verdict::Allowed(cause) => {
+                self.tell("quota", "allowed", &cause, output);
+                self.add_recipients(named, targets);
+                return self.say(replies::recipient_ok(), output);
+            }
+            Verdict::Deferred(cause) => (cause, "deferred", replies::mailbox_full()),
+            Verdict::Refused(cause) => (cause, "refused", replies::larger_than_mailbox()),
+            Verdict::Asks(_) => unreachable!("the mailboxes are measured"),
+        };
+        self.tell("quota", verdict, &cause, output);
+        self.refuse_recipient(&named.path, reply, "quota", &cause, output)
     }
 
     fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Verdict {

@@ -347,6 +347,16 @@ pub(super) fn too_many_recipients() -> Reply {
     Reply::new(452, EnhancedStatus(4, 5, 3), "Too many recipients")
 }
 
+/// RFC 3463 section 3.3: it may pass, once something is deleted.
+pub(super) fn mailbox_full() -> Reply {
+    Reply::new(452, EnhancedStatus(4, 2, 2), "Mailbox full")
+}
+
+pub(super) fn larger_than_mailbox() -> Reply {
+    let text = "Message larger than the mailbox may be";
+    Reply::new(552, EnhancedStatus(5, 2, 2), text)
+}
+
 pub(super) fn too_large() -> Reply {
     Reply::new(552, EnhancedStatus(5, 3, 4), "Message too large")
 }

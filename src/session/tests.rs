@@ -310,6 +310,9 @@ impl World {
                 Answer::Owned(self.directory.owns(&user, &sender))
             }
             (Effect::FindRecipient(path), _) => Answer::Recipient(self.directory.find(&path)),
+            (Effect::MeasureMailboxes(users), _) => {
+                Answer::Measured(self.directory.fullness(&users))
+            }
             (Effect::ExpandName(_), Some(Trouble::Directory)) => {
                 Answer::Expanded(Expansion::Unavailable)
             }
@@ -509,6 +512,7 @@ impl<'a> Player<'a> {
             | Effect::CheckLogin(_)
             | Effect::FindScramKeys(_)
             | Effect::FindRecipient(_)
+            | Effect::MeasureMailboxes(_)
             | Effect::ExpandName(_)
             | Effect::LookUp(_)
             | Effect::FindGroups(_)

@@ -1,6 +1,7 @@
 //! Stamps of files: what tells one content of a file from another without reading it.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -17,9 +18,15 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp of a file, links followed; none where it cannot be looked at.
     pub fn of(path: &Path) -> Option<Self> {
-        fs::metadata(path)
-            .ok()
-            .map(|metadata| Self::read(&metadata))
+        Self::look(path).ok()
+    }
+
+    /// The stamp of a file or folder, links followed.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn look(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::read(&metadata))
     }
 
     /// The stamp of a file that has been looked at.
@@ -31,6 +38,11 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// When it changed last, seconds since 1970.
+    pub fn changed_seconds(&self) -> i64 {
+        self.changed.0
     }
 }
 

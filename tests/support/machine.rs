@@ -175,6 +175,7 @@ impl Machine {
             hostname: "mx.here.example".to_owned(),
             queue: options.queue.clone(),
             has_smarthost: next_hops.smarthost.is_some(),
+            fullness: Arc::new(|_| None),
             find: Arc::new(home),
         };
         let notifier = Arc::new(Notifier::new(Arc::clone(&spool), rules, Arc::default()));

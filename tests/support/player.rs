@@ -170,6 +170,7 @@ impl<'a> Player<'a> {
                 self.questions.push(question);
                 Answer::LookedUp(finding)
             }
+            Effect::MeasureMailboxes(users) => Answer::Measured(directory.fullness(&users)),
             Effect::ExpandName(path) => Answer::Expanded(directory.expand(&path)),
             Effect::FindGroups(user) => Answer::Groups(directory.groups_of(&user)),
             Effect::CheckOwner { user, sender } => Answer::Owned(directory.owns(&user, &sender)),

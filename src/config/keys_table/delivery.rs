@@ -27,4 +27,18 @@ pub(super) const KEYS: &[Key] = &[
         change: "Point it to where the IMAP server looks for mail.",
         domino: Some("mail files"),
     },
+    Key {
+        section: "delivery",
+        name: "quota",
+        kind: Kind::Size {
+            min: "0",
+            max: "1048576G",
+        },
+        default: Default::Value("0"),
+        meaning: "How much mail a user may keep, in all folders of the Maildir; 0 = no limit. A user \
+                  whose line of the users file has a quota (userdb_quota_rule) has that one. Mail \
+                  for a full mailbox is put off with 452. An LMTP server has quotas of its own.",
+        change: "Set it where one user's mail must not fill the disk of all.",
+        domino: None,
+    },
 ];

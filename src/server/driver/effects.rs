@@ -82,6 +82,9 @@ impl Connection {
             Effect::FindRecipient(path) => {
                 Performed::Answer(Answer::Recipient(self.setup.directory.find(&path)))
             }
+            Effect::MeasureMailboxes(users) => {
+                Performed::Answer(Answer::Measured(self.setup.directory.fullness(&users)))
+            }
             Effect::LookUp(question) => self.look_up(question, ticket),
             Effect::FindGroups(user) => {
                 Performed::Answer(Answer::Groups(self.setup.directory.groups_of(&user)))

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use gatepost::config::Settings;
 use gatepost::directory::scram::{ScramLogin, ScramLookup};
 use gatepost::directory::{Expansion, Found, LoginOutcome, Lookup};
+use gatepost::mail::fullness::Fullness;
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
 use gatepost::protocol::scram::{ChannelBindings, Keys, SERVER_NONCE_OCTETS};
@@ -207,6 +208,7 @@ impl Player {
                 Answer::ScramKeys(scram_keys(name), [5; SERVER_NONCE_OCTETS])
             }
             Effect::FindRecipient(path) => Answer::Recipient(find(&path)),
+            Effect::MeasureMailboxes(users) => Answer::Measured(users.iter().map(fullness).collect()),
             Effect::LookUp(_) => Answer::LookedUp(Finding::Failed),
             Effect::FindGroups(user) => Answer::Groups((user != "bob").then(Vec::new)),
             Effect::CheckOwner { sender, .. } => {
@@ -267,7 +269,19 @@ fn find(path: &ForwardPath) -> Lookup {
     match mailbox.local_part().len() % 4 {
         3 => Lookup::Unknown,
         2 => Lookup::Unavailable,
-        _ => Lookup::Found(Found::one(Target::User(mailbox.local_part().to_owned()))),
+        count => Lookup::Found(Found {
+            limited: count == 1,
+            ..Found::one(Target::User(mailbox.local_part().to_owned()))
+        }),
+    }
+}
+
+fn fullness(user: &String) -> Fullness {
+    Fullness {
+        user: user.clone(),
+        quota: 100,
+        is_own: false,
+        used: (user.len() % 3 != 2).then_some(user.len() as u64 % 3 * 100),
     }
 }
 

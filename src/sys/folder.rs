@@ -1,0 +1,54 @@
+//! Folders of files that others change: what is in them, and whether that changed.
+//!
+//! Promises: links are not followed but for the folder that is named; a name need not be UTF-8.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::stamp::Stamp;
+
+/// What is asked of a file system that others change too.
+pub trait Folders: Send + Sync {
+    /// The stamp of a folder: it changes with each name that comes or goes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn stamp(&self, folder: &Path) -> io::Result<Stamp>;
+
+    /// Gives each name in a folder, and whether a folder has it.
+    ///
+    /// # Errors
+    /// As the system says; some names may have been given.
+    fn each(&self, folder: &Path, take: &mut dyn FnMut(&OsStr, bool)) -> io::Result<()>;
+
+    /// The length of a file, octets.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn octets(&self, file: &Path) -> io::Result<u64>;
+}
+
+/// The machine's own file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealFolders;
+
+impl Folders for RealFolders {
+    fn stamp(&self, folder: &Path) -> io::Result<Stamp> {
+        Stamp::look(folder)
+    }
+
+    fn each(&self, folder: &Path, take: &mut dyn FnMut(&OsStr, bool)) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            take(&entry.file_name(), is_folder);
+        }
+        Ok(())
+    }
+
+    fn octets(&self, file: &Path) -> io::Result<u64> {
+        Ok(fs::symlink_metadata(file)?.len())
+    }
+}
