@@ -117,14 +117,16 @@ fn usual_local(settings: &Settings, port: usize, client: IpAddr) -> IpAddr {
     }
 }
 
-fn reverse_path(text: &str) -> Option<ReversePath> {
+/// A sender as an operator writes it, in brackets or not.
+pub(super) fn reverse_path(text: &str) -> Option<ReversePath> {
     let bare = text.trim_start_matches('<').trim_end_matches('>');
     let bracketed = format!("<{bare}>");
     let (path, rest) = ReversePath::parse_prefix(&bracketed).ok()?;
     rest.is_empty().then_some(path)
 }
 
-fn forward_path(text: &str) -> Option<ForwardPath> {
+/// A recipient as an operator writes it, in brackets or not.
+pub(super) fn forward_path(text: &str) -> Option<ForwardPath> {
     let bare = text.trim_start_matches('<').trim_end_matches('>');
     let bracketed = format!("<{bare}>");
     let (path, rest) = ForwardPath::parse_prefix(&bracketed).ok()?;

@@ -15,6 +15,7 @@ pub mod serve;
 pub mod sessions;
 pub mod status;
 pub mod tell;
+pub mod test_mail;
 pub mod try_out;
 pub mod unban;
 
@@ -171,6 +172,23 @@ const COMMANDS: &[Command] = &[
         run: unban::run,
     },
     Command {
+        name: "test-mail",
+        usage: "--to ADDRESS [--from ADDRESS] [--via PORT|smarthost] [--user U] [--tls]",
+        purpose: "sends a test message and tells how each step went",
+        help: "It plays a client of the running service on PORT, a port's name or number (tcp), and looks for\n\
+               the message in the Maildir for 10 s. --via smarthost sends it to the smarthost as the relay\n\
+               would. --user logs in; the password is asked for, or is one line of standard input. TLS is\n\
+               used where it is offered; --tls demands it. A line for each step says ok, failed or skipped,\n\
+               and what the other side said. A certificate of our own that nobody vouches for is no failure.\n\
+               Exit codes: 0 all went well, 67 no such recipient, 69 nothing answers, TLS or the message\n\
+               failed, 75 refused for now or not yet delivered, 77 the login, the sender or relaying is refused,\n\
+               or the Maildir may not be looked into.",
+        options: test_mail::OPTIONS,
+        flags: test_mail::FLAGS,
+        words: 0,
+        run: test_mail::run,
+    },
+    Command {
         name: "try",
         usage: "[--once] [--keep] [--tcp-port N] [--tls-port N]",
         purpose: "sets up a server in a temporary folder, sends it mail, and shows where it went",
@@ -246,7 +264,7 @@ fn overview() -> String {
                     Usage: gatepost COMMAND [--config FILE]\n\nCommands:\n"
         .to_owned();
     for command in COMMANDS {
-        text.push_str(&format!("  {:<8} {}\n", command.name, command.purpose));
+        text.push_str(&format!("  {:<9} {}\n", command.name, command.purpose));
     }
     text.push_str(OPTIONS);
     text

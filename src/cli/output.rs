@@ -16,8 +16,12 @@ pub struct Failure {
 
 /// Wrong usage.
 pub const USAGE: u8 = 64;
+/// What was to be sent is at fault.
+pub const BAD_DATA: u8 = 65;
 /// A file that should be there cannot be read.
 pub const NO_INPUT: u8 = 66;
+/// A recipient does not exist.
+pub const NO_USER: u8 = 67;
 /// A port is taken, or the service is not running.
 pub const UNAVAILABLE: u8 = 69;
 /// A fault of ours, or of the system.

@@ -4,7 +4,7 @@
 //! it is to the octet, and so do the fields after the password. A file that is not there is made for its
 //! owner alone.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -113,12 +113,7 @@ fn ask() -> Result<Zeroizing<Vec<u8>>, Failure> {
         _ => Failure::files(IO, "the password cannot be read", &error),
     };
     if !io::stdin().is_terminal() {
-        let mut line = Zeroizing::new(Vec::with_capacity(PASSWORD_MAX_OCTETS));
-        io::stdin()
-            .lock()
-            .read_until(b'\n', &mut line)
-            .map_err(failed)?;
-        return Ok(without_line_end(line));
+        return read_line().map_err(failed);
     }
     let once = without_line_end(terminal::ask_hidden("New password: ").map_err(failed)?);
     let twice = without_line_end(terminal::ask_hidden("The same again: ").map_err(failed)?);
@@ -130,7 +125,18 @@ fn ask() -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(once)
 }
 
-fn without_line_end(mut line: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+/// One line of standard input, without its end.
+pub(super) fn read_line() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(PASSWORD_MAX_OCTETS));
+    let input = io::stdin().lock();
+    // More than anybody may have as a password is enough to be refused.
+    input
+        .take(2 * PASSWORD_MAX_OCTETS as u64)
+        .read_until(b'\n', &mut line)?;
+    Ok(without_line_end(line))
+}
+
+pub(super) fn without_line_end(mut line: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     for end in [b'\n', b'\r'] {
         if line.last() == Some(&end) {
             line.pop();

@@ -18,6 +18,8 @@
 //! | `notice` | the notification as a message |
 //! | `content` | the content of a message, piece by piece |
 //! | `smtp_client` | a blocking SMTP client, one step a call |
+//! | `witness` | looks on while it speaks |
+//! | `trial` | one message to the smarthost before a witness |
 //!
 //! Promises: a recipient is done only after a checkpoint made its copy durable, or once its sender was
 //! told that there will be none; nothing is given up before its time;
@@ -39,7 +41,9 @@ pub mod notifier;
 pub mod outcome;
 pub mod smarthost;
 pub mod smtp_client;
+pub mod trial;
 mod unsynced;
+pub mod witness;
 
 pub use deliverer::{Deliverer, DeliveryOptions, Moment};
 pub use lanes::{LaneOptions, Lanes};

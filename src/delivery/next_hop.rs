@@ -114,6 +114,7 @@ impl NextHop {
                     hostname,
                     limits,
                     brake,
+                    witness: None,
                 };
                 (smarthost.host.clone(), way.open())
             }

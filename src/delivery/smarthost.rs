@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::content::Source;
 use super::outcome::{Verdict, judge};
 use super::smtp_client::{ClientError, Limits, LoginBy, SmtpClient};
+use super::witness::{Heard, Witness};
 use crate::config::settings::{Smarthost, SmarthostTls};
 use crate::events;
 use crate::mail::{
@@ -43,6 +44,8 @@ pub(super) struct Way<'a> {
     pub(super) limits: Limits,
     /// Ends it early.
     pub(super) brake: &'a Arc<Brake>,
+    /// Looks on, where somebody does.
+    pub(super) witness: Option<Witness>,
 }
 
 /// A connection that is ready for transactions.
@@ -131,6 +134,9 @@ impl Way<'_> {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
                     why = format!("{address} {error}");
+                    if let Some(witness) = &self.witness {
+                        witness.hear(&Heard::NotOpened(address, &error));
+                    }
                     // The other addresses are the same server to a wrong password.
                     let login = matches!(error, ClientError::Refused("AUTH", ..));
                     if login || self.brake.is_pulled() {
@@ -192,7 +198,8 @@ impl Way<'_> {
     }
 
     fn connect(&self, address: SocketAddr) -> Result<SmtpClient, ClientError> {
-        SmtpClient::connect_within(address, self.limits, self.brake)
+        let client = SmtpClient::connect_within(address, self.limits, self.brake)?;
+        Ok(client.before(self.witness.clone(), address))
     }
 
     /// A plain connection up to the reply to EHLO.

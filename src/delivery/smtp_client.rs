@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::witness::{Heard, Witness};
 use crate::mail::TlsFacts;
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
 use crate::sys::{clock, machine};
@@ -122,6 +123,7 @@ pub struct SmtpClient {
     limits: Limits,
     /// When all of the content has to be gone.
     content_until: Option<Instant>,
+    witness: Option<Witness>,
 }
 
 impl SmtpClient {
@@ -171,6 +173,21 @@ impl SmtpClient {
             ahead: 0,
             limits,
             content_until: None,
+            witness: None,
+        }
+    }
+
+    /// From here on somebody looks on.
+    #[must_use]
+    pub fn before(mut self, witness: Option<Witness>, address: SocketAddr) -> Self {
+        self.witness = witness;
+        self.tell(&Heard::Connected(address));
+        self
+    }
+
+    fn tell(&self, heard: &Heard<'_>) {
+        if let Some(witness) = &self.witness {
+            witness.hear(heard);
         }
     }
 
@@ -189,7 +206,11 @@ impl SmtpClient {
             return Err(gone("TLS"));
         };
         let stream = stream.start_tls(name, trust);
-        self.stream = Some(stream.map_err(|error| ClientError::Io("TLS", error))?);
+        let stream = stream.map_err(|error| ClientError::Io("TLS", error))?;
+        if let (Some(facts), Some(certificate)) = (stream.tls_facts(), stream.certificate()) {
+            self.tell(&Heard::Secured(facts, certificate));
+        }
+        self.stream = Some(stream);
         Ok(())
     }
 
@@ -437,6 +458,9 @@ impl SmtpClient {
             let fed = self.replies.feed(&self.unread);
             let (used, reply) = fed.map_err(|_| ClientError::NotSmtp(step))?;
             self.unread.drain(..used);
+            if let Some(reply) = &reply {
+                self.tell(&Heard::Said(step, reply));
+            }
             match reply {
                 Some(reply) if reply.code / 100 == class => return Ok(reply),
                 Some(reply) => {

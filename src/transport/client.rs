@@ -22,6 +22,7 @@ use rustls::{
 };
 
 use super::roots::Roots;
+use super::seen::SeenCertificate;
 use super::tls::{facts, provider};
 use crate::mail::TlsFacts;
 use crate::sys::{clock, socket};
@@ -130,6 +131,18 @@ impl ClientStream {
             tls.complete_io(&mut socket).map_err(in_plain_words)?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(tls, socket))))
+    }
+
+    /// The certificate that the server showed; none without TLS.
+    pub fn certificate(&self) -> Option<SeenCertificate> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => {
+                let chain = tls.conn.peer_certificates()?;
+                let chain = chain.iter().map(|one| one.clone().into_owned());
+                Some(SeenCertificate::new(chain.collect()))
+            }
+        }
     }
 
     /// What the handshake agreed on.
@@ -310,7 +323,7 @@ fn config(trust: Trust) -> Result<ClientConfig, Error> {
 }
 
 /// What rustls says of a certificate, as an operator would.
-fn in_plain_words(error: io::Error) -> io::Error {
+pub(super) fn in_plain_words(error: io::Error) -> io::Error {
     let rustls = error.get_ref().and_then(|inner| inner.downcast_ref());
     let words = match rustls {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {

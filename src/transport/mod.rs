@@ -8,6 +8,7 @@
 //! | `names` | which certificate a client is shown |
 //! | `binding` | what a TLS session can be bound to |
 //! | `roots` | whom a client trusts |
+//! | `seen` | a server's certificate as a client saw it |
 //! | `certificate` | PEM files as a chain and its key |
 //! | `identity` | what an operator is told of a certificate |
 //! | `self_signed` | makes a certificate that is good enough to begin with |
@@ -20,6 +21,7 @@ pub mod client;
 pub mod identity;
 mod names;
 pub mod roots;
+pub mod seen;
 pub mod self_signed;
 pub mod stream;
 pub mod tls;

@@ -1,0 +1,150 @@
+//! What a failed step may mean, what to do, and the exit code for it.
+//!
+//! Refuses to know: what is printed of the step itself.
+
+use std::io::ErrorKind;
+
+use super::super::output::{NO_USER, NOT_PERMITTED, TRY_LATER, UNAVAILABLE};
+use crate::delivery::smtp_client::ClientError;
+
+/// What went wrong first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The other side said this code at a step.
+    Said(&'static str, u16),
+    /// There was no reply: the step, and what is advised.
+    Silent(&'static str, &'static str),
+    /// Found out by ourselves; the exit code.
+    Own(u8),
+}
+
+impl Cause {
+    /// Found out by ourselves, and told already.
+    pub(super) fn own(code: u8) -> Self {
+        Self::Own(code)
+    }
+
+    /// The exit code (sysexits).
+    pub(super) fn exit_code(self) -> u8 {
+        match self {
+            Self::Own(code) => code,
+            Self::Silent("AUTH", _) => NOT_PERMITTED,
+            Self::Silent(..) => UNAVAILABLE,
+            Self::Said(_, 400..=499) => TRY_LATER,
+            Self::Said("RCPT", 550 | 551 | 553) => NO_USER,
+            Self::Said("AUTH", _) | Self::Said("MAIL" | "RCPT", 530..=539 | 550..=554) => {
+                NOT_PERMITTED
+            }
+            Self::Said(..) => UNAVAILABLE,
+        }
+    }
+
+    /// What it may mean, and what to do.
+    pub(super) fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::Own(_) => None,
+            Self::Silent(_, advice) => Some(advice),
+            Self::Said(step, code) => Some(refusal(step, code)),
+        }
+    }
+}
+
+/// What an error was caused by.
+pub(super) fn cause(error: &ClientError) -> Cause {
+    match error {
+        ClientError::Refused(step, code, _) => Cause::Said(step, *code),
+        ClientError::Io(step, error) => Cause::Silent(step, silence(step, error.kind())),
+        ClientError::NotSmtp(step) => Cause::Silent(
+            step,
+            "Something else than a mail server answers there, or a TLS port is taken for a plain one.",
+        ),
+    }
+}
+
+fn silence(step: &str, kind: ErrorKind) -> &'static str {
+    match (step, kind) {
+        ("connect", ErrorKind::TimedOut) => {
+            "Nobody answers: a firewall in between, or a machine that is off."
+        }
+        ("connect", _) => {
+            "Nothing takes connections there. Is it running? gatepost status tells, and gatepost check lists the ports."
+        }
+        ("TLS", _) => {
+            "The certificate has to be for that host name, in date, and signed by a CA known here: [smarthost] host, ca_file."
+        }
+        ("STARTTLS", _) => {
+            "No certificate is set there, or STARTTLS is disabled. See [extensions] starttls, or [smarthost] tls."
+        }
+        ("AUTH", _) => "No login was tried. See [smarthost] tls and password_file.",
+        _ => "The connection broke or was too slow. The log of the other side says why.",
+    }
+}
+
+fn refusal(step: &str, code: u16) -> &'static str {
+    match (step, code) {
+        (_, 421) => {
+            "It takes no more sessions now, or is going down. gatepost status shows how many there are."
+        }
+        ("AUTH", 535) => {
+            "User or password is wrong, or [server_access] keeps the user out. gatepost passwd sets a password."
+        }
+        ("AUTH", 538) | (_, 523) => {
+            "It wants TLS before a login: see [extensions] starttls and [auth] plaintext_from."
+        }
+        ("AUTH", 502..=504) => "This port takes no logins: see name_and_password of the port.",
+        ("AUTH", 454) => "Too many failed logins from here: gatepost unban forgets them.",
+        (_, 530) => "It wants a login (--user), or TLS first.",
+        ("greeting", 554) => {
+            "It turns this client away: see [connections], [blacklist], [dnsbl] and the sites."
+        }
+        ("MAIL", 550..=554) => {
+            "The sender is refused: see [senders]. After a login, only the user's own addresses may send."
+        }
+        ("RCPT", 550) => {
+            "There is no such user or alias: see the users and aliases files, and local_domains."
+        }
+        ("RCPT", 554) => {
+            "Not relayed, or refused by a list: see [relay] and [recipients]; gatepost explain names the line."
+        }
+        (_, 552) => "The message is too large for it.",
+        (_, 452) => "Its disk is full.",
+        (_, 400..=499) => "It may take it later. Its log says why.",
+        _ => "Its log says why.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn every_failure_has_its_exit_code() {
+        let refused = |step, code| ClientError::Refused(step, code, String::new());
+        let io = |step| ClientError::Io(step, io::Error::other("x"));
+        for (error, code) in [
+            (io("connect"), 69),
+            (io("TLS"), 69),
+            (io("STARTTLS"), 69),
+            (io("AUTH"), 77),
+            (ClientError::NotSmtp("greeting"), 69),
+            (refused("greeting", 421), 75),
+            (refused("greeting", 554), 69),
+            (refused("AUTH", 535), 77),
+            (refused("AUTH", 454), 75),
+            (refused("MAIL", 530), 77),
+            (refused("MAIL", 554), 77),
+            (refused("MAIL", 501), 69),
+            (refused("RCPT", 550), 67),
+            (refused("RCPT", 554), 77),
+            (refused("RCPT", 450), 75),
+            (refused("end of mail data", 552), 69),
+            (refused("end of mail data", 452), 75),
+        ] {
+            let text = error.to_string();
+            let cause = cause(&error);
+            assert_eq!(cause.exit_code(), code, "{text}");
+            assert!(cause.advice().is_some(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `gatepost test-mail`: a message sent as a real client would, each step told with its verdict.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `report` | the lines |
+//! | `advice` | what a failure may mean, and the exit code |
+//! | `dialogue` | a session on a port of our own |
+//! | `arrival` | whether the message reached its Maildir |
+//!
+//! Promises: to the running service it speaks over the network like anybody; to the smarthost it goes the
+//! way of the relay ([`Trial`]), with the same TLS, verification and login. A password is in nothing
+//! that is printed. Limits: 30 s a step, 10 s for the Maildir.
+
+mod advice;
+mod arrival;
+mod dialogue;
+mod report;
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::arguments::Arguments;
+use super::explain::{forward_path, reverse_path};
+use super::output::{Failure, IO, TRY_LATER, UNAVAILABLE};
+use super::passwd;
+use crate::config;
+use crate::config::settings::{Port, Settings};
+use crate::delivery::smtp_client::Limits;
+use crate::delivery::trial::Trial;
+use crate::mail::{ForwardPath, Mailbox, ReversePath, date};
+use crate::sys::{clock, random, replace, terminal};
+use crate::transport::roots;
+use dialogue::Dialogue;
+use report::{Judge, Report, Verdict};
+
+/// The options with a value.
+pub const OPTIONS: &[&str] = &["--to", "--from", "--via", "--user"];
+/// The options without one.
+pub const FLAGS: &[&str] = &["--tls"];
+/// How long a step may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The largest password file that is read, octets.
+const PASSWORD_FILE_MAX_OCTETS: u64 = 1024;
+/// What is shorter is in every other word.
+const SECRET_MIN_OCTETS: usize = 4;
+
+/// What is to be sent.
+struct Wish {
+    from: ReversePath,
+    to: ForwardPath,
+    login: Option<(String, Zeroizing<String>)>,
+    tls: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Wrong usage, errors in the configuration, or a step that failed.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // What was forgotten is told before anything is read.
+    if arguments.value("--to").is_none() {
+        return Err(Failure::usage("--to ADDRESS is missing"));
+    }
+    let settings =
+        config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;
+    let via = text(arguments, "--via")?.unwrap_or_else(|| "tcp".to_owned());
+    let mut wish = wish(arguments, &settings)?;
+    if via == "smarthost" {
+        if arguments.value("--user").is_some() || wish.tls {
+            let text = "--user and --tls are not for --via smarthost: [smarthost] says both";
+            return Err(Failure::usage(text));
+        }
+        return by_smarthost(&settings, &wish);
+    }
+    let port = port(&settings, &via)?;
+    if let Some(user) = text(arguments, "--user")? {
+        wish.login = Some((user, ask_password()?));
+    }
+    by_port(&settings, port, &wish)
+}
+
+/// A port by its name, or by its number.
+fn port<'a>(settings: &'a Settings, via: &str) -> Result<&'a Port, Failure> {
+    let number = via.parse::<u16>().ok();
+    let numbered = || {
+        let mut ports = settings.ports.iter();
+        ports.find(|port| port.enabled && Some(port.number) == number)
+    };
+    let Some(port) = settings.port(via).or_else(numbered) else {
+        let text = format!("--via: {via} is no enabled port's name or number, and not smarthost");
+        return Err(Failure::usage(text));
+    };
+    match port.enabled {
+        true => Ok(port),
+        false => Err(Failure::usage(format!("--via: [port:{via}] is disabled"))),
+    }
+}
+
+fn wish(arguments: &Arguments, settings: &Settings) -> Result<Wish, Failure> {
+    let to = text(arguments, "--to")?.unwrap_or_default();
+    let to = forward_path(&to)
+        .ok_or_else(|| Failure::usage(format!("--to: {to:?} is not an address")))?;
+    let from = match text(arguments, "--from")? {
+        Some(from) => from,
+        None => {
+            let user = text(arguments, "--user")?.unwrap_or_else(|| "postmaster".to_owned());
+            let domain = settings.local_domains.first().unwrap_or(&settings.hostname);
+            match user.contains('@') {
+                true => user,
+                false => format!("{user}@{domain}"),
+            }
+        }
+    };
+    let from = reverse_path(&from)
+        .ok_or_else(|| Failure::usage(format!("--from: {from:?} is not an address")))?;
+    Ok(Wish {
+        from,
+        to,
+        login: None,
+        tls: arguments.flag("--tls"),
+    })
+}
+
+/// Over one of our own ports.
+fn by_port(settings: &Settings, port: &Port, wish: &Wish) -> Result<(), Failure> {
+    let judge = Judge {
+        name: settings.hostname.to_string(),
+        roots: roots::load(None),
+    };
+    let secrets = match &wish.login {
+        Some((user, password)) => secrets(user, password),
+        None => Vec::new(),
+    };
+    let report = Report::new(judge, secrets);
+    let dialogue = Dialogue {
+        settings,
+        port,
+        wish,
+        patience: PATIENCE,
+    };
+    let sent = dialogue.run(&content(settings, wish, &port.name), &report.witness());
+    let mut undelivered = None;
+    match sent {
+        Err(error) => report.failed(&error),
+        Ok(reply) => match reply.lines.join(" ").split_once("Queued as ") {
+            Some((_, id)) => {
+                undelivered = arrival::wait(settings, &wish.to, id.trim(), &report);
+            }
+            None => {
+                let words = "not looked for: the reply names no message";
+                report.step("delivery", Verdict::Skipped, words);
+            }
+        },
+    }
+    finish(&report, undelivered)
+}
+
+/// By the way of the relay.
+fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
+    let Some(host) = &settings.smarthost else {
+        let text = "there is no smarthost: set [smarthost] host";
+        return Err(Failure::usage(text));
+    };
+    let to = match &wish.to {
+        ForwardPath::Mailbox(mailbox) => mailbox.clone(),
+        ForwardPath::Postmaster => Mailbox::new("postmaster", settings.hostname.clone())
+            .map_err(|_| Failure::usage("--to: an address with a domain is needed"))?,
+    };
+    let judge = Judge {
+        name: host.host.clone(),
+        roots: roots::load(host.ca_file.as_deref()),
+    };
+    let secrets = host.login.as_ref().and_then(|login| {
+        let octets = replace::read_limited(&login.password_file, PASSWORD_FILE_MAX_OCTETS);
+        let octets = Zeroizing::new(octets.ok()?);
+        let password = std::str::from_utf8(&octets).ok()?;
+        Some(secrets(
+            &login.username,
+            password.trim_end_matches(['\r', '\n']),
+        ))
+    });
+    let report = Report::new(judge, secrets.unwrap_or_default());
+    let text = content(settings, wish, "smarthost").replace('\n', "\r\n");
+    let trial = Trial {
+        hostname: settings.hostname.as_str(),
+        limits: Limits::each(PATIENCE),
+        from: &wish.from,
+        to: &to,
+        content: text.as_bytes(),
+    };
+    match trial.send(host, report.witness()) {
+        Ok(()) => {
+            let words = "from here on it is the smarthost's";
+            report.step("delivery", Verdict::Skipped, words);
+        }
+        // Where nothing was heard: no address, or a connection that broke.
+        Err(why) if report.is_unheard() => {
+            report.next_failed(&format!("{}: {why}", host.host), UNAVAILABLE);
+        }
+        Err(why) => report.next_failed(&why, TRY_LATER),
+    }
+    finish(&report, None)
+}
+
+fn finish(report: &Report, undelivered: Option<u8>) -> Result<(), Failure> {
+    match (report.close(), undelivered) {
+        (None, None) => Ok(()),
+        (None, Some(code)) => Err(Failure::silent(code)),
+        (Some(cause), _) => match cause.advice() {
+            Some(advice) => Err(Failure::new(cause.exit_code(), advice)),
+            None => Err(Failure::silent(cause.exit_code())),
+        },
+    }
+}
+
+/// A password in every form in which it is said to a server, for the other side might say it back.
+fn secrets(user: &str, password: &str) -> Vec<Zeroizing<String>> {
+    let both = Zeroizing::new(format!("\0{user}\0{password}"));
+    let forms = [
+        Zeroizing::new(STANDARD.encode(both.as_bytes())),
+        Zeroizing::new(STANDARD.encode(password)),
+        Zeroizing::new(password.to_owned()),
+    ];
+    let forms = forms.into_iter();
+    forms
+        .filter(|form| form.len() >= SECRET_MIN_OCTETS)
+        .collect()
+}
+
+fn content(settings: &Settings, wish: &Wish, via: &str) -> String {
+    let mut token = [0; 8];
+    // Without it the message only has a name that may come twice.
+    let _ = random::fill(&mut token);
+    let token = u64::from_le_bytes(token);
+    format!(
+        "From: <{}>\nTo: <{}>\nDate: {}\nMessage-ID: <{token:016x}.test@{}>\n\
+         Subject: Test of gatepost\nAuto-Submitted: auto-generated\n\n\
+         gatepost test-mail sent this message via {via}.\n",
+        match &wish.from {
+            ReversePath::Null => format!("postmaster@{}", settings.hostname),
+            ReversePath::Mailbox(mailbox) => mailbox.to_string(),
+        },
+        wish.to_text(),
+        date::rfc5322(clock::now()),
+        settings.hostname
+    )
+}
+
+impl Wish {
+    fn to_text(&self) -> String {
+        match &self.to {
+            ForwardPath::Postmaster => "postmaster".to_owned(),
+            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+        }
+    }
+}
+
+fn text(arguments: &Arguments, option: &str) -> Result<Option<String>, Failure> {
+    let Some(value) = arguments.value(option) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => Ok(Some(text.to_owned())),
+        _ => Err(Failure::usage(format!(
+            "{option}: {value:?} is not plain text"
+        ))),
+    }
+}
+
+/// One line of standard input, or what is typed on a terminal.
+fn ask_password() -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: io::Error| Failure::files(IO, "the password cannot be read", &error);
+    let line = match io::stdin().is_terminal() {
+        true => passwd::without_line_end(terminal::ask_hidden("Password: ").map_err(failed)?),
+        false => passwd::read_line().map_err(failed)?,
+    };
+    let text = std::str::from_utf8(&line);
+    let text = text.map_err(|_| Failure::usage("the password is not UTF-8 text"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
