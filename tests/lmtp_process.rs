@@ -11,59 +11,23 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use dovecot::{Dovecot, LMTP_PORT};
 use fake_host::{Act, FakeHost, Setup};
-use gatepost::mail::{
-    Envelope, ForwardPath, MessageNotifications, Recipient, RecipientNotifications, ReversePath,
-    Target,
-};
-use gatepost::spool::{Spool, SpoolOptions};
-use gatepost::sys::disk::RealDisk;
+use support::filled::{self, folder_of};
 use support::{Client, PATIENCE, Server, own_address};
 
-/// Puts messages for these users into the spool of a set-up that has not started yet, with a number as
-/// the subject.
+/// Puts messages for these users into the spool of a set-up that has not started yet.
 fn fill(command: &Command, users: &[&str], count: usize) {
-    let mut options = SpoolOptions::new(folder_of(command).join("spool"), 77);
-    options.free_space = 0;
-    let spool = Arc::new(Spool::open(Arc::new(RealDisk), options).unwrap());
-    for number in 0..count {
-        let recipient = |user: &&str| Recipient {
-            forward_path: ForwardPath::parse_prefix(&format!("<{user}@here.example>"))
-                .unwrap()
-                .0,
-            target: Target::User((*user).to_owned()),
-            notifications: RecipientNotifications::default(),
-        };
-        let envelope = Envelope {
-            reverse_path: ReversePath::parse_prefix("<a@there.example>").unwrap().0,
-            recipients: users.iter().map(recipient).collect(),
-            eight_bit: false,
-            smtputf8: false,
-            notifications: MessageNotifications::default(),
-            client: [192, 0, 2, 1].into(),
-            login: None,
-        };
-        let mut draft = spool.draft(envelope, SystemTime::now()).unwrap();
-        let text = format!("Subject: {number}\r\n\r\n.dots\r\n");
-        draft.write(text.as_bytes()).unwrap();
-        let (tell, told) = channel();
-        spool.commit(draft, Box::new(move |result| tell.send(result).unwrap()));
-        spool.commit_waiting();
-        told.recv().unwrap().unwrap();
-    }
-}
-
-/// The folder of the set-up that a command is about to start.
-fn folder_of(command: &Command) -> PathBuf {
-    let config = Path::new(command.get_args().last().unwrap());
-    config.parent().unwrap().to_owned()
+    let to: Vec<_> = users
+        .iter()
+        .map(|user| format!("{user}@here.example"))
+        .collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    filled::fill(&folder_of(command), &to, count);
 }
 
 /// How often each subject came for whom.

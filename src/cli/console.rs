@@ -1,13 +1,15 @@
 //! What the commands share that talk to a running service.
 
+use std::path::Path;
+
 use super::arguments::Arguments;
 use super::output::{
     CONFIGURATION, Failure, IO, NOT_PERMITTED, SOFTWARE, TRY_LATER, UNAVAILABLE, USAGE, complain,
     say,
 };
 use crate::config;
-use crate::control::Outcome;
 use crate::control::client::{self, AskError};
+use crate::control::{Answer, Outcome};
 
 /// Sends the words to the service that the configuration file names, and prints what it says.
 ///
@@ -16,7 +18,26 @@ use crate::control::client::{self, AskError};
 pub(super) fn ask(arguments: &Arguments, words: &[&str]) -> Result<(), Failure> {
     let socket = config::control_socket(&arguments.config);
     let socket = socket.map_err(|found| Failure::configuration(&found))?;
-    let answer = client::ask(&socket, &arguments.config, words).map_err(|error| failure(&error))?;
+    print(put(&socket, arguments, words).map_err(|error| failure(&error))?)
+}
+
+/// Sends the words to the service at this socket.
+///
+/// # Errors
+/// See [`AskError`].
+pub(super) fn put(
+    socket: &Path,
+    arguments: &Arguments,
+    words: &[&str],
+) -> Result<Answer, AskError> {
+    client::ask(socket, &arguments.config, words)
+}
+
+/// Prints an answer.
+///
+/// # Errors
+/// It is a refusal.
+pub(super) fn print(answer: Answer) -> Result<(), Failure> {
     if !answer.output.is_empty() {
         say(&answer.output)?;
     }
@@ -33,7 +54,8 @@ pub(super) fn ask(arguments: &Arguments, words: &[&str]) -> Result<(), Failure> 
     Err(Failure::verbatim(code, answer.complaint))
 }
 
-fn failure(error: &AskError) -> Failure {
+/// Why there is no answer, with its exit code.
+pub(super) fn failure(error: &AskError) -> Failure {
     let code = match error {
         AskError::NotRunning(_) => UNAVAILABLE,
         AskError::NotPermitted(_) => NOT_PERMITTED,

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod init;
 pub mod output;
 pub mod passwd;
+pub mod queue;
 pub mod reload;
 pub mod serve;
 pub mod sessions;
@@ -158,6 +159,21 @@ const COMMANDS: &[Command] = &[
         flags: &["--json"],
         words: ANY_WORDS,
         run: sessions::run,
+    },
+    Command {
+        name: "queue",
+        usage: "[list|show ID] [--json] | retry|hold|release|delete ID|--all|--to DOMAIN",
+        purpose: "lists and changes what waits to be delivered",
+        help: "list: a line for each message, oldest first. show: its envelope, recipients, and what was tried.\n\
+               retry makes it due at once; hold keeps it from being tried and from expiring until release;\n\
+               delete lets go of it, and its sender hears nothing. --to takes the messages with a recipient\n\
+               left in DOMAIN, or below it, or with that address. Where no service runs it is done on the spool\n\
+               itself. Exit codes: 0, 69 there is no such message, it is being delivered just now, or the\n\
+               service that has the spool does not answer, 77 not permitted.",
+        options: queue::OPTIONS,
+        flags: queue::FLAGS,
+        words: ANY_WORDS,
+        run: queue::run,
     },
     Command {
         name: "unban",

@@ -97,7 +97,11 @@ impl MailPattern {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// It is none, in plain words.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not an address, a domain or @domain");
         if let Some(domain) = text.strip_prefix('@') {
             return any_domain(domain).map(Self::Exact).ok_or_else(wrong);

@@ -144,9 +144,9 @@ impl<'a> Carrier<'a> {
 
     fn carry_stored(&mut self, mut load: Load<'_>, next_hop: Option<Arc<NextHop>>) {
         let id = load.stored.id;
-        if !load.is_left() {
+        if load.stored.held || !load.is_left() {
             // Settings have changed since it was handed over: perhaps it is another lane's.
-            if load.stored.due().next().is_some() {
+            if !load.stored.held && load.stored.due().next().is_some() {
                 self.lane.common.spool.give_back(id);
             }
             return self.lane.finish(id);
@@ -190,6 +190,9 @@ impl<'a> Carrier<'a> {
     /// It expired while the host rests. Where the clock of the day has another opinion, it waits on.
     fn give_up(&mut self, mut load: Load<'_>, reason: &str) {
         let id = load.stored.id;
+        if load.stored.held {
+            return self.lane.finish_expired(id);
+        }
         // It has waited long enough in this run, though nobody could be tried.
         load.failed = u32::MAX;
         if !load.judge().is_expired() {
@@ -371,6 +374,7 @@ impl<'a> Load<'a> {
 
     fn fail(&mut self, place: usize, to: &Recipient, reason: Reason, action: Action, lane: &Lane) {
         events::outcome::failed(self.stored.id, logged(to), &reason);
+        self.note(to, &reason, lane);
         if let Some(notifier) = &lane.common.notifier {
             notifier.count_failed(action);
         }
@@ -393,7 +397,14 @@ impl<'a> Load<'a> {
         if judge.is_late(place) {
             self.late.insert(place, reason.clone());
         }
+        self.note(to, reason, lane);
         true
+    }
+
+    /// For an operator who asks.
+    fn note(&self, to: &Recipient, reason: &Reason, lane: &Lane) {
+        let (spool, now) = (&lane.common.spool, date::unix_seconds(clock::now()));
+        spool.note_attempt(self.stored.id, now, logged(to), reason);
     }
 
     fn defer_all(&mut self, reason: &Reason, lane: &Lane) {

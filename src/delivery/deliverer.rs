@@ -183,6 +183,7 @@ impl Deliverer {
     pub fn step(&mut self, now: Moment) -> bool {
         let mut due = std::mem::take(&mut self.due);
         self.spool.take_fresh(ROUND, &mut due);
+        self.take_returned(&mut due, now.steady);
         while let Some((_, id)) = self.deferred.first().filter(|(at, _)| *at <= now.steady) {
             due.push(*id);
             self.deferred.pop_first();
@@ -197,6 +198,20 @@ impl Deliverer {
         due.clear();
         self.due = due;
         worked
+    }
+
+    /// What was given back; one whose copy is written and not settled yet comes after its checkpoint.
+    fn take_returned(&mut self, due: &mut Vec<MessageId>, now: Instant) {
+        let fresh = due.len();
+        self.spool.take_returned(due);
+        for id in due.split_off(fresh) {
+            match self.unsynced.settled.iter().any(|one| one.id == id) {
+                true => {
+                    self.deferred.insert((now + CHECKPOINT_AFTER, id));
+                }
+                false => due.push(id),
+            }
+        }
     }
 
     /// Makes all deliveries so far durable and lets go of their records.
@@ -330,6 +345,9 @@ impl Deliverer {
 
     fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
         let rules = self.rules();
+        if stored.held {
+            return self.spool.note_tried(stored.id);
+        }
         self.pass_on(&stored, &rules, now);
         if !self.is_left(&stored, &stored.progress) {
             self.spool.note_tried(stored.id);
@@ -458,6 +476,10 @@ impl Deliverer {
         served: &mut Served,
     ) -> bool {
         let stored = judge.stored;
+        if let Some(recipient) = stored.envelope.recipients.get(place) {
+            let to = &recipient.forward_path;
+            self.spool.note_attempt(stored.id, judge.now, to, reason);
+        }
         if !judge.is_expired() {
             if judge.is_late(place) {
                 served.late.insert(place, reason.clone());

@@ -31,7 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
-use super::lane_queue::{LaneQueue, Why};
+use super::lane_queue::{LaneQueue, Look, Why};
 use super::lanes::Common;
 use super::next_hop::{NextHop, Route};
 use crate::events;
@@ -131,6 +131,28 @@ impl Lane {
     pub(super) fn look_again(&self, now: Instant) {
         self.lock().queue.host_changed(now);
         self.work.notify_all();
+    }
+
+    /// Where a message is, if this lane knows it, and why the destination rests.
+    pub(super) fn look(&self, id: MessageId) -> Option<(Look, String)> {
+        let shared = self.lock();
+        let look = shared.queue.look(id)?;
+        let trouble = match shared.queue.failures() {
+            0 => String::new(),
+            _ => shared.trouble.clone(),
+        };
+        Some((look, trouble))
+    }
+
+    /// A message that waits is due now, and the destination rests no longer.
+    pub(super) fn hurry(&self, id: MessageId, now: Instant) {
+        self.lock().queue.hurry(id, now);
+        self.work.notify_all();
+    }
+
+    /// A message that waits is known no more; false where a thread has it.
+    pub(super) fn withdraw(&self, id: MessageId) -> bool {
+        self.lock().queue.withdraw(id)
     }
 
     /// The brake was pulled.

@@ -30,6 +30,15 @@ pub(super) enum Why {
     Host,
 }
 
+/// Where a message is, for an operator who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// A thread has it.
+    InHand,
+    /// It is not tried before.
+    Until(Instant),
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Place {
     InHand,
@@ -106,6 +115,38 @@ impl LaneQueue {
         self.waiting.remove(&(at, id));
         self.places.insert(id, Place::InHand);
         Some(id)
+    }
+
+    /// Where a message is, if it is known.
+    pub(super) fn look(&self, id: MessageId) -> Option<Look> {
+        Some(match *self.places.get(&id)? {
+            Place::InHand => Look::InHand,
+            Place::Waiting(at, _) => Look::Until(self.rest_until.map_or(at, |rest| rest.max(at))),
+        })
+    }
+
+    /// A message that waits is due now; where there is one, the host's rest is over.
+    pub(super) fn hurry(&mut self, id: MessageId, now: Instant) {
+        let Some(Place::Waiting(at, _)) = self.places.get(&id).copied() else {
+            return;
+        };
+        self.waiting.remove(&(at, id));
+        self.wait(id, now, Why::Due);
+        (self.rest_until, self.is_probed) = (None, false);
+    }
+
+    /// A message that waits is known no more; whether it is in nobody's hand.
+    pub(super) fn withdraw(&mut self, id: MessageId) -> bool {
+        match self.places.get(&id).copied() {
+            Some(Place::InHand) => return false,
+            Some(Place::Waiting(at, _)) => {
+                self.waiting.remove(&(at, id));
+                self.places.remove(&id);
+                self.forget_end(id);
+            }
+            None => {}
+        }
+        true
     }
 
     /// When to look again, if nothing happens before.
@@ -265,6 +306,31 @@ mod tests {
         assert_eq!(queue.take(now), Some(id(2)));
         queue.finish(id(2));
         assert_eq!(queue.take(now), Some(id(3)));
+    }
+
+    #[test]
+    fn an_operator_sees_hurries_and_withdraws_what_waits() {
+        let now = Instant::now();
+        let (soon, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
+        let mut queue = LaneQueue::default();
+        (1..=2).for_each(|number| queue.add(id(number), now, Some(rest)));
+        assert_eq!(queue.take(now), Some(id(1)));
+        assert_eq!(
+            (queue.look(id(1)), queue.look(id(3))),
+            (Some(Look::InHand), None)
+        );
+        assert!(!queue.withdraw(id(1)));
+        queue.put_off(id(1), soon, Why::Host);
+        queue.host_failed(rest);
+        assert_eq!(queue.look(id(1)), Some(Look::Until(rest)));
+        queue.hurry(id(1), now);
+        assert_eq!(queue.look(id(1)), Some(Look::Until(now)));
+        assert_eq!(queue.take(now), Some(id(1)));
+        // What is in hand is as soon as can be.
+        queue.hurry(id(1), now);
+        assert_eq!(queue.look(id(1)), Some(Look::InHand));
+        assert!(queue.withdraw(id(2)) && queue.withdraw(id(3)));
+        assert_eq!((queue.look(id(2)), queue.take(now)), (None, None));
     }
 
     #[test]

@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 
 use super::deliverer::RETRY;
 use super::lane::Lane;
+pub use super::lane_queue::Look;
 use super::next_hop::{NextHops, Route};
 use super::notifier::Notifier;
 use super::outcome::QueueRules;
 use super::smtp_client::Limits;
+use crate::mail::MessageId;
 use crate::spool::{Spool, Stored};
 use crate::sys::{clock, random};
 use crate::transport::client::Brake;
@@ -134,6 +136,38 @@ impl Lanes {
                 lane.look_again(now);
             }
         }
+    }
+
+    /// Where a message is in the lanes that know it: in hand before all else, then the earliest; and why
+    /// that destination rests, if it does.
+    pub fn look(&self, id: MessageId) -> Option<(Look, String)> {
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let looks = lanes.iter().filter_map(|lane| lane.look(id));
+        looks.min_by_key(|(look, _)| match look {
+            Look::InHand => None,
+            Look::Until(at) => Some(*at),
+        })
+    }
+
+    /// A message that waits in lanes is due now, and their destinations rest no longer.
+    pub fn hurry(&self, id: MessageId, now: Instant) {
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        lanes.iter().for_each(|lane| lane.hurry(id, now));
+    }
+
+    /// A message is in no lane any more; false where a thread has it, and then it is in all its lanes.
+    pub fn withdraw(&self, id: MessageId) -> bool {
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let is_in_hand = |lane: &Arc<Lane>| matches!(lane.look(id), Some((Look::InHand, _)));
+        if lanes.iter().any(is_in_hand) {
+            return false;
+        }
+        let withdrawn = lanes.iter().all(|lane| lane.withdraw(id));
+        if !withdrawn {
+            // One has taken it in this very moment: the deliverer hands it to the others anew.
+            self.common.spool.give_back(id);
+        }
+        withdrawn
     }
 
     /// Begins no more transactions, and cuts short what waits.

@@ -274,6 +274,7 @@ mod tests {
                 login: None,
             },
             origin: Origin::Client,
+            held: false,
             progress: Vec::new(),
             local: Attempts::default(),
             lanes: Attempts::default(),

@@ -8,6 +8,7 @@
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
+//! | `queue` … | tells and changes what waits ([`super::queue`]) |
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use super::context::{Context, STOP_LIMIT};
 use super::gate::Gate;
+use super::queue::Queue;
 use super::refresh::Refresher;
 use super::sessions;
 use super::status::Status;
@@ -78,6 +80,13 @@ impl Console {
         }
     }
 
+    fn queue(&self) -> Queue<'_> {
+        Queue {
+            spool: &self.context.spool,
+            lanes: Some(self.context.lanes()),
+        }
+    }
+
     fn unban(&self, who: &str, by: &str) -> Answer {
         let now = clock::monotonic();
         let bare = who.trim_start_matches('[').trim_end_matches(']');
@@ -115,6 +124,7 @@ impl Operator for Console {
             ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
             ["sessions", "kill", id] => self.kill(id, &by),
             ["unban", who] => self.unban(who, &by),
+            ["queue", words @ ..] => self.queue().answer(words, &by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }
     }

@@ -106,6 +106,11 @@ impl Context {
         }
     }
 
+    /// Who carries mail elsewhere.
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
     /// What a session begins with now.
     pub fn setup(&self) -> Arc<Setup> {
         // Nothing is done under the lock that could leave the value half changed.

@@ -12,6 +12,7 @@
 //! | `refresh` | takes up a changed configuration |
 //! | `console` | does what the operator's commands say |
 //! | `status` | what the service does, told to the operator |
+//! | `queue` | what waits to be delivered, told to the operator and changed |
 //! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
 //! | `notes` | from what a session noted to the log |
@@ -30,6 +31,7 @@ pub mod listeners;
 pub mod logger;
 mod notes;
 pub mod probe;
+pub mod queue;
 mod refresh;
 pub mod relisten;
 pub mod run;

@@ -220,7 +220,7 @@ impl SignalSource for SignalOrders {
 }
 
 /// The account to become; none without root.
-fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
+pub(super) fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
     if !process::is_root() {
         return Ok(None);
     }
@@ -316,12 +316,17 @@ fn settle_in(settings: &Settings, account: Option<Account>) -> Result<(), StartE
         make_folder(folder, account)
             .map_err(|error| StartError::Folder(format!("{}: {error}", folder.display())))?;
     }
-    if let Some(account) = account {
-        process::become_account(&settings.user, account).map_err(|error| {
-            StartError::Account(format!("cannot become {:?}: {error}", settings.user))
-        })?;
+    match account {
+        Some(account) => become_account(settings, account),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Takes on the account for good.
+pub(super) fn become_account(settings: &Settings, account: Account) -> Result<(), StartError> {
+    let user = &settings.user;
+    let became = process::become_account(user, account);
+    became.map_err(|error| StartError::Account(format!("cannot become {user:?}: {error}")))
 }
 
 fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
@@ -332,7 +337,10 @@ fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn open_spool(settings: &Settings, disk: Arc<dyn Disk>) -> Result<Arc<Spool>, StartError> {
+pub(super) fn open_spool(
+    settings: &Settings,
+    disk: Arc<dyn Disk>,
+) -> Result<Arc<Spool>, StartError> {
     let mut run = [0; 8];
     random::fill(&mut run).map_err(StartError::System)?;
     let mut options = SpoolOptions::new(settings.spool.clone(), u64::from_le_bytes(run));

@@ -308,7 +308,7 @@ impl Spool {
         let needs_sync = stretch.batch.iter().any(|waiting| match waiting {
             Waiting::Message { .. } => true,
             Waiting::Done {
-                party: Party::Lane | Party::Notifier,
+                party: Party::Lane | Party::Notifier | Party::Operator,
                 ..
             } => true,
             Waiting::Done { ids, .. } => ids.iter().any(|id| self.is_finished_file(*id)),

@@ -41,6 +41,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Its name for the operator.
+    pub fn name(self) -> &'static str {
+        self.word().unwrap_or("client")
+    }
+
     fn word(self) -> Option<&'static str> {
         match self {
             Self::Client => None,
@@ -63,6 +68,8 @@ pub(super) struct Meta {
     pub(super) received: u64,
     pub(super) envelope: Envelope,
     pub(super) origin: Origin,
+    /// Whether the operator holds it.
+    pub(super) held: bool,
     /// Where its recipients are, in the envelope's order.
     pub(super) progress: Vec<Progress>,
     /// Attempts at its local recipients.
@@ -81,6 +88,7 @@ impl Meta {
             received,
             envelope,
             origin: Origin::Client,
+            held: false,
             progress,
             local: Attempts::default(),
             lanes: Attempts::default(),
@@ -104,6 +112,7 @@ impl Meta {
             text.push_str("smtputf8 yes\n");
         }
         push_line(&mut text, "origin", &self.origin.word());
+        push_line(&mut text, "held", &self.held.then_some("yes"));
         push_line(&mut text, "returns", &envelope.notifications.returns);
         push_line(&mut text, "envid", &envelope.notifications.envelope_id);
         if let Some((length, crc)) = self.file {
@@ -166,6 +175,7 @@ impl Meta {
                 "received" => meta.received = value.parse().ok()?,
                 "client" => client = Some(value.parse().ok()?),
                 "login" => meta.envelope.login = Some(value.to_owned()),
+                "held" => meta.held = value == "yes",
                 "origin" => meta.origin = Origin::parse(value)?,
                 "body" => meta.envelope.eight_bit = value == "8bitmime",
                 "smtputf8" => meta.envelope.smtputf8 = value == "yes",
@@ -291,6 +301,7 @@ mod tests {
             Progress::Ended(Box::new(outcome)),
         ];
         meta.origin = Origin::LastNotice;
+        meta.held = true;
         (meta.lanes.failed, meta.lanes.next) = (2, 1_795_495_951);
         (meta.local.failed, meta.local.next) = (3, 99);
         meta.file = Some((1 << 40, u32::MAX));

@@ -16,6 +16,7 @@
 //! | carried in part | record and a done record, both synced | as before | – | the rest is tried again |
 //! | ended, sender not told | record and a done record with the reason | as before | – | its sender is told |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
+//! | held | as evicted | `ID.eml` and `ID.env`, synced | – | waits for the operator |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
 //! | finished | segment reused by its next generation | – | synced | unknown, as it should be |
 //!
@@ -53,6 +54,8 @@
 //! | `commit` | one sync for all who wait |
 //! | `store` | the messages there are, and reading them |
 //! | `settle` | letting go of messages and of segments |
+//! | `operate` | hold, release, delete, for the operator |
+//! | `history` | what was tried, for the operator |
 //! | `recover` | start-up |
 
 use std::error::Error;
@@ -66,13 +69,16 @@ use crate::mail::MessageId;
 mod commit;
 mod draft;
 pub mod format;
+pub mod history;
 mod log;
 mod meta;
+mod operate;
 mod recover;
 mod settle;
 mod store;
 
 pub use draft::Draft;
+pub use history::Attempt;
 pub use meta::{Attempts, Origin};
 pub use settle::{Party, Settled};
 pub use store::{Content, Spool, Stored};
@@ -173,6 +179,14 @@ impl SpoolOptions {
         self.folder.join("bad")
     }
 
+    fn history_folder(&self) -> PathBuf {
+        self.folder.join("history")
+    }
+
+    fn history_file(&self, id: MessageId) -> PathBuf {
+        self.history_folder().join(id.to_string())
+    }
+
     fn queue_file(&self, id: MessageId, kind: &str) -> PathBuf {
         self.folder.join("queue").join(format!("{id}.{kind}"))
     }
@@ -196,6 +210,8 @@ pub enum SpoolError {
     NoSuchMessage(MessageId),
     /// A message is there but does not check out.
     Damaged(MessageId),
+    /// A message is being delivered just now.
+    InHand(MessageId),
 }
 
 impl SpoolError {
@@ -211,7 +227,9 @@ impl SpoolError {
     fn refusal(&self) -> Refusal {
         match self {
             Self::Io { source, .. } => Refusal::from(source),
-            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) => Refusal::Failure,
+            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) | Self::InHand(_) => {
+                Refusal::Failure
+            }
         }
     }
 }
@@ -229,6 +247,12 @@ impl fmt::Display for SpoolError {
             } => write!(f, "{doing} {}: {source}", path.display()),
             Self::NoSuchMessage(id) => write!(f, "there is no message {id}"),
             Self::Damaged(id) => write!(f, "message {id} is damaged"),
+            Self::InHand(id) => {
+                write!(
+                    f,
+                    "message {id} is being delivered just now; try again, or hold it"
+                )
+            }
         }
     }
 }
@@ -237,7 +261,7 @@ impl Error for SpoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) => None,
+            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) | Self::InHand(_) => None,
         }
     }
 }

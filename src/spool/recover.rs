@@ -9,7 +9,7 @@ use super::format::{self, Age, Found, HEADER, Header, Kind};
 use super::log::{Log, Segment, Use, create_segment, segment_name, segment_path, write_header};
 use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
-use super::{Spool, SpoolError, SpoolOptions};
+use super::{Spool, SpoolError, SpoolOptions, history};
 use crate::events;
 use crate::mail::{MessageId, Progress};
 use crate::sys::disk::{Disk, OpenMode};
@@ -39,6 +39,7 @@ impl Spool {
             options.log_folder(),
             options.queue_folder(),
             options.bad_folder(),
+            options.history_folder(),
         ];
         for folder in &folders {
             let created = disk.create_folder(folder);
@@ -61,7 +62,15 @@ impl Spool {
             options: &options,
         };
         let (log, entries) = recovery.run()?;
-        Ok(Self::assemble(disk, options, lock, log, entries))
+        let has_history = history::at_start(&*disk, &options, &entries)?;
+        Ok(Self::assemble(
+            disk,
+            options,
+            lock,
+            log,
+            entries,
+            has_history,
+        ))
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Party {
     Lane,
     /// Whoever tells senders, for those that have ended.
     Notifier,
+    /// Who deletes a message, for all that are left.
+    Operator,
 }
 
 /// What became of a message's recipients, of one party.
@@ -77,7 +79,11 @@ impl Spool {
         self.settle_at_once(settled, Party::Notifier)
     }
 
-    fn settle_at_once(&self, settled: &mut Vec<Settled>, party: Party) -> Result<(), SpoolError> {
+    pub(super) fn settle_at_once(
+        &self,
+        settled: &mut Vec<Settled>,
+        party: Party,
+    ) -> Result<(), SpoolError> {
         let any_done = settled.iter().any(|one| any_moved(&one.progress));
         let turn = self.settling();
         let noted = self.settle_all(settled, party);
@@ -88,7 +94,7 @@ impl Spool {
         noted
     }
 
-    fn settling(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn settling(&self) -> MutexGuard<'_, ()> {
         self.settling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -209,7 +215,7 @@ impl Spool {
             match message.party {
                 Party::Deliverer => changed.local = message.local,
                 Party::Lane => changed.lanes = changed.lanes.most(message.lanes),
-                Party::Notifier => {}
+                Party::Notifier | Party::Operator => {}
             }
         } else {
             changed.progress.clone_from(&message.progress);
@@ -233,6 +239,8 @@ impl Spool {
         if !entry.is_finished() {
             state.leave_segment(entry.place);
         }
+        drop(state);
+        self.forget_history(id);
     }
 
     /// Whether a message in the log, with its content in a file, is finished.
@@ -303,42 +311,12 @@ impl Spool {
     }
 
     /// Moves the messages of a segment into files of their own, if that may be; whether nothing holds
-    /// the segment then. All of them together cost two syncs: one for every content and envelope, one
-    /// for their names.
+    /// the segment then.
     fn evict(&self, number: u32) -> Result<bool, SpoolError> {
         let Some(ids) = self.evictable(number) else {
             return Ok(false);
         };
-        let mut buffer = Vec::new();
-        let mut written = Vec::new();
-        for id in ids {
-            if self.write_unsynced(id, &mut buffer)? {
-                written.push(id);
-            }
-        }
-        if written.is_empty() {
-            return Ok(true);
-        }
-        let folder = self.options.queue_folder();
-        let synced = self.disk.sync_file_system(&folder);
-        synced.map_err(SpoolError::io("cannot sync", &folder))?;
-        if let Err(error) = self.name_envelopes(&written) {
-            // The log has them still, and an envelope beside it would outlive what becomes of them.
-            for id in &written {
-                let _ = self.disk.remove(&self.options.queue_file(*id, "env"));
-            }
-            return Err(error);
-        }
-        let mut state = self.lock();
-        for id in written {
-            let Some(entry) = state.entries.get_mut(&id) else {
-                continue;
-            };
-            entry.place = Place::Queue;
-            if let Some(segment) = state.log.segment(number) {
-                segment.live = segment.live.saturating_sub(1);
-            }
-        }
+        self.move_out(&ids)?;
         Ok(true)
     }
 
@@ -369,7 +347,11 @@ impl Spool {
 
     /// Writes `ID.eml`, where the content is in the record, and `ID.new`; syncs nothing. Whether the
     /// message is there still: one that is damaged is set aside.
-    fn write_unsynced(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<bool, SpoolError> {
+    pub(super) fn write_unsynced(
+        &self,
+        id: MessageId,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, SpoolError> {
         let stored = match self.read(id, buffer) {
             Err(SpoolError::Damaged(_)) => {
                 self.set_aside_in_turn(id, "its record is damaged")?;
@@ -394,7 +376,7 @@ impl Spool {
     }
 
     /// Gives synced envelopes their names, durably.
-    fn name_envelopes(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
+    pub(super) fn name_envelopes(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
         for id in ids {
             let fresh = self.options.queue_file(*id, "new");
             let renamed = self
@@ -408,7 +390,7 @@ impl Spool {
     }
 
     /// Replaces `ID.env` as a whole, durably.
-    fn write_env(&self, meta: &Meta) -> Result<(), SpoolError> {
+    pub(super) fn write_env(&self, meta: &Meta) -> Result<(), SpoolError> {
         let fresh = self.options.queue_file(meta.id, "new");
         self.write_file(&fresh, meta.to_text().as_bytes())?;
         self.name_envelopes(&[meta.id])

@@ -1,6 +1,6 @@
 //! The messages there are, and reading them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -41,6 +41,9 @@ pub(super) struct State {
     pub(super) log: Log,
     pub(super) entries: BTreeMap<MessageId, Entry>,
     pub(super) fresh: VecDeque<MessageId>,
+    /// Those that were given out and are due again.
+    pub(super) returned: VecDeque<MessageId>,
+    pub(super) has_history: BTreeSet<MessageId>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) closing: bool,
     /// The committer has no segment to write to.
@@ -52,6 +55,10 @@ pub(super) struct State {
 }
 
 impl State {
+    fn has_work(&self) -> bool {
+        !self.fresh.is_empty() || !self.returned.is_empty()
+    }
+
     /// A message that was in the log no longer holds its segment.
     pub(super) fn leave_segment(&mut self, place: Place) {
         let Place::Log { segment, .. } = place else {
@@ -119,6 +126,8 @@ pub struct Stored {
     pub envelope: Envelope,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether the operator holds it.
+    pub held: bool,
     /// Where its recipients are.
     pub progress: Vec<Progress>,
     /// Attempts at its local recipients.
@@ -165,6 +174,7 @@ impl Spool {
         lock: Box<dyn Send + Sync>,
         log: Log,
         entries: BTreeMap<MessageId, Entry>,
+        has_history: BTreeSet<MessageId>,
     ) -> Self {
         let fresh = entries.keys().copied().collect();
         Self {
@@ -177,6 +187,8 @@ impl Spool {
                 log,
                 entries,
                 fresh,
+                returned: VecDeque::new(),
+                has_history,
                 waiting: Vec::new(),
                 closing: false,
                 starved: false,
@@ -265,20 +277,25 @@ impl Spool {
         into.extend(state.fresh.drain(..count));
     }
 
-    /// A message that was given out is fresh again.
+    /// A message that was given out is due again.
     pub fn give_back(&self, id: MessageId) {
         let mut state = self.lock();
         if state.entries.contains_key(&id) {
-            state.fresh.push_back(id);
+            state.returned.push_back(id);
             drop(state);
             self.delivery_work.notify_all();
         }
     }
 
+    /// Takes those that were given back.
+    pub fn take_returned(&self, into: &mut Vec<MessageId>) {
+        into.extend(self.lock().returned.drain(..));
+    }
+
     /// Waits until there are fresh messages, segments are wanted, the spool closes, or `until`.
     pub fn wait_for_work(&self, until: Instant) {
         let mut state = self.lock();
-        while state.fresh.is_empty() && !state.starved && !state.closing {
+        while !state.has_work() && !state.starved && !state.closing {
             let left = until.saturating_duration_since(clock::monotonic());
             if left.is_zero() {
                 return;
@@ -291,7 +308,7 @@ impl Spool {
     /// Waits until there are fresh messages, the spool closes, or `until`.
     pub fn wait_for_fresh(&self, until: Instant) {
         let mut state = self.lock();
-        while state.fresh.is_empty() && !state.closing {
+        while !state.has_work() && !state.closing {
             let left = until.saturating_duration_since(clock::monotonic());
             if left.is_zero() {
                 return;
@@ -385,6 +402,7 @@ impl Spool {
             received: meta.received,
             envelope: meta.envelope,
             origin: meta.origin,
+            held: meta.held,
             progress: meta.progress,
             local: meta.local,
             lanes: meta.lanes,

@@ -7,6 +7,7 @@
 
 pub mod checking;
 pub mod fakedns;
+pub mod filled;
 pub mod ini;
 pub mod player;
 pub mod random;

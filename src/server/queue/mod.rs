@@ -1,0 +1,413 @@
+//! The queue, told to the operator, and what the operator does to it.
+//!
+//! | words | does |
+//! | --- | --- |
+//! | `queue list [json]` | a line for each message, oldest first |
+//! | `queue show ID [json]` | one message: envelope, recipients, attempts |
+//! | `queue retry` … | due at once, and its destination rests no longer |
+//! | `queue hold` …, `queue release` … | nobody tries it and it does not expire, or that is over |
+//! | `queue delete` … | gone, and its sender hears nothing |
+//!
+//! `…` is `ID`, `all`, or `to DOMAIN` ([`Choice`]). The same words are served by the running service and, where
+//! none runs, straight on the spool ([`offline`]). Promises: what was done is durable before it is told;
+//! nothing waits for a delivery: a message that is being carried is held after that attempt, and is not
+//! deleted. Limits: [`LISTED_MAX_OCTETS`] of a list, the rest is counted.
+
+pub mod offline;
+mod select;
+
+use std::time::Duration;
+
+use super::told::{Fact, Facts};
+use crate::control::{Answer, Outcome};
+use crate::delivery::Lanes;
+use crate::delivery::lanes::Look;
+use crate::events;
+use crate::mail::{MessageId, Progress, Target, date};
+use crate::spool::{Content, Spool, SpoolError, Stored};
+use crate::sys::clock;
+
+pub use select::Choice;
+
+/// Octets of a list.
+const LISTED_MAX_OCTETS: usize = 3 * 1024 * 1024;
+
+/// What the operator does to messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Retry,
+    Hold,
+    Release,
+    Delete,
+}
+
+/// The queue, with whoever serves it.
+pub(super) struct Queue<'a> {
+    pub(super) spool: &'a Spool,
+    /// None where no service runs.
+    pub(super) lanes: Option<&'a Lanes>,
+}
+
+/// A message as it is told.
+struct Message {
+    stored: Stored,
+    octets: u64,
+    state: State,
+    reason: Option<String>,
+}
+
+enum State {
+    Held,
+    InDelivery,
+    Due,
+    Deferred(Duration),
+    /// Its sender is being told what became of it.
+    Telling,
+    /// Nobody runs who could try it.
+    Waiting,
+}
+
+impl State {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::InDelivery => "in-delivery",
+            Self::Due => "due",
+            Self::Deferred(_) => "deferred",
+            Self::Telling => "telling",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+impl Queue<'_> {
+    /// Does what the words behind `queue` say.
+    pub(super) fn answer(&self, words: &[&str], by: &str) -> Answer {
+        match words {
+            ["list"] => Answer::done(self.list_text()),
+            ["list", "json"] => Answer::done(self.list_json()),
+            ["show", id] => self.show(id, |message, attempts| self.shown_text(message, attempts)),
+            ["show", id, "json"] => self.show(id, |message, attempts| {
+                format!("{}\n", self.shown(message, attempts).json())
+            }),
+            [verb, choice @ ..] => match (Action::parse(verb), Choice::parse(choice)) {
+                (Some(action), Some(choice)) => self.act(action, &choice, by),
+                (Some(_), None) | (None, _) => not_known(),
+            },
+            [] => not_known(),
+        }
+    }
+
+    /// Every message, oldest first. One that cannot be read is told as such by the log.
+    fn messages(&self) -> Vec<(u64, MessageId)> {
+        let mut buffer = Vec::new();
+        let ids = self.spool.ids().into_iter();
+        let mut found: Vec<_> = ids
+            .filter_map(|id| Some((self.spool.read(id, &mut buffer).ok()?.received, id)))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    fn list_text(&self) -> String {
+        let (lines, more) = self.list(Facts::line);
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        match (lines.len(), more) {
+            (0, 0) => text.push_str("the queue is empty\n"),
+            (count, 0) => text.push_str(&format!("{} in the queue\n", messages(count))),
+            (count, more) => {
+                text.push_str(&format!(
+                    "and {more} more: {} in the queue\n",
+                    messages(count + more)
+                ));
+            }
+        }
+        text
+    }
+
+    fn list_json(&self) -> String {
+        let (objects, more) = self.list(Facts::json);
+        format!("{{\"messages\":[{}],\"more\":{more}}}\n", objects.join(","))
+    }
+
+    /// Each message in one form, and how many there is no room for.
+    fn list(&self, form: impl Fn(&Facts) -> String) -> (Vec<String>, usize) {
+        let mut buffer = Vec::new();
+        let (mut told, mut octets, mut more) = (Vec::new(), 0, 0);
+        for (_, id) in self.messages() {
+            if octets >= LISTED_MAX_OCTETS {
+                more += 1;
+                continue;
+            }
+            // It may have been delivered meanwhile.
+            let Ok(message) = self.read(id, &mut buffer) else {
+                continue;
+            };
+            let text = form(&summary(&message));
+            octets += text.len() + 1;
+            told.push(text);
+        }
+        (told, more)
+    }
+
+    fn read(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<Message, SpoolError> {
+        let stored = self.spool.read(id, buffer)?;
+        let octets = match &stored.content {
+            Content::Memory(range) => range.len() as u64,
+            Content::File(_, length, _) => *length,
+        };
+        let look = self.lanes.and_then(|lanes| lanes.look(id));
+        let last = self.spool.history(id).pop().map(|last| last.words);
+        let trouble = look.as_ref().map(|(_, trouble)| trouble.clone());
+        let trouble = trouble.filter(|trouble| !trouble.is_empty());
+        let ended = stored.progress.iter().find_map(Progress::outcome);
+        let ended = ended.map(|outcome| outcome.reason.to_string());
+        Ok(Message {
+            octets,
+            state: self.state(&stored, look.map(|(look, _)| look)),
+            reason: last.or(ended).or(trouble),
+            stored,
+        })
+    }
+
+    fn state(&self, stored: &Stored, look: Option<Look>) -> State {
+        if stored.held {
+            return State::Held;
+        }
+        if stored.due().next().is_none() {
+            return State::Telling;
+        }
+        if self.lanes.is_none() {
+            return State::Waiting;
+        }
+        let wait = match look {
+            Some(Look::InHand) => return State::InDelivery,
+            Some(Look::Until(at)) => at.saturating_duration_since(clock::monotonic()),
+            None => {
+                let now = date::unix_seconds(clock::now());
+                Duration::from_secs(stored.local.next.saturating_sub(now))
+            }
+        };
+        match wait.is_zero() {
+            true => State::Due,
+            false => State::Deferred(wait),
+        }
+    }
+
+    fn show(&self, id: &str, form: impl Fn(&Message, Vec<Facts>) -> String) -> Answer {
+        let found = id.parse().ok().map(|id| self.read(id, &mut Vec::new()));
+        let message = match found {
+            None | Some(Err(SpoolError::NoSuchMessage(_))) => return no_such(id),
+            Some(Err(error)) => return Answer::refused(Outcome::Unavailable, error),
+            Some(Ok(message)) => message,
+        };
+        let attempts = self.spool.history(message.stored.id).into_iter();
+        let attempts = attempts.map(|attempt| {
+            Facts::default()
+                .text("at", date::rfc3339(time(attempt.at)))
+                .text("to", attempt.to)
+                .text("said", attempt.words)
+        });
+        Answer::done(form(&message, attempts.collect()))
+    }
+
+    fn shown_text(&self, message: &Message, attempts: Vec<Facts>) -> String {
+        let mut text = format!("{}\n", summary(message).line());
+        text.push_str(&format!("envelope {}\n", envelope(&message.stored).line()));
+        for one in recipients(&message.stored) {
+            text.push_str(&format!("recipient {}\n", one.line()));
+        }
+        for one in attempts {
+            text.push_str(&format!("attempt {}\n", one.line()));
+        }
+        text
+    }
+
+    fn shown(&self, message: &Message, attempts: Vec<Facts>) -> Facts {
+        summary(message)
+            .add("envelope", Fact::Object(envelope(&message.stored)))
+            .add("recipients", Fact::List(recipients(&message.stored)))
+            .add("attempts", Fact::List(attempts))
+    }
+
+    fn act(&self, action: Action, choice: &Choice, by: &str) -> Answer {
+        let chosen = match choice {
+            Choice::One(id) => vec![*id],
+            Choice::All | Choice::To(_) => self.chosen(choice),
+        };
+        let (mut done, mut complaint, mut failed) = (0, String::new(), false);
+        for id in chosen {
+            match self.act_on(action, id) {
+                Ok(true) => {
+                    events::queue::changed(id, action.past(), by);
+                    done += 1;
+                }
+                Ok(false) => {}
+                Err(SpoolError::NoSuchMessage(_)) if !matches!(choice, Choice::One(_)) => {}
+                Err(SpoolError::NoSuchMessage(id)) => return no_such(&id.to_string()),
+                Err(error) => {
+                    failed = true;
+                    complaint.push_str(&format!("gatepost: {id}: {error}\n"));
+                }
+            }
+        }
+        Answer {
+            outcome: match failed {
+                true => Outcome::Unavailable,
+                false => Outcome::Done,
+            },
+            output: format!("{} {}\n", messages(done), action.past()),
+            complaint,
+        }
+    }
+
+    fn chosen(&self, choice: &Choice) -> Vec<MessageId> {
+        let mut buffer = Vec::new();
+        let messages = self.messages().into_iter().map(|(_, id)| id);
+        messages
+            .filter(|id| {
+                let stored = self.spool.read(*id, &mut buffer);
+                stored.is_ok_and(|stored| choice.takes(&stored))
+            })
+            .collect()
+    }
+
+    /// Whether it was new.
+    fn act_on(&self, action: Action, id: MessageId) -> Result<bool, SpoolError> {
+        match action {
+            Action::Retry => {
+                if !self.spool.make_due(id)? {
+                    return Ok(false);
+                }
+                if let Some(lanes) = self.lanes {
+                    lanes.hurry(id, clock::monotonic());
+                }
+                Ok(true)
+            }
+            Action::Hold => {
+                let is_new = self.spool.set_held(id, true)?;
+                if let Some(lanes) = self.lanes {
+                    // Whoever has it now looks again before the next attempt.
+                    lanes.withdraw(id);
+                }
+                Ok(is_new)
+            }
+            Action::Release => self.spool.set_held(id, false),
+            Action::Delete => {
+                let is_free = self.lanes.is_none_or(|lanes| lanes.withdraw(id));
+                if !is_free {
+                    return Err(SpoolError::InHand(id));
+                }
+                self.spool.delete(id).map(|()| true)
+            }
+        }
+    }
+}
+
+impl Action {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "retry" => Self::Retry,
+            "hold" => Self::Hold,
+            "release" => Self::Release,
+            "delete" => Self::Delete,
+            _ => return None,
+        })
+    }
+
+    fn past(self) -> &'static str {
+        match self {
+            Self::Retry => "made due",
+            Self::Hold => "held",
+            Self::Release => "released",
+            Self::Delete => "deleted",
+        }
+    }
+}
+
+/// What the list says of a message.
+fn summary(message: &Message) -> Facts {
+    let stored = &message.stored;
+    let due: Vec<_> = stored.due().collect();
+    let first = due.first().map(|(_, one)| one.forward_path.to_string());
+    let wait = match message.state {
+        State::Deferred(wait) => Fact::Number(wait.as_secs().try_into().unwrap_or(i64::MAX)),
+        State::Held | State::InDelivery | State::Due | State::Telling | State::Waiting => {
+            Fact::Nothing
+        }
+    };
+    let now = date::unix_seconds(clock::now());
+    Facts::default()
+        .text("id", stored.id)
+        .text("state", message.state.word())
+        .add("again_in_seconds", wait)
+        .text("received", date::rfc3339(time(stored.received)))
+        .number("age_seconds", now.saturating_sub(stored.received))
+        .number("octets", message.octets)
+        .text("from", &stored.envelope.reverse_path)
+        .maybe("to", first)
+        .number("recipients_left", due.len())
+        .maybe("reason", message.reason.as_deref())
+}
+
+fn envelope(stored: &Stored) -> Facts {
+    let envelope = &stored.envelope;
+    Facts::default()
+        .text("client", envelope.client)
+        .maybe("login", envelope.login.as_deref())
+        .text("origin", stored.origin.name())
+        .number("recipients", envelope.recipients.len())
+        .number("attempts_local", stored.local.failed)
+        .number("attempts_elsewhere", stored.lanes.failed)
+}
+
+fn recipients(stored: &Stored) -> Vec<Facts> {
+    let pairs = stored.envelope.recipients.iter().zip(&stored.progress);
+    let facts = pairs.map(|(recipient, progress)| {
+        let state = match progress {
+            Progress::Due => "due",
+            Progress::Late => "late",
+            Progress::Ended(_) => "ended",
+            Progress::Done => "done",
+        };
+        let outcome = progress.outcome();
+        Facts::default()
+            .text("to", &recipient.forward_path)
+            .text("target", target(&recipient.target))
+            .text("state", state)
+            .maybe("action", outcome.map(|outcome| outcome.action.word()))
+            .maybe("reason", outcome.map(|outcome| &outcome.reason))
+    });
+    facts.collect()
+}
+
+fn target(target: &Target) -> String {
+    match target {
+        Target::User(user) => format!("user:{user}"),
+        Target::Outside(mailbox) => format!("outside:{mailbox}"),
+    }
+}
+
+fn time(seconds: u64) -> std::time::SystemTime {
+    std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn messages(count: usize) -> String {
+    match count {
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    }
+}
+
+fn no_such(id: &str) -> Answer {
+    let why = format!("there is no message {id:?}; gatepost queue list lists them");
+    Answer::refused(Outcome::Unavailable, why)
+}
+
+fn not_known() -> Answer {
+    Answer::refused(Outcome::Usage, "the service does not know this command")
+}

@@ -1,0 +1,38 @@
+//! The queue where no service runs: straight on the spool, as its account.
+//!
+//! Promises: the spool's own lock keeps a service out meanwhile, and us out while one runs; files stay the
+//! account's. Opening the spool is recovering it, as at a start.
+
+use std::sync::Arc;
+
+use super::Queue;
+use crate::config::settings::Settings;
+use crate::control::Answer;
+use crate::server::run::{self, StartError};
+use crate::sys::disk::RealDisk;
+use crate::sys::process;
+
+/// Does what the words behind `queue` say. As root it becomes the service's account first, for good.
+///
+/// # Errors
+/// See [`StartError`]: the account cannot be taken on, or the spool cannot be used, most often because a
+/// service uses it.
+pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError> {
+    let by = format!("uid {}", process::user_id());
+    if let Some(account) = run::account(settings)? {
+        run::become_account(settings, account)?;
+    }
+    let is_there = settings.spool.join("log").exists();
+    if !is_there && words.first() == Some(&"list") {
+        return Ok(Answer::done(format!(
+            "there is no spool in {} yet\n",
+            settings.spool.display()
+        )));
+    }
+    let spool = run::open_spool(settings, Arc::new(RealDisk))?;
+    let queue = Queue {
+        spool: &spool,
+        lanes: None,
+    };
+    Ok(queue.answer(words, &by))
+}
