@@ -211,6 +211,16 @@ fn a_message_that_does_not_arrive_is_not_yet_delivered() {
     assert_ne!(said.code, Some(0), "{said:?}");
 }
 
+#[test]
+fn a_message_for_an_lmtp_server_is_not_looked_for() {
+    let server = Server::start("[delivery]\nlocal = lmtp:127.0.0.1:9\n");
+    let said = test_mail(&server.config(), &["--to", "alice@here.example"], "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let line = line(&said, "delivery");
+    assert!(line.contains("skipped"), "{said:?}");
+    assert!(line.contains("LMTP server 127.0.0.1:9"), "{said:?}");
+}
+
 /// The configuration of a service that does not run, with this smarthost.
 fn with_smarthost(folder: &TempFolder, lines: &str) -> std::path::PathBuf {
     let config = folder.path().join("gatepost.ini");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::super::output::{NOT_PERMITTED, TRY_LATER};
 use super::report::{Report, Verdict};
 use crate::config::Settings;
+use crate::config::local::Local;
 use crate::directory::{Directory, Lookup};
 use crate::mail::{ForwardPath, Target};
 use crate::sys::{clock, machine};
@@ -37,6 +38,11 @@ pub(super) fn wait(settings: &Settings, to: &ForwardPath, id: &str, report: &Rep
     };
     if !is_local {
         let words = format!("{id} is for the smarthost now");
+        report.step(STEP, Verdict::Skipped, &words);
+        return None;
+    }
+    if let Local::Lmtp(place) = &settings.local {
+        let words = format!("{id} is for the LMTP server {place} now");
         report.step(STEP, Verdict::Skipped, &words);
         return None;
     }
