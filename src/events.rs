@@ -27,6 +27,7 @@ pub mod line;
 pub mod lmtp;
 pub mod mailbox;
 pub mod outcome;
+pub mod pickup;
 pub mod queue;
 pub mod users;
 

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gatepost::cli::run(std::env::args_os().skip(1))
+    gatepost::cli::run_as(std::env::args_os())
 }

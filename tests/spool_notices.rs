@@ -74,6 +74,9 @@ fn home(path: &ForwardPath) -> Home {
     }
 }
 
+/// Recipients there are refused with the message's record.
+const REFUSED: &str = "@refused.example";
+
 fn refused() -> Progress {
     Progress::Ended(Box::new(Outcome {
         action: Action::Failed,
@@ -114,15 +117,22 @@ impl Machine {
     }
 
     fn commit(&self, ledger: &Ledger, from: &str, to: &[&str], octets: usize) -> Option<MessageId> {
+        // Some have ended before the message is there at all.
+        let ended = to.iter().map(|to| match to.ends_with(REFUSED) {
+            true => refused(),
+            false => Progress::Due,
+        });
+        let ended = ended.collect();
         let mut draft = self
             .spool
-            .draft(envelope(from, to), SystemTime::now())
+            .draft_ended(envelope(from, to), ended, SystemTime::now())
             .ok()?;
         let id = draft.id();
         let text = format!("Subject: {octets}\r\n\r\n{}\r\n", "x".repeat(octets));
         draft.write(text.as_bytes()).ok()?;
         let is_null = from == "<>";
-        let in_vain = to.iter().filter(|to| to.ends_with("@there.example"));
+        let is_in_vain = |to: &&&str| to.ends_with("@there.example") || to.ends_with(REFUSED);
+        let in_vain = to.iter().filter(is_in_vain);
         let in_vain = in_vain.map(|to| (*to).to_owned()).collect();
         ledger.handed.lock().unwrap().push(id);
         self.spool.commit_here(draft).ok()?;
@@ -177,6 +187,13 @@ impl Machine {
 fn workload(machine: &mut Machine, ledger: &Ledger) -> Option<()> {
     let (a, b, alice) = ("a@there.example", "b@there.example", "alice@here.example");
     let both = machine.commit(ledger, "<s@here.example>", &[alice, a, b], 900)?;
+    machine.commit(
+        ledger,
+        "<s@here.example>",
+        &["c@refused.example", alice],
+        500,
+    )?;
+    machine.commit(ledger, "<s@here.example>", &["d@refused.example"], 9000)?;
     let null = machine.commit(ledger, "<>", &[a, alice], 700)?;
     let large = machine.commit(ledger, "<s@here.example>", &[a, b], 15_000)?;
     machine.refuse(both, &[a]);
@@ -255,7 +272,7 @@ fn without_a_cut_everybody_is_told_once() {
     let ledger = Ledger::default();
     let mut machine = Machine::boot(&disk, 1).unwrap();
     workload(&mut machine, &ledger).unwrap();
-    assert_eq!(ledger.acknowledged.lock().unwrap().len(), 12);
+    assert_eq!(ledger.acknowledged.lock().unwrap().len(), 14);
     assert!(disk.trace().join("\n").contains(".env"), "none was evicted");
     finish(&mut machine, &ledger).unwrap();
     check(&disk, &ledger, 1).unwrap();

@@ -126,7 +126,8 @@ fn split(argument: &OsStr) -> (OsString, Option<OsString>) {
 /// For a command that counts its words itself.
 pub const ANY_WORDS: usize = usize::MAX;
 const CONFIG: &str = "--config";
-const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.ini";
+/// Where the configuration is where nothing else is said.
+pub(super) const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.ini";
 
 #[cfg(test)]
 mod tests {

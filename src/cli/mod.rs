@@ -12,6 +12,7 @@ pub mod output;
 pub mod passwd;
 pub mod queue;
 pub mod reload;
+mod sendmail;
 pub mod serve;
 pub mod sessions;
 pub mod status;
@@ -21,6 +22,7 @@ pub mod try_out;
 pub mod unban;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::suggest;
@@ -188,6 +190,22 @@ const COMMANDS: &[Command] = &[
         run: unban::run,
     },
     Command {
+        name: "sendmail",
+        usage: "[-t] [-i] [-f ADDRESS] [-F NAME] [-v] [--] [RECIPIENT...]",
+        purpose: "takes a message of a local program, as sendmail(8) does",
+        help: "The message is standard input, up to its end or, without -i, a line with a dot alone. It is left\n\
+               in the drop folder of the spool; the service takes it up when it runs, and a sender is told\n\
+               of what is refused. -t takes recipients from To, Cc and Bcc; -f is the sender, else the account\n\
+               that calls. Names without a domain are local. Called by the name sendmail it is this\n\
+               command. Anybody may use it. Exit codes: 0 the message is safe, 64 usage, 65 the message or an\n\
+               address is bad, 67 no such user, 69 refused, or the service never ran here, 75 try later, 77 the\n\
+               sender is not yours, 78 configuration. Where a recipient is refused nothing is sent.",
+        options: &[],
+        flags: &[],
+        words: ANY_WORDS,
+        run: sendmail::never,
+    },
+    Command {
         name: "test-mail",
         usage: "--to ADDRESS [--from ADDRESS] [--via PORT|smarthost] [--user U] [--tls]",
         purpose: "sends a test message and tells how each step went",
@@ -229,16 +247,32 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Runs the program as it was called: a link named `sendmail` is the command of that name.
+pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let called = arguments.next().unwrap_or_default();
+    let called = Path::new(&called).file_name();
+    match called.is_some_and(|name| name == SENDMAIL) {
+        true => run([OsString::from(SENDMAIL)].into_iter().chain(arguments)),
+        false => run(arguments),
+    }
+}
+
 fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
+    let named = arguments::command_at(arguments);
+    if let Some((at, _)) = named
+        .and_then(|at| Some((at, arguments.get(at)?)))
+        .filter(|(_, name)| *name == SENDMAIL)
+    {
+        return send(arguments, at);
+    }
     let asks = |names: [&str; 2]| {
         arguments
             .iter()
             .any(|a| names.iter().any(|name| a == *name))
     };
     if asks(["--version", "-V"]) {
-        return say(&format!("gatepost {}\n", env!("CARGO_PKG_VERSION")));
+        return say(&version());
     }
-    let named = arguments::command_at(arguments);
     let command = named.and_then(|at| {
         let name = arguments.get(at)?;
         COMMANDS.iter().find(|command| name == command.name)
@@ -266,6 +300,18 @@ fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
     (command.run)(&parsed)
 }
 
+/// The options of sendmail(8) are letters, and -h and -V mean something else there.
+fn send(arguments: &[OsString], at: usize) -> Result<(), Failure> {
+    let (before, behind) = arguments.split_at(at);
+    let behind = behind.get(1..).unwrap_or_default();
+    let command = COMMANDS.iter().find(|command| command.name == SENDMAIL);
+    match behind.first().and_then(|first| first.to_str()) {
+        Some("--help") => say(&command.map_or_else(overview, Command::help)),
+        Some("--version") => say(&version()),
+        Some(_) | None => sendmail::run(&[before, behind].concat()),
+    }
+}
+
 fn unknown_command(name: Option<&OsString>) -> Failure {
     let name = name.map(|name| name.to_string_lossy()).unwrap_or_default();
     let near = suggest::nearest(&name, COMMANDS.iter().map(|command| command.name));
@@ -273,6 +319,10 @@ fn unknown_command(name: Option<&OsString>) -> Failure {
         Some(near) => format!("there is no command {name:?}; did you mean {near}?"),
         None => format!("there is no command {name:?}; see gatepost --help"),
     })
+}
+
+fn version() -> String {
+    format!("gatepost {}\n", env!("CARGO_PKG_VERSION"))
 }
 
 fn overview() -> String {
@@ -304,6 +354,9 @@ impl Command {
         format!("gatepost {name}{gap}{usage} [--config FILE]")
     }
 }
+
+/// The command that is also a program's name.
+const SENDMAIL: &str = "sendmail";
 
 const OPTIONS: &str = "
 Options:

@@ -16,6 +16,7 @@
 //! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
 //! | `notes` | from what a session noted to the log |
+//! | `pickup` | what local programs leave in the drop folder |
 //! | `probe` | the files that the configuration check asks about |
 //! | `telling` | whom a notification can reach |
 //! | `told` | facts as lines or JSON |
@@ -30,6 +31,7 @@ pub mod gate;
 pub mod listeners;
 pub mod logger;
 mod notes;
+pub mod pickup;
 pub mod probe;
 pub mod queue;
 mod refresh;

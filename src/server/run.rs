@@ -8,7 +8,7 @@
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, lanes, notifier, workers, console; greet | no | 71 |
+//! | start committer, deliverer, lanes, notifier, pickup, workers, console; greet | no | 71 |
 //!
 //! At the end: listeners close, the lanes begin nothing new, sessions end, the workers are joined; then
 //! the lanes and the notifier, the committer, which may still owe answers, and the deliverer with its last
@@ -27,6 +27,7 @@ use super::context::{Context, STOP_LIMIT, Setup};
 use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
+use super::pickup::{self, Pickup};
 use super::relisten::Open;
 use super::telling;
 use crate::config::settings::Settings;
@@ -92,6 +93,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     workers: usize,
     console: (console::Remote, JoinHandle<()>),
+    pickup: Pickup,
 }
 
 impl Server {
@@ -145,6 +147,7 @@ impl Server {
         let for_gate = Arc::clone(&gate);
         let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
         let mut reactor = reactor.map_err(StartError::System)?;
+        let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
         let operator = Console::new(context, gate, reactor.remote());
         let console = console::start(socket, operator).map_err(StartError::System)?;
         let orders = SignalOrders(signals, console.0.clone());
@@ -158,6 +161,7 @@ impl Server {
             threads,
             workers,
             console,
+            pickup,
         })
     }
 
@@ -173,6 +177,8 @@ impl Server {
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         let result = self.reactor.run();
+        // While there is still a committer.
+        self.pickup.stop();
         self.lanes.stop(clock::monotonic());
         self.lanes.wait_for_end();
         self.notifier.stop();
@@ -316,10 +322,12 @@ fn settle_in(settings: &Settings, account: Option<Account>) -> Result<(), StartE
         make_folder(folder, account)
             .map_err(|error| StartError::Folder(format!("{}: {error}", folder.display())))?;
     }
-    match account {
-        Some(account) => become_account(settings, account),
-        None => Ok(()),
+    if let Some(account) = account {
+        become_account(settings, account)?;
     }
+    // Not as root: what is in the account's own folder is not root's to give away.
+    pickup::prepare(&settings.spool);
+    Ok(())
 }
 
 /// Takes on the account for good.

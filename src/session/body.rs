@@ -11,7 +11,7 @@ use crate::protocol::reply::Reply;
 use crate::spool::Refusal;
 
 /// More `Received` fields than this are a loop (RFC 5321 section 6.3).
-const HOPS_MAX: u32 = 100;
+pub(crate) const HOPS_MAX: u32 = 100;
 
 /// What is known of the content while it comes.
 #[derive(Debug, Clone, Default)]

@@ -57,6 +57,7 @@ mod telling;
 mod tests;
 
 use auth::{Attempt, Unseen};
+pub(crate) use body::HOPS_MAX;
 pub use calls::{
     Answer, Credentials, Effect, Interrupt, Output, Paced, SessionFacts, SessionStart, Step,
     Telling,

@@ -222,14 +222,40 @@ impl Spool {
         envelope: Envelope,
         received: SystemTime,
     ) -> Result<Draft, Refusal> {
+        let mut meta = self.new_meta(envelope, received);
+        meta.origin = origin;
+        Ok(self.begin(meta))
+    }
+
+    /// Opens a message some of whose recipients have ended before it is committed: `progress` is in the
+    /// order of the envelope, and who is told of them is told once the message is durable.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is no room for it.
+    pub fn draft_ended(
+        &self,
+        envelope: Envelope,
+        progress: Vec<Progress>,
+        received: SystemTime,
+    ) -> Result<Draft, Refusal> {
+        let mut meta = self.new_meta(envelope, received);
+        if progress.len() == meta.progress.len() {
+            meta.progress = progress;
+        }
+        Ok(self.begin(meta))
+    }
+
+    fn new_meta(&self, envelope: Envelope, received: SystemTime) -> Meta {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let id = MessageId::new(self.options.run, sequence);
-        let mut meta = Meta::new(id, date::unix_seconds(received), envelope);
-        meta.origin = origin;
-        let path = self.options.queue_file(id, "eml");
+        Meta::new(id, date::unix_seconds(received), envelope)
+    }
+
+    fn begin(&self, meta: Meta) -> Draft {
+        let path = self.options.queue_file(meta.id, "eml");
         let inline_max = self.options.inline_max();
         let disk = Arc::clone(&self.disk);
-        Ok(Draft::new(meta, disk, path, inline_max, &self.budget))
+        Draft::new(meta, disk, path, inline_max, &self.budget)
     }
 
     /// Whether `octets` more leave `free_space` in the file system.

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod dropped;
 pub mod folder;
 pub mod lookup;
 pub mod machine;

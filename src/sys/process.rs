@@ -1,6 +1,6 @@
 //! The process as a whole: its user, its limits, its memory.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -54,6 +54,29 @@ pub fn account(name: &str) -> io::Result<Account> {
             uid: entry.pw_uid,
             gid: entry.pw_gid,
         })
+    }
+}
+
+/// The name of the account with this user id, where there is one and it is text.
+pub fn account_name(uid: u32) -> Option<String> {
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    let mut strings = vec![0; 16 * 1024];
+    let mut found: *mut libc::passwd = std::ptr::null_mut();
+    // SAFETY: all pointers are valid for the call and the buffer's length is given; the name points
+    // into the buffer and is read only when `found` says that the entry was filled.
+    unsafe {
+        let error = libc::getpwuid_r(
+            uid,
+            entry.as_mut_ptr(),
+            strings.as_mut_ptr(),
+            strings.len(),
+            &raw mut found,
+        );
+        if error != 0 || found.is_null() {
+            return None;
+        }
+        let name = CStr::from_ptr(entry.assume_init().pw_name);
+        name.to_str().ok().map(str::to_owned)
     }
 }
 
