@@ -19,6 +19,7 @@ use crate::sys::clock;
 use limit::{Limiter, Suppressed};
 use line::Line;
 
+pub mod alarm;
 pub mod aliases;
 pub mod control;
 pub mod dns;

@@ -7,6 +7,7 @@
 //! | 0 | [`mail`] | the trade's words as types |
 //! | 0 | [`sys`] | the only door to files, time and the operating system |
 //! | 0 | [`stats`] | counters |
+//! | 0 | [`troubles`] | what goes wrong with mail, for the alarm |
 //! | 1 | [`protocol`] | sans-IO SMTP |
 //! | 1 | [`config`] | the INI file as one checked value |
 //! | 1 | [`events`] | one function per log event |
@@ -39,3 +40,4 @@ pub mod spool;
 pub mod stats;
 pub mod sys;
 pub mod transport;
+pub mod troubles;

@@ -11,6 +11,7 @@ const RANKS: &[(&str, u8)] = &[
     ("mail", 0),
     ("sys", 0),
     ("stats", 0),
+    ("troubles", 0),
     ("protocol", 1),
     ("config", 1),
     ("events", 1),

@@ -7,6 +7,7 @@ use log::LevelFilter;
 use crate::mail::Domain;
 use crate::sys::{machine, replace};
 
+use super::alarm;
 use super::check::{self, Probe};
 use super::draft::Draft;
 use super::effective::Effective;
@@ -165,6 +166,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         control: control(draft),
         smarthost: smarthost(draft),
         queue: queue(draft),
+        alarm: alarm::load(draft),
         log: log(draft),
         effective: Effective::of(draft),
     }

@@ -7,6 +7,7 @@
 //! | `values` | typed values |
 //! | `draft` | entries as typed values with their lines |
 //! | `lists` | entries of lists: hosts, addresses, domains, users |
+//! | `alarm` | who hears that mail itself is broken |
 //! | `effective` | what two files set differently |
 //! | `local` | how local mail is delivered |
 //! | `load` | a file as settings, with all problems at once |
@@ -20,6 +21,7 @@
 //! | `sample` | the sample configuration |
 //! | `manual` | the manual page gatepost.ini(5) |
 
+pub mod alarm;
 pub mod check;
 mod draft;
 mod effective;

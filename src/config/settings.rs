@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::mail::Domain;
 
+use super::alarm::Alarm;
 use super::effective::Effective;
 use super::lists::{HostPattern, MailPattern};
 use super::local::Local;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub smarthost: Option<Smarthost>,
     /// `[queue]`.
     pub queue: Queue,
+    /// `[alarm]`.
+    pub alarm: Alarm,
     /// `[log]`.
     pub log: Log,
     /// What the file says, key by key, for comparing it with the next one.

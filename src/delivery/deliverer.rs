@@ -27,6 +27,7 @@ use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
 use crate::spool::{Attempts, Content, Party, Refusal, Settled, Spool, SpoolError, Stored};
 use crate::sys::clock;
 use crate::sys::disk::Disk;
+use crate::troubles::{Kind, Troubles};
 
 /// The longest a delivery stays unsynced.
 pub const CHECKPOINT_AFTER: Duration = Duration::from_secs(2);
@@ -88,6 +89,8 @@ pub struct Deliverer {
     maildirs: Maildirs,
     lanes: Option<Arc<Lanes>>,
     has_maildirs: bool,
+    /// Where it is noted that a disk fails.
+    troubles: Arc<Troubles>,
     notifier: Option<Arc<Notifier>>,
     deferred: BTreeSet<(Instant, MessageId)>,
     unsynced: Unsynced,
@@ -110,6 +113,7 @@ impl Deliverer {
             disk,
             lanes: None,
             has_maildirs: true,
+            troubles: Arc::default(),
             notifier: None,
             deferred: BTreeSet::new(),
             unsynced: Unsynced::default(),
@@ -125,6 +129,7 @@ impl Deliverer {
     #[must_use]
     pub fn with_lanes(mut self, lanes: Arc<Lanes>) -> Self {
         self.has_maildirs = lanes.has_maildirs();
+        self.troubles = lanes.troubles();
         self.lanes = Some(lanes);
         self
     }
@@ -218,11 +223,14 @@ impl Deliverer {
     pub fn checkpoint(&mut self, now: Moment) {
         self.last_checkpoint = Some(now.steady);
         let mut unsynced = std::mem::take(&mut self.unsynced);
+        let mut works = !unsynced.settled.is_empty();
         if let Err(error) = unsynced.sync(&*self.disk, self.maildirs.root()) {
             events::checkpoint_failed(&error);
+            self.troubles.failed(DELIVERIES, kind_of(&error), &error);
             self.spool.report_stuck(Refusal::from(&error));
             self.maildirs.forget_folders();
             unsynced.settled = self.doubt(&unsynced, now);
+            works = false;
         }
         for settled in unsynced.settled.iter().filter(|settled| settled.is_left) {
             let wait = settled.local.next.saturating_sub(now.seconds());
@@ -231,7 +239,12 @@ impl Deliverer {
         }
         let told = self.tellable(&unsynced);
         if let Err(error) = self.spool.settle(&mut unsynced.settled) {
-            events::checkpoint_failed(error);
+            events::checkpoint_failed(&error);
+            self.troubles.failed(DELIVERIES, Kind::Disk, &error);
+            works = false;
+        }
+        if works {
+            self.troubles.works(DELIVERIES);
         }
         for (id, late) in told {
             if let Some(notifier) = &self.notifier {
@@ -452,6 +465,7 @@ impl Deliverer {
                 match self.maildirs.deliver(user, letter) {
                     Ok(delivered) => self.note_copy(delivered),
                     Err(error) => {
+                        self.note_failed_copy(&error);
                         let reason = Reason::own(status_of(&error), error);
                         if self.put_off(judge, place, &reason, &mut served) {
                             events::deferred(stored.id, forward_path, reason, delay.as_secs());
@@ -501,7 +515,15 @@ impl Deliverer {
         false
     }
 
+    /// A full disk is everybody's trouble; a full mailbox, or a folder that is not ours, a user's.
+    fn note_failed_copy(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::StorageFull {
+            self.troubles.failed(MAILBOXES, Kind::Space, error);
+        }
+    }
+
     fn note_copy(&mut self, delivered: Delivered) {
+        self.troubles.works(MAILBOXES);
         match delivered {
             Delivered::Written(path) => self.unsynced.add_file(path),
             // The folders may be fresh too.
@@ -526,6 +548,14 @@ impl Served {
     }
 }
 
+/// What a disk's failure is to the operator.
+fn kind_of(error: &io::Error) -> Kind {
+    match Refusal::from(error) {
+        Refusal::NoSpace => Kind::Space,
+        Refusal::Failure => Kind::Disk,
+    }
+}
+
 /// What a disk's failure is to a sender (RFC 3463).
 fn status_of(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -545,5 +575,9 @@ fn wait_of_replayed(stored: &Stored, seconds: u64, longest: Duration) -> Option<
     (!wait.is_zero() && wait <= longest).then_some(wait)
 }
 
+/// How the alarm calls the checkpoints.
+const DELIVERIES: &str = "deliveries";
+/// How the alarm calls the disk of the Maildirs.
+const MAILBOXES: &str = "mailboxes";
 /// What a buffer keeps between messages, octets.
 const KEEP_OCTETS: usize = 64 * 1024;

@@ -37,6 +37,7 @@ use super::next_hop::{NextHop, Route};
 use crate::events;
 use crate::mail::MessageId;
 use crate::sys::clock;
+use crate::troubles::{Kind, Troubles};
 
 /// Threads of one lane.
 pub const THREADS: usize = 2;
@@ -123,6 +124,7 @@ impl Lane {
         if shared.next_hop.as_deref() != next_hop.as_ref() {
             shared.next_hop = next_hop.map(Arc::new);
             shared.queue.host_changed(now);
+            self.troubles().replaced(&self.route);
             self.work.notify_all();
         }
     }
@@ -226,6 +228,8 @@ impl Lane {
     }
 
     pub(super) fn host_failed(&self, trouble: String) {
+        self.troubles()
+            .failed(&self.route, kind_of(&trouble), &trouble);
         let mut shared = self.lock();
         shared.trouble = trouble;
         let rest = self.common.rest(shared.queue.failures());
@@ -235,13 +239,27 @@ impl Lane {
     }
 
     pub(super) fn host_works(&self) {
+        self.troubles().works(&self.route);
         self.lock().queue.host_works(clock::monotonic());
         self.work.notify_all();
+    }
+
+    fn troubles(&self) -> &Troubles {
+        &self.common.options.troubles
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Nothing is done under the lock that could leave it half changed.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What kind of trouble it is that the words of a failed connection tell of.
+fn kind_of(trouble: &str) -> Kind {
+    match trouble {
+        login if login.contains(" AUTH: the server said 5") => Kind::LoginRefused,
+        login if login.contains(" AUTH: ") => Kind::LoginFailed,
+        _ => Kind::Unreachable,
     }
 }
 
@@ -259,5 +277,24 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.lock().running -= 1;
         self.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_tell_what_kind_of_trouble_it_is() {
+        let at = "mx.example: 192.0.2.1:587";
+        for (why, want) in [
+            ("AUTH: the server said 535 5.7.8 no", Kind::LoginRefused),
+            ("AUTH: the server said 454 4.7.0 later", Kind::LoginFailed),
+            ("AUTH: /etc/password: No such file", Kind::LoginFailed),
+            ("connect: Connection refused", Kind::Unreachable),
+            ("EHLO: the server said 554 AUTH me", Kind::Unreachable),
+        ] {
+            assert_eq!(kind_of(&format!("{at} {why}")), want, "{why}");
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::mail::MessageId;
 use crate::spool::{Spool, Stored};
 use crate::sys::{clock, random};
 use crate::transport::client::Brake;
+use crate::troubles::Troubles;
 
 /// How long nobody tries to connect after a destination could not be used once, twice … in a row; the
 /// last one repeats. A wrong password must not become a storm of failed logins.
@@ -43,6 +44,8 @@ pub struct LaneOptions {
     pub queue: QueueRules,
     /// How long a destination rests after the first, second … failure; the last one repeats.
     pub rest: [Duration; 3],
+    /// Where it is noted what cannot be used.
+    pub troubles: Arc<Troubles>,
 }
 
 impl Default for LaneOptions {
@@ -52,6 +55,7 @@ impl Default for LaneOptions {
             limits: Limits::USUAL,
             queue: QueueRules::patient(RETRY.to_vec()),
             rest: REST,
+            troubles: Arc::default(),
         }
     }
 }
@@ -90,6 +94,11 @@ impl Lanes {
             }),
             lanes: Mutex::default(),
         }
+    }
+
+    /// Where it is noted what cannot be used.
+    pub fn troubles(&self) -> Arc<Troubles> {
+        Arc::clone(&self.common.options.troubles)
     }
 
     /// Whether local recipients go into Maildirs.

@@ -11,6 +11,7 @@
 //! | `mail_lists` | the lists of addresses that both of these have |
 //! | `relay` | whether an outside recipient is taken |
 //! | `throttle` | when a login may be looked at, after those that failed |
+//! | `alarm` | when the operator hears that mail is broken, and that it is over |
 //! | `facts` | what verdicts ask of DNS |
 //! | `verdict` | a verdict and the setting that made it so |
 //!
@@ -19,6 +20,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod alarm;
 pub mod connection;
 pub mod facts;
 mod mail_lists;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::alarm::Board;
 use super::certificates;
 use super::driver::Connection;
 use super::telling;
@@ -17,6 +18,7 @@ use crate::spool::Spool;
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::transport::tls::ServerTls;
+use crate::troubles::Troubles;
 
 /// How long a session in mail data may go on once the service is going down (CONFIG: ends).
 pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
@@ -77,6 +79,10 @@ pub struct Context {
     pub resolver: Resolver,
     /// What has been done.
     pub stats: Arc<Stats>,
+    /// What goes wrong.
+    pub troubles: Arc<Troubles>,
+    /// What is wrong now.
+    pub board: Board,
     /// When the service was built.
     pub started: Instant,
     throttle: Mutex<Throttle>,
@@ -96,6 +102,8 @@ impl Context {
             resolver: Resolver::system(Arc::clone(&stats)),
             setup: RwLock::new(setup),
             spool,
+            troubles: lanes.troubles(),
+            board: Board::default(),
             lanes,
             notifier,
             lot: Arc::new(Lot::new()),
@@ -124,6 +132,7 @@ impl Context {
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.lanes
             .set_next_hops(NextHops::of(&settings), clock::monotonic());
+        self.troubles.nudge();
     }
 
     /// The failed logins of this run; a refresh keeps them. Not to be held over anything that waits.

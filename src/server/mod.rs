@@ -22,6 +22,7 @@
 //! | `told` | facts as lines or JSON |
 //! | `run` | start, run, stop, in order |
 
+pub mod alarm;
 mod certificates;
 mod console;
 pub mod context;

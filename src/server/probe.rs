@@ -134,6 +134,14 @@ impl Probe for Files {
     fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String> {
         roots::load(file).map(drop)
     }
+
+    fn program(&self, path: &Path) -> Result<(), String> {
+        let facts = std::fs::metadata(path).map_err(|error| machine::reason(&error))?;
+        match facts.is_file() && facts.permissions().mode() & 0o111 != 0 {
+            true => Ok(()),
+            false => Err("it is no program".to_owned()),
+        }
+    }
 }
 
 impl Files {

@@ -28,6 +28,7 @@ use crate::sys::stamp::Stamp;
 use crate::sys::{clock, socket};
 use crate::transport::identity::Identity;
 use crate::transport::tls::ServerTls;
+use crate::troubles::Kind;
 
 mod report;
 
@@ -46,6 +47,8 @@ pub(super) const AT_START: &[(&str, &str)] = &[
     ("log", "format"),
 ];
 
+/// How the alarm calls a pair that was not taken up.
+const CERTIFICATE: &str = "certificate";
 /// How long a changed file must stay as it is before it is read without being told to.
 const SETTLING: Duration = Duration::from_millis(300);
 /// How often that is waited for.
@@ -169,8 +172,14 @@ impl Refresher {
         let tls = match next_tls(&settings, &current, &mut report) {
             Ok(tls) => tls,
             // It was good when it was checked a moment ago.
-            Err(reason) => return self.refuse_for(by, &reason),
+            Err(reason) => {
+                self.context
+                    .troubles
+                    .failed(CERTIFICATE, Kind::Certificate, &reason);
+                return self.refuse_for(by, &reason);
+            }
         };
+        self.context.troubles.works(CERTIFICATE);
         report.settings(&current.settings, &settings, &self.at_start);
         let settings = Arc::new(settings);
         let moved = match self.move_listeners(&settings) {
@@ -193,6 +202,7 @@ impl Refresher {
     }
 
     fn refuse(&mut self, by: &str, problems: &[Problem]) -> Answer {
+        self.note_certificate(problems);
         let mut complaint = String::new();
         let mut errors = 0;
         for problem in problems {
@@ -212,6 +222,18 @@ impl Refresher {
         let mut answer = self.refuse_for(by, &reason);
         answer.complaint.insert_str(0, &complaint);
         answer
+    }
+
+    /// A pair that was to be renewed and cannot be used is the alarm's: the one in use will end.
+    fn note_certificate(&self, problems: &[Problem]) {
+        let of_pair = |problem: &&Problem| {
+            let key = problem.key.as_deref();
+            problem.is_error() && matches!(key, Some("certificate" | "private_key"))
+        };
+        if let Some(problem) = problems.iter().find(of_pair) {
+            let troubles = &self.context.troubles;
+            troubles.failed(CERTIFICATE, Kind::Certificate, problem);
+        }
     }
 
     fn refuse_for(&mut self, by: &str, reason: &str) -> Answer {

@@ -8,11 +8,11 @@
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
 //! | open the spool: lock, recover | no | 73 |
-//! | start committer, deliverer, lanes, notifier, pickup, workers, console; greet | no | 71 |
+//! | start committer, deliverer, lanes, notifier, pickup, workers, alarm, console; greet | no | 71 |
 //!
-//! At the end: listeners close, the lanes begin nothing new, sessions end, the workers are joined; then
-//! the lanes and the notifier, the committer, which may still owe answers, and the deliverer with its last
-//! checkpoint; the console goes last.
+//! At the end: listeners close, the alarm is silent, the lanes begin nothing new, sessions end, the workers
+//! are joined; then the lanes and the notifier, the committer, which may still owe answers, and the
+//! deliverer with its last checkpoint; the console goes last.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use super::alarm;
 use super::certificates;
 use super::console::Console;
 use super::context::{Context, STOP_LIMIT, Setup};
@@ -42,6 +43,7 @@ use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::process::{self, Account};
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{clock, random};
+use crate::troubles::Troubles;
 
 /// Why the service does not start.
 #[derive(Debug)]
@@ -94,6 +96,7 @@ pub struct Server {
     workers: usize,
     console: (console::Remote, JoinHandle<()>),
     pickup: Pickup,
+    alarm: (Arc<Troubles>, JoinHandle<()>),
 }
 
 impl Server {
@@ -148,6 +151,8 @@ impl Server {
         let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
         let mut reactor = reactor.map_err(StartError::System)?;
         let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
+        let troubles = Arc::clone(&context.troubles);
+        let watch = alarm::start(Arc::clone(&context)).map_err(StartError::System)?;
         let operator = Console::new(context, gate, reactor.remote());
         let console = console::start(socket, operator).map_err(StartError::System)?;
         let orders = SignalOrders(signals, console.0.clone());
@@ -162,6 +167,7 @@ impl Server {
             workers,
             console,
             pickup,
+            alarm: (troubles, watch),
         })
     }
 
@@ -179,6 +185,9 @@ impl Server {
         let result = self.reactor.run();
         // While there is still a committer.
         self.pickup.stop();
+        let (troubles, watch) = self.alarm;
+        // What fails from here on is the end.
+        troubles.stop();
         self.lanes.stop(clock::monotonic());
         self.lanes.wait_for_end();
         self.notifier.stop();
@@ -187,6 +196,7 @@ impl Server {
             // A thread that panicked has left the spool for the next start to recover.
             let _ = thread.join();
         }
+        let _ = watch.join();
         let (console, thread) = self.console;
         console.stop();
         let _ = thread.join();

@@ -17,6 +17,7 @@ pub(super) struct Status {
     head: Facts,
     listeners: Vec<Listener>,
     certificates: Vec<Facts>,
+    alarms: Vec<Facts>,
     counters: Facts,
 }
 
@@ -33,6 +34,7 @@ impl Status {
             head: head(context, gate, refresher),
             listeners: posts.iter().map(|post| listener(post, &setup)).collect(),
             certificates: certificates(&setup),
+            alarms: context.board.facts(),
             counters: counters(context),
         }
     }
@@ -55,6 +57,9 @@ impl Status {
         for certificate in &self.certificates {
             text.push_str(&format!("certificate {}\n", certificate.line()));
         }
+        for alarm in &self.alarms {
+            text.push_str(&format!("alarm {}\n", alarm.line()));
+        }
         text.push_str(&format!("counters {}\n", self.counters.line()));
         text
     }
@@ -67,6 +72,7 @@ impl Status {
             .head
             .add("listeners", Fact::List(listeners.collect()))
             .add("certificates", Fact::List(self.certificates))
+            .add("alarms", Fact::List(self.alarms))
             .add("counters", Fact::Object(self.counters));
         whole.json() + "\n"
     }

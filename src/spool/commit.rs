@@ -44,6 +44,7 @@ pub struct Pace {
 pub(super) enum Waiting {
     Message {
         id: MessageId,
+        received: u64,
         record: Record,
         kind: Kind,
         crc: u32,
@@ -80,11 +81,12 @@ struct Stretch {
 impl Spool {
     /// Makes a message durable; `done` hears about it, on another thread.
     pub fn commit(&self, mut draft: Draft, done: Done) {
-        let id = draft.id();
+        let (id, received) = (draft.id(), draft.received());
         match draft.finish() {
             Ok((record, kind, crc)) => {
                 let waiting = Waiting::Message {
                     id,
+                    received,
                     record,
                     kind,
                     crc,
@@ -347,6 +349,7 @@ impl Spool {
             match waiting {
                 Waiting::Message {
                     id,
+                    received,
                     record,
                     kind,
                     done,
@@ -361,6 +364,7 @@ impl Spool {
                     };
                     let entry = Entry {
                         place,
+                        received,
                         replayed: false,
                         changed: None,
                     };

@@ -152,6 +152,11 @@ impl Draft {
         self.meta.id
     }
 
+    /// When it was accepted, seconds since 1970.
+    pub(super) fn received(&self) -> u64 {
+        self.meta.received
+    }
+
     /// Adds content.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ struct Good {
 }
 
 enum Payload {
-    Message(MessageId),
+    Message(MessageId, u64),
     Done(Vec<(MessageId, Vec<Progress>)>),
 }
 
@@ -141,6 +141,7 @@ impl Recovery<'_> {
             }
             let entry = Entry {
                 place: Place::Queue,
+                received: meta.received,
                 replayed: true,
                 changed: None,
             };
@@ -260,7 +261,7 @@ impl Recovery<'_> {
 
     fn replay(&self, good: &Good, entries: &mut BTreeMap<MessageId, Entry>) {
         match &good.payload {
-            Payload::Message(id) => {
+            Payload::Message(id, received) => {
                 let place = Place::Log {
                     segment: good.segment,
                     offset: good.offset,
@@ -270,6 +271,7 @@ impl Recovery<'_> {
                 // An `.env` has the later state and wins.
                 entries.entry(*id).or_insert(Entry {
                     place,
+                    received: *received,
                     replayed: true,
                     changed: None,
                 });
@@ -374,7 +376,10 @@ fn good_record(segment: u32, offset: u64, header: Header, octets: &[u8]) -> Opti
     let from = offset as usize + HEADER;
     let payload = octets.get(from..from + header.length as usize)?;
     let payload = match header.kind {
-        Kind::Message | Kind::MessageFile => Payload::Message(parse_payload(payload)?.0.id),
+        Kind::Message | Kind::MessageFile => {
+            let (meta, _) = parse_payload(payload)?;
+            Payload::Message(meta.id, meta.received)
+        }
         Kind::Done => Payload::Done(format::parse_done(payload)),
     };
     Some(Good {

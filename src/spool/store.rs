@@ -73,6 +73,8 @@ impl State {
 /// One undelivered message.
 pub(super) struct Entry {
     pub(super) place: Place,
+    /// When it was accepted, seconds since 1970.
+    pub(super) received: u64,
     /// Whether it was there before this start: a copy may be in a Maildir already.
     pub(super) replayed: bool,
     /// What is known beyond its record; the record has the rest.
@@ -294,6 +296,13 @@ impl Spool {
     /// How many messages are undelivered.
     pub fn undelivered(&self) -> usize {
         self.lock().entries.len()
+    }
+
+    /// When the oldest undelivered message was accepted, seconds since 1970. Looks at every one.
+    pub fn oldest_received(&self) -> Option<u64> {
+        let state = self.lock();
+        let left = state.entries.values().filter(|entry| !entry.is_finished());
+        left.map(|entry| entry.received).min()
     }
 
     /// Takes up to `most` messages that were not given out yet, oldest first.

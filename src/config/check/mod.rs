@@ -23,6 +23,7 @@
 //! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file` | everybody can read the password |
+//! | W-13 | `[alarm] program` | it cannot be run |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 
 use std::path::Path;
@@ -32,6 +33,7 @@ use super::problem::Problem;
 use super::settings::{Port, Settings};
 
 mod access;
+mod alarm;
 mod files;
 mod ports;
 mod relay;
@@ -65,6 +67,12 @@ pub trait Probe {
     /// # Errors
     /// Why it cannot be used, with the file's name.
     fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String>;
+
+    /// Whether there is a program here.
+    ///
+    /// # Errors
+    /// Why it cannot be run.
+    fn program(&self, path: &Path) -> Result<(), String>;
 }
 
 /// Whether a certificate is valid today.
@@ -153,6 +161,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_aliases_are_good(probe);
     found.the_texts_fit_their_lines();
     found.the_smarthost_can_be_used(probe);
+    found.the_alarm_can_be_heard(probe);
     let problems = found.problems;
     draft.problems.extend(problems);
 }

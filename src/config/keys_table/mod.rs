@@ -3,6 +3,7 @@
 use super::keys::Key;
 
 mod access;
+mod alarm;
 mod aliases;
 mod control;
 mod controls;
@@ -31,6 +32,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     log::KEYS,
     smarthost::KEYS,
     queue::KEYS,
+    alarm::KEYS,
 ];
 
 const ENABLED_DISABLED: &[&str] = &["enabled", "disabled"];

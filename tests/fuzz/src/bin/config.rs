@@ -231,6 +231,13 @@ impl Probe for World {
         }
     }
 
+    fn program(&self, path: &Path) -> Result<(), String> {
+        match kind(path) {
+            3 => Err("it is no program".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     fn ca_bundle(&self, file: Option<&Path>) -> Result<(), String> {
         match file.map(kind) {
             Some(3) => Err("no bundle".to_owned()),

@@ -1,0 +1,246 @@
+//! What goes wrong while mail is carried and kept, noted where it is found out, for the alarm to look at.
+//!
+//! Promises: noting is cheap and never waits; one who fails is noted with the words of the last failure and
+//! how many there were in a row; one who works again is noted as such, so that a success is told from mere
+//! silence. Words are one line without control characters, whoever said them. Refuses to know: what is an alarm, who hears of it, and any clock. Limits: [`NOTED_MAX`] names,
+//! which come from the settings; words are cut at [`WORDS_MAX_OCTETS`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Names that are noted.
+pub const NOTED_MAX: usize = 64;
+/// The longest words, octets.
+pub const WORDS_MAX_OCTETS: usize = 500;
+
+/// What kind of trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The server refused our login for good.
+    LoginRefused,
+    /// A login came to nothing for another reason.
+    LoginFailed,
+    /// The server cannot be used.
+    Unreachable,
+    /// There is no space.
+    Space,
+    /// The disk fails in another way.
+    Disk,
+    /// A certificate cannot be used.
+    Certificate,
+}
+
+/// One who fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// In which way.
+    pub kind: Kind,
+    /// Why, the last time.
+    pub words: String,
+    /// How often in a row.
+    pub failures: u32,
+}
+
+/// What is known of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// It fails.
+    Failing(Trouble),
+    /// It failed, and works again.
+    Works,
+    /// It failed, and is another one now, of whom nothing is known.
+    Replaced,
+}
+
+/// Everything that is noted.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    state: Mutex<State>,
+    /// How many fail: what works all the time costs no lock.
+    failing: AtomicUsize,
+    woken: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    noted: BTreeMap<String, Noted>,
+    /// Somebody should look.
+    is_new: bool,
+    stopping: bool,
+}
+
+impl Troubles {
+    /// `who` failed once more.
+    pub fn failed(&self, who: impl fmt::Display, kind: Kind, words: impl fmt::Display) {
+        let (who, words) = (who.to_string(), cut(words.to_string()));
+        let mut state = self.lock();
+        if state.noted.len() >= NOTED_MAX && !state.noted.contains_key(&who) {
+            return;
+        }
+        let before = match state.noted.get(&who) {
+            Some(Noted::Failing(trouble)) => trouble.failures,
+            Some(Noted::Works | Noted::Replaced) | None => 0,
+        };
+        let failures = before.saturating_add(1);
+        let trouble = Trouble {
+            kind,
+            words,
+            failures,
+        };
+        state.noted.insert(who, Noted::Failing(trouble));
+        self.wake(state);
+    }
+
+    /// `who` works.
+    pub fn works(&self, who: impl fmt::Display) {
+        if self.failing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        if let Some(noted) = state.noted.get_mut(&who.to_string()) {
+            if *noted != Noted::Works {
+                *noted = Noted::Works;
+                self.wake(state);
+            }
+        }
+    }
+
+    /// `who` is another one now, of whom nothing is known.
+    pub fn replaced(&self, who: impl fmt::Display) {
+        let mut state = self.lock();
+        if let Some(noted) = state.noted.get_mut(&who.to_string()) {
+            *noted = Noted::Replaced;
+            self.wake(state);
+        }
+    }
+
+    /// Something may have changed that is not noted here.
+    pub fn nudge(&self) {
+        self.wake(self.lock());
+    }
+
+    /// Everything that is noted, by name.
+    pub fn noted(&self) -> BTreeMap<String, Noted> {
+        self.lock().noted.clone()
+    }
+
+    /// Waits until something is new, or so long; false once it is over.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let is_idle = |state: &mut State| !state.is_new && !state.stopping;
+        let waited = self.woken.wait_timeout_while(self.lock(), at_most, is_idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_new = false;
+        !state.stopping
+    }
+
+    /// Waits so long, whatever is new; false once it is over.
+    pub fn pause(&self, length: Duration) -> bool {
+        let goes_on = |state: &mut State| !state.stopping;
+        let waited = self.woken.wait_timeout_while(self.lock(), length, goes_on);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.stopping
+    }
+
+    /// Nobody need look any more.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.stopping = true;
+        self.wake(state);
+    }
+
+    /// Whether [`Troubles::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.lock().stopping
+    }
+
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        state.is_new = true;
+        let noted = state.noted.values();
+        let failing = noted.filter(|noted| **noted != Noted::Works).count();
+        self.failing.store(failing, Ordering::Relaxed);
+        drop(state);
+        self.woken.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is done under the lock that could leave it half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(words: String) -> String {
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut words: String = words.chars().map(plain).collect();
+    let mut end = words.len().min(WORDS_MAX_OCTETS);
+    while !words.is_char_boundary(end) {
+        end -= 1;
+    }
+    words.truncate(end);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn failures(troubles: &Troubles, who: &str) -> Option<u32> {
+        match troubles.noted().get(who)? {
+            Noted::Failing(trouble) => Some(trouble.failures),
+            Noted::Works => Some(0),
+            Noted::Replaced => None,
+        }
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_until_it_works() {
+        let troubles = Troubles::default();
+        troubles.works("smarthost");
+        assert_eq!(failures(&troubles, "smarthost"), None);
+        troubles.failed("smarthost", Kind::Unreachable, "no route");
+        troubles.failed("smarthost", Kind::LoginRefused, "535");
+        troubles.failed("lmtp", Kind::Unreachable, "nobody listens");
+        assert_eq!(failures(&troubles, "smarthost"), Some(2));
+        troubles.works("smarthost");
+        assert_eq!(failures(&troubles, "smarthost"), Some(0));
+        troubles.failed("smarthost", Kind::Unreachable, "no route");
+        assert_eq!(failures(&troubles, "smarthost"), Some(1));
+        assert_eq!(failures(&troubles, "lmtp"), Some(1));
+        troubles.replaced("lmtp");
+        assert_eq!(failures(&troubles, "lmtp"), None);
+        troubles.works("lmtp");
+        assert_eq!(failures(&troubles, "lmtp"), Some(0));
+    }
+
+    #[test]
+    fn whoever_waits_wakes_for_what_is_new_once() {
+        let troubles = Troubles::default();
+        let long = Duration::from_secs(30);
+        troubles.failed("a", Kind::Disk, "EIO");
+        assert!(troubles.wait(long));
+        assert!(troubles.wait(NOW) && troubles.pause(NOW));
+        troubles.nudge();
+        assert!(troubles.wait(long));
+        troubles.stop();
+        assert!(!troubles.wait(long) && !troubles.pause(long));
+    }
+
+    #[test]
+    fn names_and_words_have_limits() {
+        let troubles = Troubles::default();
+        for number in 0..2 * NOTED_MAX {
+            troubles.failed(number, Kind::Disk, "é".repeat(WORDS_MAX_OCTETS));
+        }
+        let noted = troubles.noted();
+        assert_eq!(noted.len(), NOTED_MAX);
+        assert_eq!(cut("a\r\nb\u{7f}".to_owned()), "a  b ");
+        assert!(noted.values().all(|noted| match noted {
+            Noted::Failing(trouble) => trouble.words.len() <= WORDS_MAX_OCTETS,
+            Noted::Works | Noted::Replaced => false,
+        }));
+    }
+}
