@@ -33,6 +33,11 @@ struct Ledger {
     relayed: BTreeSet<(MessageId, String)>,
     /// Those that the smarthost has; where settling was cut off it may have been noted or not.
     handed: BTreeSet<(MessageId, String)>,
+    /// What the operator was told: held or not.
+    held: BTreeMap<MessageId, bool>,
+    deleted: BTreeSet<MessageId>,
+    /// What was being done to one when the power went, if it did.
+    unsure: Option<MessageId>,
 }
 
 struct Machine {
@@ -139,6 +144,32 @@ impl Machine {
         }
     }
 
+    /// Holds or releases, as the operator does.
+    fn hold(&self, ledger: &mut Ledger, id: MessageId, held: bool) {
+        if self.disk.is_off() {
+            return;
+        }
+        ledger.unsure = Some(id);
+        let done = self.spool.set_held(id, held);
+        if done.is_ok() && !self.disk.is_off() {
+            ledger.held.insert(id, held);
+            ledger.unsure = None;
+        }
+    }
+
+    fn delete(&self, ledger: &mut Ledger, id: MessageId) {
+        if self.disk.is_off() {
+            return;
+        }
+        ledger.unsure = Some(id);
+        let done = self.spool.delete(id);
+        if done.is_ok() && !self.disk.is_off() {
+            ledger.held.remove(&id);
+            ledger.deleted.insert(id);
+            ledger.unsure = None;
+        }
+    }
+
     fn deliver(&mut self) {
         while self.deliverer.step(self.now) {}
     }
@@ -185,6 +216,39 @@ fn workload(machine: &mut Machine, ledger: &mut Ledger) -> Option<()> {
     Some(())
 }
 
+/// The operator at work on messages that are fresh, deferred, in files and moved out.
+fn operator(machine: &mut Machine, ledger: &mut Ledger) -> Option<()> {
+    let [_, a, _, b] = TO;
+    let small = machine.commit(ledger, &[a, b], 1502)?;
+    let large = machine.commit(ledger, &[a, b], 15_004)?;
+    let gone = machine.commit(ledger, &[a, b], 1503)?;
+    let large_gone = machine.commit(ledger, &[a, b], 15_005)?;
+    let moved_gone = machine.commit(ledger, &[a, b], 1504)?;
+    machine.hold(ledger, small, true);
+    machine.relay(ledger, large, &[a]);
+    machine.deliver();
+    machine.delete(ledger, gone);
+    machine.hold(ledger, large, true);
+    machine.hold(ledger, moved_gone, true);
+    machine.delete(ledger, large_gone);
+    machine.checkpoint();
+    machine.delete(ledger, moved_gone);
+    for number in 0..6 {
+        machine.commit(ledger, &[b], 2200 + number)?;
+        machine.deliver();
+        machine.checkpoint();
+        if machine.disk.is_off() {
+            return None;
+        }
+    }
+    machine.hold(ledger, large, false);
+    machine.relay(ledger, large, &[b]);
+    machine.hold(ledger, small, false);
+    machine.hold(ledger, small, true);
+    machine.checkpoint();
+    Some(())
+}
+
 /// Whether the promises hold in a machine that has just started.
 fn check(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
     machine.deliver();
@@ -197,6 +261,21 @@ fn check(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
             Err(SpoolError::NoSuchMessage(_)) => None,
             Err(error) => return Err(error.to_string()),
         };
+        if ledger.deleted.contains(id) {
+            match &stored {
+                Some(_) => return Err(format!("message {octets} was deleted and is there")),
+                None => continue,
+            }
+        }
+        let is_unsure = ledger.unsure == Some(*id);
+        if is_unsure && stored.is_none() {
+            continue;
+        }
+        if let (Some(stored), Some(held), false) = (&stored, ledger.held.get(id), is_unsure) {
+            if stored.held != *held {
+                return Err(format!("message {octets} is held: {}", stored.held));
+            }
+        }
         let due = |to: &str| {
             stored.as_ref().is_some_and(|stored| {
                 let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
@@ -271,7 +350,11 @@ fn the_workload_evicts_what_only_the_relay_still_has() {
 }
 
 /// Cuts the power at every step with some survivals; what went wrong.
-fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> Vec<String> {
+fn cut_everywhere(
+    work: impl Fn(&mut Machine, &mut Ledger) -> Option<()>,
+    ignore: Option<Ignore>,
+    most: usize,
+) -> Vec<String> {
     let mut broken = Vec::new();
     for step in 1.. {
         let before = new_disk();
@@ -281,7 +364,7 @@ fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> Vec<String> {
         before.cut_at(step);
         let mut ledger = Ledger::default();
         if let Some(mut machine) = Machine::boot(&before, 1) {
-            let _ = workload(&mut machine, &mut ledger);
+            let _ = work(&mut machine, &mut ledger);
         }
         let cut = before.is_off();
         let seed = step as u64 * 10;
@@ -311,8 +394,27 @@ fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> Vec<String> {
 
 #[test]
 fn a_power_cut_at_any_step_keeps_both_parties_promises() {
-    let broken = cut_everywhere(None, 10);
+    let broken = cut_everywhere(workload, None, 10);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn what_the_operator_does_is_done_or_not_wherever_the_power_goes() {
+    let disk = new_disk();
+    let mut ledger = Ledger::default();
+    let mut machine = Machine::boot(&disk, 1).unwrap();
+    operator(&mut machine, &mut ledger).unwrap();
+    assert_eq!((ledger.held.len(), ledger.deleted.len()), (2, 3));
+    assert_eq!(machine.spool.undelivered(), 7);
+    check(&mut machine, &ledger).unwrap();
+    let broken = cut_everywhere(operator, None, 10);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    // What makes it durable is needed.
+    let envelopes: Ignore = |call| {
+        let path = call.path.to_str().unwrap_or_default();
+        call.what == Synced::File && path.ends_with(".new")
+    };
+    assert!(!cut_everywhere(operator, Some(envelopes), 1).is_empty());
 }
 
 #[test]
@@ -331,7 +433,7 @@ fn every_sync_is_needed() {
         }),
     ];
     for (what, ignore) in rows {
-        let broken = cut_everywhere(Some(ignore), 1);
+        let broken = cut_everywhere(workload, Some(ignore), 1);
         assert!(!broken.is_empty(), "the sync of {what} is not needed");
     }
 }
