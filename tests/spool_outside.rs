@@ -14,6 +14,7 @@
 mod sim_disk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -415,6 +416,27 @@ fn what_the_operator_does_is_done_or_not_wherever_the_power_goes() {
         call.what == Synced::File && path.ends_with(".new")
     };
     assert!(!cut_everywhere(operator, Some(envelopes), 1).is_empty());
+}
+
+#[test]
+fn what_a_full_disk_does_not_let_go_of_is_not_said_to_be_gone() {
+    let disk = new_disk();
+    let mut ledger = Ledger::default();
+    let machine = Machine::boot(&disk, 1).unwrap();
+    let id = machine.commit(&ledger, &["a@there.example"], 1502).unwrap();
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        disk.fail_from(disk.steps() + 1, kind);
+        assert!(machine.spool.delete(id).is_err());
+        assert!(machine.spool.set_held(id, true).is_err());
+        disk.heal();
+        let stored = machine.spool.read(id, &mut Vec::new()).unwrap();
+        assert!(stored.progress[0].is_due() && !stored.held);
+    }
+    machine.delete(&mut ledger, id);
+    assert!(ledger.deleted.contains(&id));
+    disk.reboot(Survival::Nothing);
+    let machine = Machine::boot(&disk, 2).unwrap();
+    assert_eq!(machine.spool.undelivered(), 0);
 }
 
 #[test]

@@ -146,10 +146,8 @@ impl<'a> Carrier<'a> {
         let id = load.stored.id;
         if load.stored.held || !load.is_left() {
             // Settings have changed since it was handed over: perhaps it is another lane's.
-            if !load.stored.held && load.stored.due().next().is_some() {
-                self.lane.common.spool.give_back(id);
-            }
-            return self.lane.finish(id);
+            self.lane.finish(id);
+            return self.let_go(id);
         }
         let outcome = match &next_hop {
             Some(next_hop) => self.carry_to(&mut load, next_hop),
@@ -187,11 +185,22 @@ impl<'a> Carrier<'a> {
         }
     }
 
+    /// It is not for this lane now. It may be another's, or may have been released meanwhile, when this
+    /// lane still had it: so the deliverer looks at it once more, unless nobody is to try it.
+    fn let_go(&self, id: MessageId) {
+        let spool = &self.lane.common.spool;
+        let stored = spool.read(id, &mut Vec::new());
+        if stored.is_ok_and(|stored| !stored.held && stored.due().next().is_some()) {
+            spool.give_back(id);
+        }
+    }
+
     /// It expired while the host rests. Where the clock of the day has another opinion, it waits on.
     fn give_up(&mut self, mut load: Load<'_>, reason: &str) {
         let id = load.stored.id;
         if load.stored.held {
-            return self.lane.finish_expired(id);
+            self.lane.finish_expired(id);
+            return self.let_go(id);
         }
         // It has waited long enough in this run, though nobody could be tried.
         load.failed = u32::MAX;

@@ -9,13 +9,13 @@
 //! Recipients that do not go into Maildirs are handed to the [`Lanes`], which never hold anything up here.
 //! Time is an argument of each step; only the thread around them looks at the clock.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::deferred::Deferred;
 use super::lanes::Lanes;
 use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
 use super::notice_queue::Late;
@@ -92,7 +92,7 @@ pub struct Deliverer {
     /// Where it is noted that a disk fails.
     troubles: Arc<Troubles>,
     notifier: Option<Arc<Notifier>>,
-    deferred: BTreeSet<(Instant, MessageId)>,
+    deferred: Deferred,
     unsynced: Unsynced,
     last_checkpoint: Option<Instant>,
     due: Vec<MessageId>,
@@ -115,7 +115,7 @@ impl Deliverer {
             has_maildirs: true,
             troubles: Arc::default(),
             notifier: None,
-            deferred: BTreeSet::new(),
+            deferred: Deferred::default(),
             unsynced: Unsynced::default(),
             last_checkpoint: None,
             due: Vec::new(),
@@ -189,10 +189,7 @@ impl Deliverer {
         let mut due = std::mem::take(&mut self.due);
         self.spool.take_fresh(ROUND, &mut due);
         self.take_returned(&mut due, now.steady);
-        while let Some((_, id)) = self.deferred.first().filter(|(at, _)| *at <= now.steady) {
-            due.push(*id);
-            self.deferred.pop_first();
-        }
+        due.extend(self.deferred.take_due(now.steady));
         for id in &due {
             self.deliver(*id, now);
         }
@@ -212,9 +209,13 @@ impl Deliverer {
         for id in due.split_off(fresh) {
             match self.unsynced.settled.iter().any(|one| one.id == id) {
                 true => {
-                    self.deferred.insert((now + CHECKPOINT_AFTER, id));
+                    self.deferred.put(id, now + CHECKPOINT_AFTER);
                 }
-                false => due.push(id),
+                false => {
+                    // Its old time must not come before its checkpoint.
+                    self.deferred.remove(id);
+                    due.push(id);
+                }
             }
         }
     }
@@ -235,7 +236,7 @@ impl Deliverer {
         for settled in unsynced.settled.iter().filter(|settled| settled.is_left) {
             let wait = settled.local.next.saturating_sub(now.seconds());
             let at = now.steady + Duration::from_secs(wait);
-            self.deferred.insert((at, settled.id));
+            self.deferred.put(settled.id, at);
         }
         let told = self.tellable(&unsynced);
         if let Err(error) = self.spool.settle(&mut unsynced.settled) {
@@ -302,8 +303,8 @@ impl Deliverer {
 
     fn next_look(&self, now: Instant) -> Instant {
         let mut until = now + Duration::from_secs(3600);
-        if let Some((at, _)) = self.deferred.first() {
-            until = until.min(*at);
+        if let Some(at) = self.deferred.first() {
+            until = until.min(at);
         }
         if let Some(since) = self.unsynced.since {
             until = until.min(since + CHECKPOINT_AFTER);
@@ -353,11 +354,12 @@ impl Deliverer {
     fn retry_unread(&mut self, id: MessageId, error: &SpoolError, now: Moment) {
         events::spool_failed(error);
         self.spool.note_tried(id);
-        self.deferred.insert((now.steady + RETRY[0], id));
+        self.deferred.put(id, now.steady + RETRY[0]);
     }
 
     fn deliver_stored(&mut self, stored: Stored, buffer: &[u8], now: Moment) {
         let rules = self.rules();
+        self.tell_ended(&stored, now);
         if stored.held {
             return self.spool.note_tried(stored.id);
         }
@@ -367,7 +369,7 @@ impl Deliverer {
             return;
         }
         if let Some(wait) = wait_of_replayed(&stored, now.seconds(), rules.longest()) {
-            self.deferred.insert((now.steady + wait, stored.id));
+            self.deferred.put(stored.id, now.steady + wait);
             return;
         }
         let name = self.maildirs.name(stored.id, stored.received);
@@ -420,12 +422,16 @@ impl Deliverer {
         });
     }
 
-    /// What is not for here goes to the lanes; what ended in an earlier run, to the notifier.
+    /// What is not for here goes to the lanes.
     fn pass_on(&self, stored: &Stored, rules: &QueueRules, now: Moment) {
         if let Some(lanes) = &self.lanes {
             let left = rules.left(stored.received, now.seconds());
             lanes.hand_over(stored, left.max(rules.grace()), now.steady);
         }
+    }
+
+    /// What ended in an earlier run goes to the notifier.
+    fn tell_ended(&self, stored: &Stored, now: Moment) {
         if let Some(notifier) = &self.notifier {
             let mut ended = stored.progress.iter().filter_map(Progress::outcome);
             if ended.next().is_some() {

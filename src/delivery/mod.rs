@@ -3,6 +3,7 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `deliverer` | takes what is due, delivers, checkpoints, retries |
+//! | `deferred` | what the deliverer tries again, and when |
 //! | `maildir` | one copy into one Maildir |
 //! | `unsynced` | what a checkpoint makes durable |
 //! | `lanes` | recipients that do not go into Maildirs: which lane each is for |
@@ -28,6 +29,7 @@
 
 mod carrier;
 mod content;
+mod deferred;
 pub mod deliverer;
 mod lane;
 mod lane_queue;

@@ -6,7 +6,7 @@
 //! trusted after a failed sync. If no segment is free it calls the deliverer and waits as long as
 //! the options say, or until the deliverer reports that none can be let go.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub(super) enum Waiting {
         ids: Vec<MessageId>,
         record: Vec<u8>,
         party: Party,
+        /// Who waits for it.
+        told: Option<Sender<Result<(), Refusal>>>,
     },
 }
 
@@ -129,8 +131,29 @@ impl Spool {
             }
             // Done records are a help, not a promise: the next start looks into the Maildirs. What
             // was carried is known until this run ends, and may go out a second time after it.
-            Waiting::Done { .. } => {}
+            Waiting::Done { told, .. } => tell(told, Err(refusal)),
         }
+    }
+
+    /// Writes that nothing is left to do for a message, and waits until that is durable.
+    ///
+    /// # Errors
+    /// [`Refusal`]; it may have reached the disk all the same.
+    pub(super) fn commit_done(&self, id: MessageId, recipients: usize) -> Result<(), Refusal> {
+        let done = [(id, vec![Progress::Done; recipients])];
+        let mut record = vec![0; HEADER];
+        record.append(&mut format::done_payload(&done, 0));
+        let (tell, told) = channel();
+        self.lock().waiting.push(Waiting::Done {
+            // Its files are removed by whoever asks.
+            ids: Vec::new(),
+            record,
+            party: Party::Operator,
+            told: Some(tell),
+        });
+        self.commit_waiting();
+        // Whoever else had taken it was done with it before our turn came.
+        told.try_recv().unwrap_or(Err(Refusal::Failure))
     }
 
     pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<Progress>)>, party: Party) {
@@ -141,7 +164,12 @@ impl Spool {
             let ids = part.iter().map(|(id, _)| *id).collect();
             let mut record = vec![0; HEADER];
             record.append(&mut format::done_payload(part, octets_max));
-            state.waiting.push(Waiting::Done { ids, record, party });
+            state.waiting.push(Waiting::Done {
+                ids,
+                record,
+                party,
+                told: None,
+            });
         }
         drop(state);
         self.commit_work.notify_all();
@@ -372,8 +400,12 @@ impl Spool {
                     state.fresh.push_back(id);
                     answers.push((id, done));
                 }
-                Waiting::Done { ids, .. } if synced => files.extend(ids),
-                Waiting::Done { .. } => {}
+                Waiting::Done { ids, told, .. } => {
+                    if synced {
+                        files.extend(ids);
+                    }
+                    tell(told, Ok(()));
+                }
             }
             offset += span;
         }
@@ -445,6 +477,13 @@ fn seal(waiting: &mut Waiting, age: Age, sequence: u64) {
             }
             record.resize(record.len().next_multiple_of(format::ALIGN), 0);
         }
+    }
+}
+
+fn tell(told: Option<Sender<Result<(), Refusal>>>, result: Result<(), Refusal>) {
+    if let Some(told) = told {
+        // Whoever asked waits for it.
+        let _ = told.send(result);
     }
 }
 

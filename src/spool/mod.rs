@@ -116,6 +116,16 @@ pub enum Refusal {
     Failure,
 }
 
+impl Refusal {
+    /// The error that it stands for.
+    fn into_error(self) -> io::Error {
+        match self {
+            Self::NoSpace => io::ErrorKind::StorageFull.into(),
+            Self::Failure => io::Error::other("the disk failed"),
+        }
+    }
+}
+
 impl From<&io::Error> for Refusal {
     fn from(error: &io::Error) -> Self {
         match error.kind() {

@@ -3,8 +3,9 @@
 //! A message that is *held* is tried by nobody and does not expire; that stands in its own `ID.env`, so it
 //! is moved out of the log first and stays held over a start. Promises: held, released and deleted is so
 //! durably on return. A delivery that is under way when a message is held is finished first. Deleting one
-//! means that nobody gets it from here on and that its sender hears nothing; a copy for a Maildir that is
-//! being written at that moment still arrives. Who carries messages elsewhere is asked by the caller before.
+//! means that nobody gets it from here on and that its sender hears nothing; a copy for a Maildir and a
+//! notification that are being made at that moment still arrive. Who carries messages elsewhere is asked by
+//! the caller before.
 
 use super::settle::Party;
 use super::store::Place;
@@ -49,6 +50,14 @@ impl Spool {
         if stored.held {
             return Ok(false);
         }
+        let turn = self.settling();
+        if stored.local.next > 0 && self.place_of(id)? == Place::Queue {
+            // Where no service runs, the next start reads it.
+            let mut meta = self.read_env(id)?;
+            meta.local.next = 0;
+            self.write_env(&meta)?;
+        }
+        drop(turn);
         if let Some(entry) = self.lock().entries.get_mut(&id) {
             let changed = entry.changed.get_or_insert_default();
             if changed.progress.is_empty() {
@@ -70,6 +79,11 @@ impl Spool {
         if !self.is_undelivered(id) {
             return Err(SpoolError::NoSuchMessage(id));
         }
+        let written = self.commit_done(id, stored.progress.len());
+        written.map_err(|refusal| {
+            let path = self.options.log_folder();
+            SpoolError::io("cannot write", &path)(refusal.into_error())
+        })?;
         let mut settled = vec![Settled {
             id,
             party: Party::Operator,

@@ -391,7 +391,7 @@ impl Spool {
         }
     }
 
-    fn place_of(&self, id: MessageId) -> Result<Place, SpoolError> {
+    pub(super) fn place_of(&self, id: MessageId) -> Result<Place, SpoolError> {
         let state = self.lock();
         let entry = state.entries.get(&id);
         Ok(entry.ok_or(SpoolError::NoSuchMessage(id))?.place)
