@@ -88,6 +88,12 @@ pub struct Offer {
     pub auth_plain: bool,
     /// AUTH LOGIN.
     pub auth_login: bool,
+    /// AUTH SCRAM-SHA-256 (RFC 7677).
+    pub auth_scram: bool,
+    /// AUTH SCRAM-SHA-256-PLUS.
+    pub auth_scram_plus: bool,
+    /// AUTH XOAUTH2 (what Google and Microsoft speak).
+    pub auth_xoauth2: bool,
 }
 
 impl Offer {
@@ -108,14 +114,22 @@ impl Offer {
                     let limit = words.next().and_then(|limit| limit.parse().ok());
                     offer.size = Some(limit.unwrap_or(0));
                 }
-                "AUTH" => words.for_each(|mechanism| {
-                    offer.auth_plain |= mechanism == "PLAIN";
-                    offer.auth_login |= mechanism == "LOGIN";
-                }),
+                "AUTH" => words.for_each(|mechanism| offer.read_mechanism(mechanism)),
                 _ => {}
             }
         }
         offer
+    }
+
+    fn read_mechanism(&mut self, mechanism: &str) {
+        match mechanism {
+            "PLAIN" => self.auth_plain = true,
+            "LOGIN" => self.auth_login = true,
+            "SCRAM-SHA-256" => self.auth_scram = true,
+            "SCRAM-SHA-256-PLUS" => self.auth_scram_plus = true,
+            "XOAUTH2" => self.auth_xoauth2 = true,
+            _ => {}
+        }
     }
 }
 
@@ -217,7 +231,7 @@ mod tests {
             "8bitmime",
             "pipelining",
             "dsn",
-            "AUTH CRAM-MD5 plain",
+            "AUTH CRAM-MD5 plain xoauth2 SCRAM-SHA-256-PLUS",
             "auth=LOGIN",
             "X-NEW thing",
         ]));
@@ -230,6 +244,9 @@ mod tests {
             size: Some(1000),
             auth_plain: true,
             auth_login: true,
+            auth_scram: false,
+            auth_scram_plus: true,
+            auth_xoauth2: true,
         };
         assert_eq!(offer, want);
         for (line, size) in [("SIZE", Some(0)), ("SIZE x", Some(0)), ("SIZES", None)] {

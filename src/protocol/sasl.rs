@@ -177,7 +177,7 @@ fn plain(octets: &[u8]) -> Result<Next, BadResponse> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::scram::tests::client::{Client, stored};
+    use crate::protocol::scram::tests::other::{Client, stored};
     use crate::protocol::scram::{Keys, SERVER_NONCE_OCTETS};
 
     fn login(name: &str, password: &str) -> Result<Next, BadResponse> {

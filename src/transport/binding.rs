@@ -9,13 +9,13 @@
 use std::sync::Arc;
 
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
-use rustls::{ProtocolVersion, ServerConnection};
+use rustls::{ConnectionCommon, ProtocolVersion};
 
 use super::certificate::element;
 use crate::protocol::scram::EXPORTER_OCTETS;
 
 /// `tls-exporter` of a finished handshake.
-pub(super) fn exporter(tls: &ServerConnection) -> Option<[u8; EXPORTER_OCTETS]> {
+pub(super) fn exporter<Side>(tls: &ConnectionCommon<Side>) -> Option<[u8; EXPORTER_OCTETS]> {
     match tls.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => {
             let octets = [0; EXPORTER_OCTETS];

@@ -21,10 +21,12 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
+use super::binding;
 use super::roots::Roots;
 use super::seen::SeenCertificate;
 use super::tls::{facts, provider};
 use crate::mail::TlsFacts;
+use crate::protocol::scram::EXPORTER_OCTETS;
 use crate::sys::{clock, socket};
 
 /// Waits are cut into slices of this length, to look whether the brake was pulled.
@@ -154,6 +156,16 @@ impl ClientStream {
                 let suite = suite.map(|suite| suite.suite());
                 Some(facts(tls.conn.protocol_version(), suite))
             }
+        }
+    }
+}
+
+impl ClientStream {
+    /// What the session can be bound to: `tls-exporter`; none before TLS 1.3.
+    pub fn exporter(&self) -> Option<[u8; EXPORTER_OCTETS]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => binding::exporter(&tls.conn),
         }
     }
 }

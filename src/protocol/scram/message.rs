@@ -95,6 +95,52 @@ impl<'m> Final<'m> {
     }
 }
 
+/// A server-first-message.
+pub(super) struct Challenge<'m> {
+    pub(super) whole: &'m str,
+    /// Both nonces.
+    pub(super) nonce: &'m str,
+    pub(super) salt: Vec<u8>,
+    pub(super) iterations: u32,
+}
+
+impl<'m> Challenge<'m> {
+    /// Parses a message; none where it is malformed.
+    pub(super) fn parse(octets: &'m [u8]) -> Option<Self> {
+        let whole = text(octets)?;
+        let mut attributes = whole.split(',');
+        let nonce = attributes.next()?.strip_prefix("r=")?;
+        let salt = STANDARD.decode(attributes.next()?.strip_prefix("s=")?);
+        let salt = salt.ok().filter(|salt| !salt.is_empty())?;
+        let iterations = attributes.next()?.strip_prefix("i=")?;
+        let is_good = is_nonce(nonce, MESSAGE_MAX_OCTETS)
+            && iterations.starts_with(|first| ('1'..='9').contains(&first))
+            && attributes.all(is_optional);
+        is_good.then_some(Self {
+            whole,
+            nonce,
+            salt,
+            iterations: iterations.parse().ok()?,
+        })
+    }
+}
+
+/// A server-final-message that is no error.
+pub(super) struct Last {
+    pub(super) verifier: Vec<u8>,
+}
+
+impl Last {
+    /// Parses a message; none where it is malformed or an error.
+    pub(super) fn parse(octets: &[u8]) -> Option<Self> {
+        let mut attributes = text(octets)?.split(',');
+        let verifier = STANDARD.decode(attributes.next()?.strip_prefix("v=")?);
+        let verifier = verifier.ok()?;
+        let is_good = verifier.len() == SHA256_OUTPUT_LEN && attributes.all(is_optional);
+        is_good.then_some(Self { verifier })
+    }
+}
+
 fn text(octets: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(octets).ok()?;
     (text.len() <= MESSAGE_MAX_OCTETS && !text.contains('\0')).then_some(text)

@@ -1,4 +1,5 @@
-//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), the server's side, sans-IO.
+//! SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677), the server's side, sans-IO; the client's is
+//! in [`client`].
 //!
 //! | client says | becomes | server says |
 //! | --- | --- | --- |
@@ -15,6 +16,7 @@
 //! the form the users file has them in.
 //! Limits: [`MESSAGE_MAX_OCTETS`] a message, [`CLIENT_NONCE_MAX_OCTETS`] a client's nonce.
 
+pub mod client;
 mod message;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -6,14 +6,14 @@ use super::*;
 use crate::sys::seeded::Random;
 
 #[path = "../../../tests/support/scram.rs"]
-pub(crate) mod client;
+pub(crate) mod other;
 
-use client::Client;
+use other::Client;
 
 const SEED: u64 = 0x5ca4_a256_0000_0001;
 
-fn keys(password: &[u8], salt: &[u8], iterations: u32) -> Keys {
-    let (stored_key, server_key) = client::stored(password, salt, iterations);
+pub(crate) fn keys(password: &[u8], salt: &[u8], iterations: u32) -> Keys {
+    let (stored_key, server_key) = other::stored(password, salt, iterations);
     Keys {
         iterations: NonZeroU32::new(iterations).unwrap(),
         salt: salt.to_vec(),
@@ -22,7 +22,7 @@ fn keys(password: &[u8], salt: &[u8], iterations: u32) -> Keys {
     }
 }
 
-fn bindings() -> ChannelBindings {
+pub(crate) fn bindings() -> ChannelBindings {
     ChannelBindings {
         exporter: Some([7; EXPORTER_OCTETS]),
         end_point: Some(Arc::from([9; 48].as_slice())),
@@ -40,7 +40,7 @@ fn good(octets: &[u8], offer: &Offer) -> Option<ClientFirst> {
 #[test]
 fn the_example_of_rfc_7677_holds() {
     let first = good(b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO", &Offer::Absent).unwrap();
-    let salt = client::decode("W22ZaJ0SNY7soEsUEjb6gQ==");
+    let salt = other::decode("W22ZaJ0SNY7soEsUEjb6gQ==");
     let mut server = first.challenge(keys(b"pencil", &salt, 4096), &[0; SERVER_NONCE_OCTETS]);
     let nonce = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     server.nonce = nonce.to_owned();
@@ -71,7 +71,7 @@ fn any_password_logs_in_and_one_flipped_bit_anywhere_does_not() {
         let salt = random.octets(1, 40);
         let mut server_nonce = [0; SERVER_NONCE_OCTETS];
         server_nonce.fill_with(|| random.next() as u8);
-        let nonce = client::encode(random.octets(1, 30));
+        let nonce = other::encode(random.octets(1, 30));
         let keys = keys(&password, &salt, 1 + (random.next() % 4) as u32);
         let start = || {
             let client = Client::new("a,b=ü", &password, &nonce);
@@ -289,7 +289,7 @@ fn a_first_message_gives_its_login_or_is_none() {
 fn a_final_message_is_whole_or_none() {
     let first = good(b"n,,n=alice,r=b", &Offer::Absent).unwrap();
     let server = first.challenge(keys(b"x", b"salt", 1), &[0; SERVER_NONCE_OCTETS]);
-    let proof = client::encode([0; 32]);
+    let proof = other::encode([0; 32]);
     let rows = [
         (format!("c=biws,r=x,p={proof}"), true),
         (format!("c=biws,r=x,y=1,p={proof}"), true),
@@ -307,8 +307,8 @@ fn a_final_message_is_whole_or_none() {
         (format!("c=biws,r=x,p={proof},"), false),
         (format!("c=biws,r=x,p={proof},y=1"), false),
         (format!("c=biws,r=x,P={proof}"), false),
-        (format!("c=biws,r=x,p={}", client::encode([0; 31])), false),
-        (format!("c=biws,r=x,p={}", client::encode([0; 33])), false),
+        (format!("c=biws,r=x,p={}", other::encode([0; 31])), false),
+        (format!("c=biws,r=x,p={}", other::encode([0; 33])), false),
         ("c=biws,r=x,p=".to_owned(), false),
         ("c=biws,r=x,p=!".to_owned(), false),
         ("c=biws,r=x".to_owned(), false),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::transcript::{Transcript, Way};
 use super::{Cut, Stage, Trouble, World, play_at_every_split_in};
 use crate::directory::scram::ScramLookup;
-use crate::protocol::scram::tests::client::{Client, encode};
+use crate::protocol::scram::tests::other::{Client, encode};
 use crate::protocol::scram::{ChannelBindings, EXPORTER_OCTETS, SERVER_NONCE_OCTETS};
 
 /// What every exchange here draws.

@@ -1,7 +1,7 @@
 //! What others say to us in other protocols than SMTP's: an answer of DNS, the console's two messages,
-//! a client's SCRAM messages, certificates.
+//! a client's and a server's SCRAM messages, certificates.
 //!
-//! The first octet of an input says which of them it is: `D`, `W`, `S`, `C` (DER), `P` (PEM).
+//! The first octet of an input says which of them it is: `D`, `W`, `S`, `R`, `C` (DER), `P` (PEM).
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use gatepost::control::{Answer, Outcome, wire};
 use gatepost::dns::mx::{self, Exchangers, Unreadable};
 use gatepost::mail::date;
+use gatepost::protocol::scram::client::{Binding, NONCE_OCTETS, Start};
 use gatepost::protocol::scram::{
     ChannelBindings, ClientFirst, EXPORTER_OCTETS, Keys, Offer, Opening, SERVER_NONCE_OCTETS,
     Verdict,
@@ -24,6 +25,9 @@ const TOKENS: &[&[u8]] = &[
     b"D",
     b"W",
     b"S",
+    b"R",
+    b",i=4096",
+    b",s=c2FsdA==",
     b"C",
     b"P",
     b"\n",
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
             b'D' => exchangers(rest),
             b'W' => console(rest),
             b'S' => scram(rest),
+            b'R' => scram_server(rest),
             b'C' => der(rest),
             b'P' => pem(&scratch, rest),
             _ => {}
@@ -105,6 +110,12 @@ fn corpus() -> Vec<Vec<u8>> {
         b"Wtell smtp update config".to_vec(),
         b"Wgatepost 1 done 27 0\n[log] level: changed".to_vec(),
         b"Wgatepost 1 unavailable 0 3\nno\n".to_vec(),
+        format!(
+            "Rr={}x,s=c2FsdA==,i=4096\nv={}=",
+            "A".repeat(24),
+            "A".repeat(43)
+        )
+        .into_bytes(),
     ];
     for (_, first, last) in EXCHANGES {
         inputs.push(format!("S{first}\n{last}").into_bytes());
@@ -350,6 +361,21 @@ fn scram(input: &[u8]) {
             let is_known = known.any(|(_, a, b)| (first, last) == (a.as_bytes(), b.as_bytes()));
             assert!(is_known, "somebody without the password is let in");
         }
+    }
+}
+
+/// A server that does not know the password proves nothing, and none sees the password.
+fn scram_server(input: &[u8]) {
+    let at = input
+        .iter()
+        .position(|&octet| octet == b'\n')
+        .unwrap_or(input.len());
+    let (first, last) = (&input[..at], input.get(at + 1..).unwrap_or_default());
+    let start = Start::new("box", &[0; NONCE_OCTETS], &Binding::NotOffered);
+    if let Ok(proof) = start.answer(first, "never to be seen") {
+        assert_one_line(proof.message());
+        assert!(!proof.message().contains("never"));
+        assert!(proof.verify(last).is_err(), "a stranger has proved itself");
     }
 }
 
