@@ -30,6 +30,7 @@ pub mod mailbox;
 pub mod outcome;
 pub mod pickup;
 pub mod queue;
+pub mod smarthost;
 pub mod users;
 
 static LIMITER: Limiter = Limiter::new();

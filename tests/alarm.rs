@@ -371,7 +371,7 @@ fn deliverer_on(disk: &SimDisk) -> (Deliverer, Arc<Troubles>) {
     spool.commit_waiting();
     let next_hops = NextHops {
         hostname: "here.example".to_owned(),
-        smarthost: None,
+        smarthosts: Vec::new(),
         lmtp: None,
     };
     let lanes = Lanes::new(Arc::clone(&spool), LaneOptions::default(), next_hops, None);

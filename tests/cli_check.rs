@@ -497,6 +497,7 @@ fn a_smarthost_needs_a_whole_login_over_verified_tls() {
     file("good", "s3cret\n", 0o600);
     file("open", "s3cret\n", 0o644);
     file("blank", "\n", 0o600);
+    file("spaced", "a b\n", 0o600);
     file("two", "a\nb\n", 0o600);
     file("binary", "ignored", 0o600);
     fs::write(folder.path().join("binary"), [0xff, 0xfe]).unwrap();
@@ -509,7 +510,7 @@ fn a_smarthost_needs_a_whole_login_over_verified_tls() {
         ("tls = opportunistic\nca_file = nowhere.pem\n", ""),
         (
             "username = box\n",
-            "1: [smarthost] password_file: username needs this key as well",
+            "1: [smarthost] password_file: username needs this key as well, or token_file",
         ),
         (
             "password_file = good\n",
@@ -518,12 +519,50 @@ fn a_smarthost_needs_a_whole_login_over_verified_tls() {
         (
             "tls = none\nusername = box\npassword_file = good\n",
             "3: [smarthost] tls: the password would cross the network in clear text; a login needs \
-             required or implicit",
+             required or implicit, or plaintext_login",
         ),
         (
             "username = box\npassword_file = good\ntls = opportunistic\n",
             "5: [smarthost] tls: the password could cross the network in clear text; a login needs \
-             required or implicit",
+             required or implicit, or plaintext_login",
+        ),
+        (
+            "tls = none\nusername = box\npassword_file = good\nplaintext_login = yes\n",
+            "6: warning: [smarthost] plaintext_login: the password would cross the network in clear \
+             text (W-12)",
+        ),
+        (
+            "plaintext_login = yes\nusername = box\ntoken_file = good\ntls = opportunistic\n",
+            "3: warning: [smarthost] plaintext_login: the token could cross the network in clear \
+             text (W-12)",
+        ),
+        (
+            "plaintext_login = yes\nusername = box\npassword_file = good\n",
+            "",
+        ),
+        ("plaintext_login = yes\ntls = none\n", ""),
+        ("username = box\ntoken_file = good\n", ""),
+        (
+            "token_file = good\n",
+            "1: [smarthost] username: token_file needs this key as well",
+        ),
+        (
+            "username = box\npassword_file = good\ntoken_file = good\n",
+            "5: [smarthost] token_file: password_file is set as well; a login has one of the two",
+        ),
+        (
+            "username = box\ntoken_file = open\n",
+            "4: warning: [smarthost] token_file: open: every account of this machine can read it; \
+             chmod 600 keeps them out (W-11)",
+        ),
+        (
+            "username = box\ntoken_file = blank\n",
+            "4: [smarthost] token_file: blank: it holds no token",
+        ),
+        (
+            "username = box\ntoken_file = spaced\n",
+            "4: [smarthost] token_file: spaced: it holds a blank or another character that no token \
+             has",
         ),
         (
             "username = box\npassword_file = open\n",
@@ -571,6 +610,63 @@ fn a_smarthost_needs_a_whole_login_over_verified_tls() {
             with_data(&ini.replace("host = smart.example\n", "")),
         );
         assert_eq!((idle.code, idle.problems), (Some(0), Vec::new()), "{keys}");
+    }
+}
+
+#[test]
+fn further_smarthosts_need_a_host_and_domains_that_no_other_has() {
+    let folder = TempFolder::new("check");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    let rows: &[(&str, &[&str])] = &[
+        (
+            "[smarthost:a]\nhost = a.example\nsender_domains = x.example\n",
+            &[],
+        ),
+        (
+            "[smarthost:a]\nport = 25\n",
+            &[
+                "1: [smarthost:a] host: a further smarthost needs this key",
+                "1: [smarthost:a] sender_domains: a further smarthost needs this key",
+            ],
+        ),
+        (
+            "[smarthost:a]\nhost = a.example\nsender_domains =\n",
+            &["3: [smarthost:a] sender_domains: at least one domain is needed"],
+        ),
+        (
+            "[smarthost:a]\nhost = a.example\nsender_domains = x.example, @y.example\n\
+             [smarthost:b]\nhost = b.example\nsender_domains = @x.example, y.example\n",
+            &[],
+        ),
+        (
+            "[smarthost:a]\nhost = a.example\nsender_domains = x.example\n\
+             [smarthost:b]\nsender_domains = y.example, X.EXAMPLE\nhost = b.example\n",
+            &["5: [smarthost:b] sender_domains: [smarthost:a] already has X.EXAMPLE"],
+        ),
+        (
+            "[smarthost:a]\nhost = a.example\nsender_domains = x.example\n\
+             username = joe\ntls = none\npassword_file = nowhere\n",
+            &[
+                "5: [smarthost:a] tls: the password would cross the network in clear text; a login \
+                 needs required or implicit, or plaintext_login",
+                "6: [smarthost:a] password_file: nowhere: No such file or directory",
+            ],
+        ),
+        (
+            "[smarthost]\nhost = a.example\nsender_domains = x.example\n",
+            &[
+                "3: [smarthost] sender_domains: there is no such key here, but one in [smarthost:NAME]",
+            ],
+        ),
+        (
+            "[smarthost:a b]\nhost = a.example\n",
+            &["1: [smarthost:a b]: a smarthost's name is 1 to 32 letters a-z, digits, - or _"],
+        ),
+    ];
+    for (ini, want) in rows {
+        let got = check_in(&folder, with_data(ini));
+        let want: Vec<String> = want.iter().map(|line| format!("f.ini:{line}")).collect();
+        assert_eq!(got.problems, want, "{ini}");
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use gatepost::config::keys::{self, FURTHER_PORT, Key, Kind};
+use gatepost::config::keys::{self, FURTHER_PORT, Key, Kind, SMARTHOST};
 use gatepost::config::{self, Problem, Settings};
 
 use support::TempFolder;
@@ -184,6 +184,40 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&["", "*", "b.example, @c.example, *"]),
             own(&["a@b.example", "*.b.example", "@", "192.0.2.1"]),
         ),
+        Kind::SenderDomains => (
+            own(&["b.example", "b.example, [192.0.2.1],\n  @c.example"]),
+            own(&[
+                "",
+                "*",
+                "a@b.example",
+                "@",
+                "192.0.2.1",
+                "b.example, B.example",
+            ]),
+        ),
+        Kind::HostPorts => (
+            own(&[
+                "",
+                "b.example",
+                "b.example:25, [2001:db8::1]:465,\n  192.0.2.1",
+            ]),
+            own(&[
+                "b.example:0",
+                "b.example:smtp",
+                "2001:db8::1]:25",
+                "b.example, b.example",
+                "a.b, b.b, c.b, d.b, e.b, f.b, g.b, h.b, i.b",
+            ]),
+        ),
+        Kind::MailAddress => (
+            own(&["", "joe@b.example", "\"joe b\"@b.example"]),
+            own(&[
+                "joe",
+                "@b.example",
+                "<joe@b.example>",
+                "joe@b.example, ann@b.example",
+            ]),
+        ),
         Kind::AccessNames => (
             own(&["", "*", "alice, @staff, bob@here.example"]),
             own(&["@", "a/b", "alice@", "alice, ALICE", "a b"]),
@@ -200,6 +234,13 @@ fn parse(folder: &TempFolder, key: &Key, value: &str) -> Result<Settings, Vec<Pr
     let mut ini = format!("[{section}]\n{} = {value}\n", key.name);
     if key.section == FURTHER_PORT {
         for (name, value) in [("kind", "tcp"), ("number", "587")] {
+            if key.name != name {
+                ini.push_str(&format!("{name} = {value}\n"));
+            }
+        }
+    }
+    if key.section == SMARTHOST {
+        for (name, value) in [("host", "a.example"), ("sender_domains", "z.example")] {
             if key.name != name {
                 ini.push_str(&format!("{name} = {value}\n"));
             }

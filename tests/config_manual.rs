@@ -48,7 +48,7 @@ fn every_example_passes_the_check() {
     let page = manual::render();
     let (_, examples) = page.split_once(".Sh EXAMPLES\n").unwrap();
     let mut blocks = examples.split(".Bd -literal -offset indent\n").skip(1);
-    for name in ["one domain", "printers", "sites", "dovecot"] {
+    for name in ["one domain", "printers", "providers", "sites", "dovecot"] {
         let (ini, _) = blocks.next().unwrap().split_once(".Ed\n").unwrap();
         let folder = TempFolder::new("manual");
         for file in ["certificate.pem", "public.pem", "staff.pem"] {
@@ -58,11 +58,18 @@ fn every_example_passes_the_check() {
             fs::copy(data("p256.key"), folder.path().join(file)).unwrap();
         }
         fs::copy(data("users"), folder.path().join("users")).unwrap();
-        let secret = folder.path().join("smarthost.password");
-        fs::write(&secret, "secret\n").unwrap();
-        fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        for file in ["smarthost.password", "shop.token"] {
+            let secret = folder.path().join(file);
+            fs::write(&secret, "secret\n").unwrap();
+            fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
+        }
         // The certificates that the system trusts may not be there.
-        let ini = ini.replace("[smarthost]\n", "[smarthost]\nca_file = certificate.pem\n");
+        let ini = ["[smarthost]\n", "[smarthost:shop]\n"]
+            .iter()
+            .fold(ini.to_owned(), |ini, header| {
+                ini.replace(header, &format!("{header}ca_file = certificate.pem\n"))
+            });
         let outcome = checking::check_in(&folder, ini);
         assert!(
             outcome.problems.is_empty(),

@@ -51,7 +51,9 @@ fn a_written_default_is_the_default() {
         let keys::Default::Value(value) = key.default else {
             continue;
         };
-        if [keys::FURTHER_PORT, keys::SITE].contains(&key.section) || key.name == "addresses" {
+        if [keys::FURTHER_PORT, keys::SITE, keys::SMARTHOST].contains(&key.section)
+            || key.name == "addresses"
+        {
             continue;
         }
         if key.section != section {

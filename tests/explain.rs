@@ -94,6 +94,43 @@ fn every_step_names_the_line_that_made_it_so() {
 }
 
 #[test]
+fn the_smarthost_of_the_sender_is_named() {
+    let folder = prepare(
+        "explain-smarthost",
+        "[relay]\nallow_hosts = 192.0.2.0/24\n\
+         [smarthost:bulk]\nhost = bulk.example\nsender_domains = shop.example\n",
+    );
+    for (sender, taken, line) in [
+        (
+            "a@shop.example",
+            true,
+            "relay: allowed by f.ini:5 [smarthost:bulk] sender_domains: shop.example names the \
+             sender's domain",
+        ),
+        (
+            "a@there.example",
+            false,
+            "relay: refused by [smarthost] host (default): no smarthost is for this sender",
+        ),
+        (
+            "",
+            false,
+            "relay: refused by [smarthost] host (default): no smarthost is for this sender",
+        ),
+    ] {
+        let client = ["--from", "192.0.2.9", "--rcpt", "joe@out.example"];
+        let client = match sender {
+            // Without one, the null sender.
+            "" => client.to_vec(),
+            sender => [&client[..], &["--mail-from", sender]].concat(),
+        };
+        let (code, lines) = explain(&folder, &client);
+        assert_eq!(code == 0, taken, "{lines:?}");
+        assert!(lines.contains(&line.to_owned()), "{lines:?}");
+    }
+}
+
+#[test]
 fn an_ipv6_address_is_told_apart_from_its_port() {
     let folder = prepare("explain-ipv6", "");
     let (_, lines) = explain(&folder, &["--from", "2001:db8::7", "--rcpt", "a@b.example"]);

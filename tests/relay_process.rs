@@ -206,7 +206,7 @@ fn another_gatepost_takes_it_over_starttls_with_a_login() {
         "[tls]\ncertificate = {}\nprivate_key = {}\n\
          [port:tcp]\nnumber = {port}\naddresses = 127.0.0.1\nanonymous = no\nname_and_password = yes\n\
          [port:tls]\nstatus = disabled\nname_and_password = yes\n\
-         [extensions]\nstarttls = required\n[auth]\nattempts_max = 20\n",
+         [extensions]\nstarttls = required\n[auth]\nattempts_max = 20\nmechanisms = scram-sha-256-plus\n",
         file("localhost.pem"),
         file("localhost.key"),
     ));

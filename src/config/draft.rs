@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::mail::Domain;
+use crate::mail::{Domain, Mailbox};
 
 use super::ini::{self, Entry};
 use super::keys::{self, Key, Kind};
@@ -18,7 +18,7 @@ use super::local::Local;
 use super::problem::Problem;
 use super::settings::Network;
 use super::suggest;
-use super::values::{self, Value};
+use super::values::{self, HostPort, Value};
 
 /// A file read and typed, not yet checked as a whole.
 pub(super) struct Draft {
@@ -323,7 +323,25 @@ impl Draft {
     pub fn relay_domains(&self, section: &str, key: &str) -> Vec<RelayPattern> {
         match self.value(section, key) {
             Some(Value::RelayDomains(list)) => list,
+            // Those of a smarthost that has none; the problem is already recorded.
+            None => Vec::new(),
             other => unreachable!("[{section}] {key} as relay_domains: {other:?}"),
+        }
+    }
+
+    /// A list of hosts, some with a port.
+    pub fn host_ports(&self, section: &str, key: &str) -> Vec<HostPort> {
+        match self.value(section, key) {
+            Some(Value::HostPorts(list)) => list,
+            other => unreachable!("[{section}] {key} as host_ports: {other:?}"),
+        }
+    }
+
+    /// An address or none.
+    pub fn mail_address(&self, section: &str, key: &str) -> Option<Mailbox> {
+        match self.value(section, key) {
+            Some(Value::MailAddress(address)) => address,
+            other => unreachable!("[{section}] {key} as mail_address: {other:?}"),
         }
     }
 
@@ -412,7 +430,10 @@ fn unknown_section(name: &str) -> String {
     let known = keys::sections();
     match suggest::nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no such section; did you mean [{near}]?"),
-        None if name.starts_with("port:") || name.starts_with("site:") => {
+        None if ["port:", "site:", "smarthost:"]
+            .iter()
+            .any(|kind| name.starts_with(kind)) =>
+        {
             let kind = name.split(':').next().unwrap_or_default();
             format!("a {kind}'s name is 1 to 32 letters a-z, digits, - or _")
         }

@@ -84,6 +84,8 @@ pub enum Kind {
     Login,
     /// One character or nothing.
     Character,
+    /// An address, or nothing.
+    MailAddress,
     /// A list of domain names.
     Domains,
     /// A list of local addresses.
@@ -98,6 +100,10 @@ pub enum Kind {
     Mails,
     /// A list of domains of outside recipients.
     RelayDomains,
+    /// A list of domains of reverse-paths.
+    SenderDomains,
+    /// A list of hosts, some with a port, in an order that means something; or empty.
+    HostPorts,
     /// A list of users and groups.
     AccessNames,
     /// A list of words.
@@ -121,6 +127,8 @@ pub enum Default {
 pub const FURTHER_PORT: &str = "port:NAME";
 /// The section that stands for every `[site:NAME]`.
 pub const SITE: &str = "site:NAME";
+/// The section that stands for every `[smarthost:NAME]`.
+pub const SMARTHOST: &str = "smarthost:NAME";
 
 /// How the name of a table's section ends that stands for many of a file.
 pub(super) const ANY_NAME: &str = ":NAME";
@@ -137,6 +145,8 @@ impl Kind {
                 | Kind::Hosts
                 | Kind::Mails
                 | Kind::RelayDomains
+                | Kind::SenderDomains
+                | Kind::HostPorts
                 | Kind::AccessNames
                 | Kind::Durations { .. }
                 | Kind::Words(_)
@@ -171,6 +181,7 @@ impl Kind {
             Kind::Local => "maildir, lmtp:unix:PATH, lmtp:HOST:PORT".to_owned(),
             Kind::Login => "a text without control characters".to_owned(),
             Kind::Character => "one character, or empty".to_owned(),
+            Kind::MailAddress => "an address, or empty".to_owned(),
             Kind::Domains => "a list of domain names".to_owned(),
             Kind::Addresses => "a list of IP addresses".to_owned(),
             Kind::SiteAddresses => "a list of IP addresses, or empty".to_owned(),
@@ -187,6 +198,12 @@ impl Kind {
                                    alone) and * (all)"
                     .to_owned()
             }
+            Kind::SenderDomains => {
+                "a list of domains (with those below them) and @domain (that domain \
+                                    alone)"
+                    .to_owned()
+            }
+            Kind::HostPorts => "a list of HOST, HOST:PORT and [IPv6]:PORT, or empty".to_owned(),
             Kind::AccessNames => "a list of users, @group and * (every user)".to_owned(),
             Kind::Networks => "a list of networks (CIDR) or addresses, or empty".to_owned(),
             Kind::Words(words) => format!("a list of {}", words.join(", ")),
@@ -247,11 +264,12 @@ fn table_section(section: &str) -> &str {
         Some(("port", "tcp" | "tls")) | None => section,
         Some(("port", name)) if is_name(name) => FURTHER_PORT,
         Some(("site", name)) if is_name(name) => SITE,
+        Some(("smarthost", name)) if is_name(name) => SMARTHOST,
         Some(_) => section,
     }
 }
 
-/// Whether a further port or a site can be called this: it is printed in logs and tables as one word.
+/// Whether a further port, a site or a smarthost can be called this: it is printed in logs and tables as one word.
 fn is_name(name: &str) -> bool {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     !name.is_empty() && name.len() <= 32 && name.chars().all(letters)
@@ -306,6 +324,8 @@ mod tests {
             ("port:a b", false),
             ("port", false),
             ("site:main", true),
+            ("smarthost:bulk", true),
+            ("smarthost:", false),
             ("site:NAME", true),
             ("site:", false),
             ("site:a b", false),

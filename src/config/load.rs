@@ -13,11 +13,11 @@ use super::draft::Draft;
 use super::effective::Effective;
 use super::keys::Kind;
 use super::load_rules;
+use super::load_smarthosts;
 use super::problem::Problem;
 use super::settings::{
     Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port,
-    PortKind, Queue, Recipients, Settings, Smarthost, SmarthostLogin, SmarthostTls, StartTls, Tls,
-    TlsVersion,
+    PortKind, Queue, Recipients, Settings, StartTls, Tls, TlsVersion,
 };
 use super::values;
 
@@ -121,6 +121,7 @@ fn in_file_order(draft: Draft) -> Vec<Problem> {
 
 fn assemble(draft: &mut Draft) -> Settings {
     let ports = ports(draft);
+    let smarthosts = load_smarthosts::smarthosts(draft);
     let draft = &*draft;
     let hostname = draft
         .domain("server", "hostname")
@@ -164,7 +165,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
         quota: draft.number("delivery", "quota"),
         control: control(draft),
-        smarthost: smarthost(draft),
+        smarthosts,
         queue: queue(draft),
         alarm: alarm::load(draft),
         log: log(draft),
@@ -264,13 +265,6 @@ fn extensions(draft: &Draft) -> Extensions {
 }
 
 fn auth(draft: &Draft) -> Auth {
-    let mechanism = |word| match word {
-        "scram-sha-256-plus" => Mechanism::ScramSha256Plus,
-        "scram-sha-256" => Mechanism::ScramSha256,
-        "plain" => Mechanism::Plain,
-        "login" => Mechanism::Login,
-        other => unreachable!("the table lists the mechanism {other}, which is not built"),
-    };
     Auth {
         users: draft.path("auth", "users").unwrap_or_default(),
         mechanisms: draft
@@ -282,6 +276,17 @@ fn auth(draft: &Draft) -> Auth {
         attempts_max: u32::try_from(draft.number("auth", "attempts_max")).unwrap_or(u32::MAX),
         throttle: draft.yes("auth", "throttle"),
         throttle_exempt: draft.networks("auth", "throttle_exempt"),
+    }
+}
+
+/// A mechanism by its word in the table.
+pub(super) fn mechanism(word: &str) -> Mechanism {
+    match word {
+        "scram-sha-256-plus" => Mechanism::ScramSha256Plus,
+        "scram-sha-256" => Mechanism::ScramSha256,
+        "plain" => Mechanism::Plain,
+        "login" => Mechanism::Login,
+        other => unreachable!("the table lists the mechanism {other}, which is not built"),
     }
 }
 
@@ -325,27 +330,6 @@ fn queue(draft: &Draft) -> Queue {
         expire: draft.duration("queue", "expire"),
         delay_notice: (!delay_notice.is_zero()).then_some(delay_notice),
     }
-}
-
-/// Only half a login is none; the check tells.
-fn smarthost(draft: &Draft) -> Option<Smarthost> {
-    let username = draft.text("smarthost", "username");
-    let login = username.zip(draft.path("smarthost", "password_file"));
-    Some(Smarthost {
-        host: draft.text("smarthost", "host")?,
-        port: u16::try_from(draft.number("smarthost", "port")).unwrap_or_default(),
-        tls: match draft.word("smarthost", "tls") {
-            Some("implicit") => SmarthostTls::Implicit,
-            Some("opportunistic") => SmarthostTls::Opportunistic,
-            Some("none") => SmarthostTls::None,
-            _ => SmarthostTls::Required,
-        },
-        login: login.map(|(username, password_file)| SmarthostLogin {
-            username,
-            password_file,
-        }),
-        ca_file: draft.path("smarthost", "ca_file"),
-    })
 }
 
 fn log(draft: &Draft) -> Log {

@@ -12,9 +12,11 @@
 //! | `local` | how local mail is delivered |
 //! | `load` | a file as settings, with all problems at once |
 //! | `load_rules` | the sections that decide who may do what |
+//! | `load_smarthosts` | the sections of smarthosts |
 //! | `check` | the rules over several keys (V- and W-rules) |
 //! | `settings` | the immutable [`Settings`] |
 //! | `rules` | those of them that decide who may do what |
+//! | `smarthosts` | where outside mail goes |
 //! | `serving` | which site serves a session |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
@@ -31,6 +33,7 @@ mod keys_table;
 pub mod lists;
 pub mod load;
 mod load_rules;
+mod load_smarthosts;
 pub mod local;
 pub mod manual;
 pub mod problem;
@@ -38,6 +41,7 @@ pub mod rules;
 pub mod sample;
 pub mod serving;
 pub mod settings;
+pub mod smarthosts;
 pub mod suggest;
 pub mod values;
 

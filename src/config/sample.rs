@@ -1,6 +1,6 @@
 //! The sample configuration: every key of the table, commented out at its default.
 
-use super::keys::{self, FURTHER_PORT, Key, SITE};
+use super::keys::{self, FURTHER_PORT, Key, SITE, SMARTHOST};
 
 /// The whole text of `conf/gatepost.ini`.
 pub fn render() -> String {
@@ -16,9 +16,9 @@ pub fn render() -> String {
     text
 }
 
-/// A further port and a site are examples, so their headers are commented out as well.
+/// A further port, a site and a further smarthost are examples, so their headers are commented out as well.
 fn header(section: &str) -> String {
-    let is_example = [FURTHER_PORT, SITE].contains(&section);
+    let is_example = [FURTHER_PORT, SITE, SMARTHOST].contains(&section);
     let mark = if is_example { ";" } else { "" };
     format!("\n\n{mark}[{section}]\n")
 }

@@ -13,6 +13,7 @@ use super::effective::Effective;
 use super::lists::{HostPattern, MailPattern};
 use super::local::Local;
 use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
+pub use super::smarthosts::{LoginSecret, Smarthost, SmarthostLogin, SmarthostTls};
 
 /// Everything the operator can set, checked as a whole.
 #[derive(Debug, Clone)]
@@ -73,8 +74,8 @@ pub struct Settings {
     pub quota: u64,
     /// `[control]`.
     pub control: Control,
-    /// `[smarthost]`; none where no `host` is set.
-    pub smarthost: Option<Smarthost>,
+    /// `[smarthost]` where it has a `host`, then every `[smarthost:NAME]` in file order.
+    pub smarthosts: Vec<Smarthost>,
     /// `[queue]`.
     pub queue: Queue,
     /// `[alarm]`.
@@ -91,9 +92,9 @@ impl Settings {
         self.lines.place(&self.file, section, key)
     }
 
-    /// Whether outside mail can be sent.
+    /// Whether any outside mail can be sent.
     pub fn has_smarthost(&self) -> bool {
-        self.smarthost.is_some()
+        !self.smarthosts.is_empty()
     }
 
     /// Whether `domain` is one of the local domains.
@@ -333,53 +334,6 @@ pub struct Control {
     pub socket: PathBuf,
     /// `update_interval`; none where it is 0.
     pub update_interval: Option<Duration>,
-}
-
-/// `[smarthost]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Smarthost {
-    /// `host`: a host name or an IP address.
-    pub host: String,
-    /// `port`.
-    pub port: u16,
-    /// `tls`.
-    pub tls: SmarthostTls,
-    /// `username` and `password_file`.
-    pub login: Option<SmarthostLogin>,
-    /// `ca_file`, made absolute; none = the system's bundle.
-    pub ca_file: Option<PathBuf>,
-}
-
-/// `[smarthost] tls`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SmarthostTls {
-    /// STARTTLS, and a certificate that is verified.
-    Required,
-    /// TLS from the first octet, and a certificate that is verified.
-    Implicit,
-    /// STARTTLS where it works, whatever the certificate.
-    Opportunistic,
-    /// Plain text.
-    None,
-}
-
-impl SmarthostTls {
-    /// Whether the server has to prove who it is, so that it may hear a password.
-    pub fn is_verified(self) -> bool {
-        match self {
-            Self::Required | Self::Implicit => true,
-            Self::Opportunistic | Self::None => false,
-        }
-    }
-}
-
-/// How to log in at the smarthost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SmarthostLogin {
-    /// `username`.
-    pub username: String,
-    /// `password_file`, made absolute; read at each login.
-    pub password_file: PathBuf,
 }
 
 /// `[queue]`.

@@ -6,15 +6,17 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::mail::Domain;
+use crate::mail::{Domain, Mailbox};
 
 use super::keys::Kind;
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::local::Local;
 use super::settings::Network;
 
+mod host_port;
 mod items;
 
+pub use host_port::HostPort;
 use items::Written;
 
 /// A value by its kind.
@@ -52,6 +54,10 @@ pub enum Value {
     Mails(Vec<MailPattern>),
     /// Domains of outside recipients.
     RelayDomains(Vec<RelayPattern>),
+    /// Hosts, some with a port.
+    HostPorts(Vec<HostPort>),
+    /// An address or none.
+    MailAddress(Option<Mailbox>),
     /// Users and groups.
     Access(Vec<AccessName>),
 }
@@ -79,7 +85,7 @@ pub fn parse(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused>
 }
 
 fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
-    if text.is_empty() && !matches!(kind, Kind::Character) {
+    if text.is_empty() && !matches!(kind, Kind::Character | Kind::MailAddress) {
         return Err("the value is missing".to_owned());
     }
     match kind {
@@ -104,6 +110,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::Local => Local::parse(text).map(Value::Local),
         Kind::Login => login(text).map(Value::Text),
         Kind::Character => character(text).map(Value::Character),
+        Kind::MailAddress => mail_address(text).map(Value::MailAddress),
         Kind::Domains
         | Kind::Addresses
         | Kind::SiteAddresses
@@ -111,6 +118,8 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         | Kind::Hosts
         | Kind::Mails
         | Kind::RelayDomains
+        | Kind::SenderDomains
+        | Kind::HostPorts
         | Kind::AccessNames
         | Kind::Durations { .. }
         | Kind::Words(_) => {
@@ -128,6 +137,10 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused
         Kind::Hosts => list.each(HostPattern::parse).map(Value::Hosts),
         Kind::Mails => list.each(MailPattern::parse).map(Value::Mails),
         Kind::RelayDomains => list.each(RelayPattern::parse).map(Value::RelayDomains),
+        Kind::SenderDomains => list
+            .some_of(sender_domain, "at least one domain is needed")
+            .map(Value::RelayDomains),
+        Kind::HostPorts => list.few(HostPort::parse).map(Value::HostPorts),
         Kind::AccessNames => list.each(AccessName::parse).map(Value::Access),
         Kind::Addresses => list
             .some_of(address, "at least one address is needed")
@@ -231,6 +244,24 @@ fn host_name(text: &str) -> Result<Domain, String> {
         return Err(format!("{text:?} is not ASCII: write its xn-- form"));
     }
     Ok(domain)
+}
+
+/// The domain of a reverse-path; what is for every domain is `[smarthost]`.
+fn sender_domain(text: &str) -> Result<RelayPattern, String> {
+    match RelayPattern::parse(text) {
+        Ok(RelayPattern::Any) => Err("\"*\" is what [smarthost] is for".to_owned()),
+        Ok(pattern) => Ok(pattern),
+        Err(_) => Err(format!("{text:?} is not a domain or @domain")),
+    }
+}
+
+fn mail_address(text: &str) -> Result<Option<Mailbox>, String> {
+    match text {
+        "" => Ok(None),
+        text => Mailbox::parse(text)
+            .map(Some)
+            .map_err(|_| format!("{text:?} is not an address, or empty")),
+    }
 }
 
 /// What can be connected to: a host name or an IP address without brackets.

@@ -14,7 +14,7 @@ use super::lane_queue::Why;
 use super::next_hop::{NextHop, NextHops, Route, Terms, logged};
 use super::notice_queue::Late;
 use super::outcome::{Judge, QueueRules, Verdict};
-use super::smarthost::{Addressee, Connection, Fit, Letter, Transaction};
+use super::transaction::{Addressee, Connection, Fit, Letter, Transaction};
 use crate::events;
 use crate::mail::{Action, MessageId, Progress, Reason, Recipient, date};
 use crate::spool::{Attempts, Party, Settled, SpoolError, Stored};
@@ -221,7 +221,7 @@ impl<'a> Carrier<'a> {
                 Err(reason) => return Outcome::NoHost(reason),
             };
             let letter = Letter {
-                from: &load.stored.envelope.reverse_path,
+                from: &next_hop.told(&load.stored.envelope.reverse_path),
                 to: part,
                 notifications: &load.stored.envelope.notifications,
                 content: load.content,
@@ -274,13 +274,14 @@ impl<'a> Carrier<'a> {
         standing: &Standing,
     ) {
         let id = load.stored.id;
+        let host = standing.connection.host();
         let next_hop = &standing.next_hop;
         let stopping = self.lane.common.brake.is_pulled();
         for (addressee, verdict) in part.iter().zip(verdicts) {
             let (to, place) = (addressee.recipient, addressee.place);
             match verdict {
                 Verdict::Taken(said) => {
-                    next_hop.tell_taken(id, to, said.words());
+                    next_hop.tell_taken(id, to, host, said.words());
                     load.end(
                         place,
                         match standing.connection.offers_dsn() {

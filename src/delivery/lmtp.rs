@@ -17,8 +17,9 @@
 
 use std::sync::Arc;
 
-use super::smarthost::{ADDRESSES_MAX, Connection, Protocol};
+use super::smarthost::ADDRESSES_MAX;
 use super::smtp_client::{ClientError, Limits, SmtpClient};
+use super::transaction::{Connection, Protocol};
 use crate::config::local::{LmtpPlace, Local};
 use crate::config::settings::Settings;
 use crate::events;

@@ -11,8 +11,10 @@
 //! | `lane_queue` | which message goes there next, and when |
 //! | `next_hop` | the destinations, and what sets them apart |
 //! | `carrier` | one of those threads: takes a message, carries it, writes down what became of it |
-//! | `smarthost` | one connection to a smarthost, and a transaction on it |
+//! | `login` | how to log in at a server |
+//! | `smarthost` | sets up a connection to a smarthost |
 //! | `lmtp` | one connection to an LMTP server, and how users are called there |
+//! | `transaction` | one message on one of those connections |
 //! | `outcome` | from a peer's reply to what becomes of a recipient |
 //! | `notifier` | tells senders, one message at a time |
 //! | `notice_queue` | whose turn that is, and how many there may be |
@@ -35,6 +37,7 @@ mod lane;
 mod lane_queue;
 pub mod lanes;
 pub mod lmtp;
+pub mod login;
 pub mod maildir;
 pub mod next_hop;
 mod notice;
@@ -43,6 +46,7 @@ pub mod notifier;
 pub mod outcome;
 pub mod smarthost;
 pub mod smtp_client;
+mod transaction;
 pub mod trial;
 mod unsynced;
 pub mod witness;

@@ -9,9 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::lmtp::{self, LmtpServer};
-use super::smarthost::{self, Connection};
+use super::smarthost;
 use super::smtp_client::Limits;
+use super::transaction::Connection;
 use crate::config::settings::{Settings, Smarthost};
+use crate::config::smarthosts::smarthost_for;
 use crate::events;
 use crate::mail::{Action, Mailbox, MessageId, Recipient, ReversePath, Target};
 use crate::transport::client::Brake;
@@ -19,18 +21,19 @@ use crate::transport::client::Brake;
 /// A destination's name. Prints as the operator knows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Route {
-    /// The server of `[smarthost]`.
-    Smarthost,
+    /// The server of `[smarthost:NAME]`; without a name, that of `[smarthost]`.
+    Smarthost(Option<String>),
     /// The server of `[delivery] local`.
     Lmtp,
 }
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Smarthost => "smarthost",
-            Self::Lmtp => "lmtp",
-        })
+        match self {
+            Self::Smarthost(None) => f.write_str("smarthost"),
+            Self::Smarthost(Some(name)) => write!(f, "smarthost:{name}"),
+            Self::Lmtp => f.write_str("lmtp"),
+        }
     }
 }
 
@@ -39,8 +42,8 @@ impl fmt::Display for Route {
 pub struct NextHops {
     /// Our name, for EHLO and LHLO.
     pub hostname: String,
-    /// Takes outside recipients.
-    pub smarthost: Option<Smarthost>,
+    /// Take outside recipients, each of its senders.
+    pub smarthosts: Vec<Smarthost>,
     /// Takes local ones; none = they go into Maildirs.
     pub lmtp: Option<LmtpServer>,
 }
@@ -50,30 +53,42 @@ impl NextHops {
     pub fn of(settings: &Settings) -> Self {
         Self {
             hostname: settings.hostname.to_string(),
-            smarthost: settings.smarthost.clone(),
+            smarthosts: settings.smarthosts.clone(),
             lmtp: LmtpServer::of(settings),
         }
     }
 
-    /// Where a recipient's copy goes; none = into a Maildir.
-    pub(super) fn route(&self, _from: &ReversePath, target: &Target) -> Option<Route> {
+    /// Where a recipient's copy goes; none = into a Maildir. What no smarthost is for waits for
+    /// `[smarthost]`.
+    pub(super) fn route(&self, from: &ReversePath, target: &Target) -> Option<Route> {
         match target {
             Target::User(_) => self.lmtp.as_ref().map(|_| Route::Lmtp),
-            Target::Outside(_) => Some(Route::Smarthost),
+            Target::Outside(_) => {
+                let smarthost = smarthost_for(&self.smarthosts, from);
+                Some(Route::Smarthost(smarthost.and_then(|one| one.name.clone())))
+            }
         }
     }
 
     /// The server of a route, where there is one.
     pub(super) fn hop(&self, route: &Route) -> Option<NextHop> {
         match route {
-            Route::Smarthost => self.smarthost.clone().map(NextHop::Smarthost),
+            Route::Smarthost(name) => {
+                let found = self.smarthosts.iter().find(|one| one.name == *name);
+                found.cloned().map(NextHop::Smarthost)
+            }
             Route::Lmtp => self.lmtp.clone().map(NextHop::Lmtp),
         }
     }
 
     /// Whether every recipient has the same route by both.
     pub(super) fn has_routes_of(&self, other: &Self) -> bool {
+        let pairs = self.smarthosts.iter().zip(&other.smarthosts);
         self.lmtp.is_some() == other.lmtp.is_some()
+            && self.smarthosts.len() == other.smarthosts.len()
+            && pairs.into_iter().all(|(one, next)| {
+                one.name == next.name && one.sender_domains == next.sender_domains
+            })
     }
 }
 
@@ -143,11 +158,19 @@ impl NextHop {
         }
     }
 
-    /// A recipient's copy is there.
-    pub(super) fn tell_taken(&self, id: MessageId, to: &Recipient, said: &str) {
+    /// The reverse-path that the server is told.
+    pub(super) fn told<'m>(&'m self, from: &'m ReversePath) -> Cow<'m, ReversePath> {
+        match self {
+            Self::Smarthost(smarthost) => smarthost.told(from),
+            Self::Lmtp(_) => Cow::Borrowed(from),
+        }
+    }
+
+    /// A recipient's copy is there: at `host`, if it is a smarthost's.
+    pub(super) fn tell_taken(&self, id: MessageId, to: &Recipient, host: &str, said: &str) {
         let name = logged(to);
         match (self, &to.target) {
-            (Self::Smarthost(smarthost), _) => events::relayed(id, name, &smarthost.host, said),
+            (Self::Smarthost(_), _) => events::relayed(id, name, host, said),
             (Self::Lmtp(server), Target::User(user)) => {
                 events::lmtp::delivered(id, name, user, &server.place, said);
             }

@@ -74,7 +74,7 @@ pub struct NotifierRules {
     pub hostname: String,
     /// The rules of the queue.
     pub queue: QueueRules,
-    /// Whether mail can leave this machine.
+    /// Whether mail without a sender can leave this machine.
     pub has_smarthost: bool,
     /// Who is here.
     pub find: FindHome,

@@ -94,7 +94,7 @@ pub(super) fn judge(error: ClientError, host: &str) -> Verdict {
                 _ => Verdict::PutOff(reason),
             }
         }
-        error @ (ClientError::Io(..) | ClientError::NotSmtp(_)) => {
+        error @ (ClientError::Io(..) | ClientError::NotSmtp(_) | ClientError::Unusable(..)) => {
             Verdict::PutOff(Reason::own("4.4.2", error))
         }
     }

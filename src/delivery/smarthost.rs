@@ -1,38 +1,27 @@
-//! One connection to the smarthost: set up as the operator said, then a transaction at a time.
+//! The way to a smarthost: a connection set up as the operator said.
 //!
-//! Promises: a password goes out only over TLS with a server whose certificate was verified; where TLS is
-//! required, no mail goes out without it, and where it is opportunistic, plain text after a failed
-//! handshake is logged. Every address of the host is tried. A message is sent with the parameters it
-//! needs (SIZE, BODY, SMTPUTF8) as far as the server offers them, and not at all where it needs one that
-//! the server lacks. What its sender asked of notifications is handed on to a server with DSN. Content is read while it is sent. Refuses to know: the spool, when to try again.
+//! Promises: a password goes out only over TLS with a server whose certificate was verified, unless
+//! `plaintext_login` says otherwise; where TLS is required, no mail goes out without it, and where it is
+//! opportunistic, plain text after a failed handshake is logged. Every address of the host is tried, then
+//! the `fallback` hosts in their order, but none after a login that was refused. Refuses to know:
+//! messages, when to try again.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::content::Source;
-use super::outcome::{Verdict, judge};
-use super::smtp_client::{ClientError, Limits, LoginBy, SmtpClient};
+use super::login::{LoginBy, read_secret};
+use super::smtp_client::{ClientError, Limits, SmtpClient};
+use super::transaction::{Connection, Protocol};
 use super::witness::{Heard, Witness};
 use crate::config::settings::{Smarthost, SmarthostTls};
 use crate::events;
-use crate::mail::{
-    Mailbox, MessageNotifications, Reason, Recipient, RecipientNotifications, ReversePath,
-};
-use crate::protocol::client::{DataEncoder, Offer};
-use crate::sys::{lookup, machine, replace};
+use crate::protocol::client::Offer;
+use crate::sys::{lookup, machine};
 use crate::transport::client::{Brake, Trust};
 use crate::transport::roots;
 
 /// Addresses of a server that are tried.
 pub(super) const ADDRESSES_MAX: usize = 8;
-/// The largest password file, octets.
-const PASSWORD_FILE_MAX_OCTETS: u64 = 1024;
 
 /// The smarthost as one connection sees it.
 pub(super) struct Way<'a> {
@@ -48,138 +37,90 @@ pub(super) struct Way<'a> {
     pub(super) witness: Option<Witness>,
 }
 
-/// A connection that is ready for transactions.
-pub(super) struct Connection {
-    client: SmtpClient,
-    host: String,
-    offer: Offer,
-    protocol: Protocol,
-    /// Transactions that have ended on it.
-    pub(super) carried: usize,
-}
-
-/// What a connection speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// SMTP: one reply to the whole of a message.
-    Smtp,
-    /// LMTP: one for each recipient.
-    Lmtp,
-}
-
-/// A recipient who is due.
-#[derive(Debug, Clone)]
-pub(super) struct Addressee<'a> {
-    /// Its place in the envelope.
-    pub(super) place: usize,
-    /// The recipient.
-    pub(super) recipient: &'a Recipient,
-    /// The address that the server is told.
-    pub(super) mailbox: Cow<'a, Mailbox>,
-    /// What was asked of notifications.
-    pub(super) notifications: &'a RecipientNotifications,
-}
-
-/// A message for some of its recipients.
-pub(super) struct Letter<'a> {
-    /// The reverse-path.
-    pub(super) from: &'a ReversePath,
-    /// The recipients.
-    pub(super) to: &'a [Addressee<'a>],
-    /// What was asked of notifications.
-    pub(super) notifications: &'a MessageNotifications,
-    /// The content.
-    pub(super) content: Source<'a>,
-    /// Whether it came with `BODY=8BITMIME`.
-    pub(super) eight_bit: bool,
-    /// Whether it came with `SMTPUTF8`.
-    pub(super) smtputf8: bool,
-}
-
-/// How a transaction went.
-pub(super) enum Transaction {
-    /// The connection was of no use any more before the server had heard of the message.
-    NotBegun(String),
-    /// Verdicts in the order of the recipients, and whether the connection can go on.
-    Ended(Vec<Verdict>, Fit),
-}
-
-/// Whether a connection can go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// It can.
-    ForMore,
-    /// It is broken, or in no known state.
-    ForNothing,
-}
-
-impl From<io::Error> for ClientError {
-    fn from(error: io::Error) -> Self {
-        Self::Io("reading the message", error)
-    }
-}
-
 impl Way<'_> {
-    /// Sets up a connection; tries every address.
+    /// Sets up a connection: tries every host, and of each every address.
     ///
     /// # Errors
     /// Why not, in words for the log.
     pub(super) fn open(&self) -> Result<Connection, String> {
-        let Smarthost { host, port, .. } = self.smarthost;
-        let addresses = lookup::addresses(host, *port, ADDRESSES_MAX);
-        let addresses = addresses.map_err(|error| machine::reason(&error))?;
+        let mut reasons = String::new();
+        let mut hosts = self.smarthost.hosts().peekable();
+        while let Some((host, port)) = hosts.next() {
+            let (why, next) = match self.open_host(host, port) {
+                Ok(connection) => return Ok(connection),
+                Err((why, next)) => (why, next),
+            };
+            if !reasons.is_empty() {
+                reasons.push_str(&format!("; {host}: "));
+            }
+            reasons.push_str(&why);
+            if next == Next::Nobody || self.brake.is_pulled() {
+                break;
+            }
+            if let Some((next, _)) = hosts.peek() {
+                events::smarthost::passed_over(host, &why, next);
+            }
+        }
+        Err(reasons)
+    }
+
+    fn open_host(&self, host: &str, port: u16) -> Result<Connection, (String, Next)> {
+        let addresses = lookup::addresses(host, port, ADDRESSES_MAX);
+        let addresses = addresses.map_err(|error| (machine::reason(&error), Next::Host))?;
         let mut why = String::new();
         for address in addresses {
-            match self.open_at(address) {
+            match self.open_at(host, address) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
                     why = format!("{address} {error}");
                     if let Some(witness) = &self.witness {
                         witness.hear(&Heard::NotOpened(address, &error));
                     }
-                    // The other addresses are the same server to a wrong password.
-                    let login = matches!(error, ClientError::Refused("AUTH", ..));
-                    if login || self.brake.is_pulled() {
-                        break;
+                    match Next::after(&error) {
+                        Next::Address if !self.brake.is_pulled() => {}
+                        next => return Err((why, next)),
                     }
                 }
             }
         }
-        Err(why)
+        Err((why, Next::Host))
     }
 
-    fn open_at(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+    fn open_at(&self, host: &str, address: SocketAddr) -> Result<Connection, ClientError> {
         let mut connection = match self.smarthost.tls {
-            SmarthostTls::None => self.greeted(address)?,
+            SmarthostTls::None => self.greeted(host, address)?,
             SmarthostTls::Implicit => {
                 let mut client = self.connect(address)?;
-                self.start_verified_tls(&mut client)?;
+                self.start_verified_tls(host, &mut client)?;
                 client.greeting()?;
-                self.hello(client)?
+                self.hello(host, client)?
             }
             SmarthostTls::Required => {
-                let mut connection = self.greeted(address)?;
+                let mut connection = self.greeted(host, address)?;
                 if !connection.offer.starttls {
-                    return Err(failed("STARTTLS", "the server does not offer it"));
+                    return Err(unusable("STARTTLS", "the server does not offer it"));
                 }
                 connection.client.ask_for_tls()?;
-                self.start_verified_tls(&mut connection.client)?;
-                self.hello(connection.client)?
+                self.start_verified_tls(host, &mut connection.client)?;
+                self.hello(host, connection.client)?
             }
-            SmarthostTls::Opportunistic => self.open_with_tls_if_it_works(address)?,
+            SmarthostTls::Opportunistic => self.open_with_tls_if_it_works(host, address)?,
         };
         self.log_in(&mut connection)?;
         let tls = connection.client.tls_facts();
-        events::relay_connected(&self.smarthost.host, address, tls);
+        events::relay_connected(host, address, tls);
         Ok(connection)
     }
 
-    fn open_with_tls_if_it_works(&self, address: SocketAddr) -> Result<Connection, ClientError> {
-        let mut connection = self.greeted(address)?;
+    fn open_with_tls_if_it_works(
+        &self,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<Connection, ClientError> {
+        let mut connection = self.greeted(host, address)?;
         if !connection.offer.starttls {
             return Ok(connection);
         }
-        let host = self.smarthost.host.as_str();
         match connection.client.ask_for_tls() {
             Ok(_) => {}
             Err(error @ ClientError::Refused(..)) => {
@@ -189,10 +130,10 @@ impl Way<'_> {
             Err(error) => return Err(error),
         }
         match connection.client.start_tls(host, Trust::Anybody) {
-            Ok(()) => self.hello(connection.client),
+            Ok(()) => self.hello(host, connection.client),
             Err(error) => {
                 events::relay_without_tls(host, address, error);
-                self.greeted(address)
+                self.greeted(host, address)
             }
         }
     }
@@ -203,13 +144,13 @@ impl Way<'_> {
     }
 
     /// A plain connection up to the reply to EHLO.
-    fn greeted(&self, address: SocketAddr) -> Result<Connection, ClientError> {
+    fn greeted(&self, host: &str, address: SocketAddr) -> Result<Connection, ClientError> {
         let mut client = self.connect(address)?;
         client.greeting()?;
-        self.hello(client)
+        self.hello(host, client)
     }
 
-    fn hello(&self, mut client: SmtpClient) -> Result<Connection, ClientError> {
+    fn hello(&self, host: &str, mut client: SmtpClient) -> Result<Connection, ClientError> {
         let offer = match client.hello(self.hostname) {
             Ok(reply) => Offer::read(&reply),
             // A server without extensions (RFC 5321 section 3.2); what needs one fails where it is needed.
@@ -219,288 +160,64 @@ impl Way<'_> {
             }
             Err(error) => return Err(error),
         };
-        let host = self.smarthost.host.clone();
+        let host = host.to_owned();
         Ok(Connection::new(client, host, offer, Protocol::Smtp))
     }
 
-    fn start_verified_tls(&self, client: &mut SmtpClient) -> Result<(), ClientError> {
+    fn start_verified_tls(&self, host: &str, client: &mut SmtpClient) -> Result<(), ClientError> {
         let roots = roots::load(self.smarthost.ca_file.as_deref());
-        let roots = roots.map_err(|reason| failed("TLS", reason))?;
-        client.start_tls(&self.smarthost.host, Trust::Roots(roots))
+        let roots = roots.map_err(|reason| unusable("TLS", reason))?;
+        client.start_tls(host, Trust::Roots(roots))
     }
 
     fn log_in(&self, connection: &mut Connection) -> Result<(), ClientError> {
         let Some(login) = &self.smarthost.login else {
             return Ok(());
         };
-        if !self.smarthost.tls.is_verified() || connection.client.tls_facts().is_none() {
-            return Err(failed("AUTH", "a password goes out only over verified TLS"));
+        let client = &mut connection.client;
+        let is_verified = self.smarthost.tls.is_verified() && client.tls_facts().is_some();
+        if !is_verified && !self.smarthost.plaintext_login {
+            let noun = login.secret.noun();
+            let why = format!("a {noun} goes out only over verified TLS");
+            return Err(unusable("AUTH", why));
         }
-        let by = match &connection.offer {
-            offer if offer.auth_plain => LoginBy::Plain,
-            offer if offer.auth_login => LoginBy::Login,
-            _ => return Err(failed("AUTH", "the server offers neither PLAIN nor LOGIN")),
-        };
-        let password = read_password(&login.password_file);
-        let password = password.map_err(|reason| {
-            let path = login.password_file.display();
-            failed("AUTH", format!("{path}: {reason}"))
+        let by = LoginBy::strongest(login, &connection.offer, client);
+        let by = by.map_err(|why| unusable("AUTH", why))?;
+        let secret = read_secret(&login.secret);
+        let secret = secret.map_err(|reason| {
+            let path = login.secret.file().display();
+            unusable("AUTH", format!("{path}: {reason}"))
         })?;
-        connection.client.login(by, &login.username, &password)?;
+        client.login(by, &login.username, &secret)?;
         Ok(())
     }
 }
 
-impl Connection {
-    /// A connection that was greeted and has said hello.
-    pub(super) fn new(client: SmtpClient, host: String, offer: Offer, protocol: Protocol) -> Self {
-        Self {
-            client,
-            host,
-            offer,
-            protocol,
-            carried: 0,
-        }
-    }
+/// What is tried after an attempt that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The host's next address, then the next host.
+    Address,
+    /// The next host: all addresses are the same server to a login.
+    Host,
+    /// Nobody: a login that is refused for good is the operator's to mend, and no other server is to
+    /// hear it.
+    Nobody,
+}
 
-    /// Sends a message to recipients in one transaction (RFC 5321 section 3.3).
-    pub(super) fn send(&mut self, letter: &Letter<'_>) -> Transaction {
-        let all = |verdict: Verdict| vec![verdict; letter.to.len()];
-        let parameters = match self.parameters(letter) {
-            Ok(parameters) => parameters,
-            Err(why) => {
-                let reason = Reason::own("4.3.0", why);
-                return Transaction::Ended(all(Verdict::PutOff(reason)), Fit::ForMore);
-            }
-        };
-        let from = letter.from.to_string();
-        let to: Vec<_> = letter.to.iter().map(|to| self.words_of(to)).collect();
-        let mut begun = Ok(());
-        if self.protocol == Protocol::Lmtp && self.offer.pipelining {
-            begun = self.client.send_ahead((&from, &parameters), &to);
+impl Next {
+    fn after(error: &ClientError) -> Self {
+        match error {
+            ClientError::Refused("AUTH", 400..=499, _) => Self::Host,
+            ClientError::Refused("AUTH", ..) | ClientError::Unusable("AUTH", _) => Self::Nobody,
+            ClientError::Refused(..)
+            | ClientError::Unusable(..)
+            | ClientError::Io(..)
+            | ClientError::NotSmtp(_) => Self::Address,
         }
-        match begun.and_then(|()| self.client.mail(&from, &parameters)) {
-            Ok(_) => {}
-            Err(error) if fit_after(&error) == Fit::ForNothing => {
-                return Transaction::NotBegun(error.to_string());
-            }
-            Err(error) => {
-                self.carried += 1;
-                let fit = match self.client.skip_ahead() {
-                    Ok(()) => Fit::ForMore,
-                    Err(_) => Fit::ForNothing,
-                };
-                return Transaction::Ended(all(judge(error, &self.host)), fit);
-            }
-        }
-        let (verdicts, fit) = self.send_to(letter, &to);
-        self.carried += 1;
-        let idle = !verdicts.iter().any(|one| matches!(one, Verdict::Taken(_)));
-        // Where nothing was taken a transaction may still be open.
-        let fit = match fit {
-            Fit::ForMore if idle && self.client.reset().is_err() => Fit::ForNothing,
-            fit => fit,
-        };
-        Transaction::Ended(verdicts, fit)
-    }
-
-    /// Whether the server tells senders itself what becomes of what it took.
-    pub(super) fn offers_dsn(&self) -> bool {
-        self.offer.dsn
-    }
-
-    /// Ends the connection as the protocol asks.
-    pub(super) fn quit(mut self) {
-        // Everything that counts has been said.
-        let _ = self.client.quit();
-    }
-
-    /// The parameters of MAIL; or why the message cannot go this way.
-    fn parameters(&self, letter: &Letter<'_>) -> Result<String, String> {
-        let mut parameters = String::new();
-        let octets = letter.content.octets();
-        if let Some(limit) = self.offer.size {
-            if limit > 0 && octets > limit {
-                return Err(format!(
-                    "the message has {octets} octets, the server takes {limit} at most"
-                ));
-            }
-            parameters.push_str(&format!(" SIZE={octets}"));
-        }
-        let plain_names =
-            letter.from.is_ascii() && letter.to.iter().all(|to| to.mailbox.is_ascii());
-        let is_plain = || letter.content.is_ascii().map_err(|error| error.to_string());
-        if letter.smtputf8 || !plain_names {
-            if self.offer.smtputf8 {
-                parameters.push_str(" SMTPUTF8");
-            } else if !plain_names || !is_plain()? {
-                return Err("it needs SMTPUTF8, which the server does not offer".to_owned());
-            }
-        }
-        if letter.eight_bit || letter.smtputf8 {
-            if self.offer.eight_bit_mime {
-                parameters.push_str(" BODY=8BITMIME");
-            } else if !is_plain()? {
-                return Err("it needs 8BITMIME, which the server does not offer".to_owned());
-            }
-        }
-        if self.offer.dsn {
-            let asked = letter.notifications;
-            push_parameter(&mut parameters, "RET", asked.returns.as_ref());
-            push_parameter(&mut parameters, "ENVID", asked.envelope_id.as_ref());
-        }
-        Ok(parameters)
-    }
-
-    /// Address and parameters for RCPT.
-    fn words_of(&self, to: &Addressee<'_>) -> (String, String) {
-        let mut parameters = String::new();
-        if self.offer.dsn {
-            let RecipientNotifications { notify, original } = to.notifications;
-            let original = original.as_ref();
-            let original = original.filter(|one| self.offer.smtputf8 || one.is_ascii());
-            push_parameter(&mut parameters, "NOTIFY", notify.as_ref());
-            push_parameter(&mut parameters, "ORCPT", original);
-        }
-        (to.mailbox.to_string(), parameters)
-    }
-
-    /// RCPT, DATA and the content, after MAIL was taken.
-    fn send_to(&mut self, letter: &Letter<'_>, to: &[(String, String)]) -> (Vec<Verdict>, Fit) {
-        let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(to.len());
-        for (mailbox, parameters) in to {
-            match self.client.recipient(mailbox, parameters) {
-                Ok(_) => verdicts.push(None),
-                Err(error) => {
-                    let fit = fit_after(&error);
-                    if fit == Fit::ForNothing {
-                        return (settle(verdicts, letter, judge(error, &self.host)), fit);
-                    }
-                    verdicts.push(Some(judge(error, &self.host)));
-                }
-            }
-        }
-        if verdicts.iter().all(Option::is_some) {
-            return (verdicts.into_iter().flatten().collect(), Fit::ForMore);
-        }
-        match self.send_content(letter.content) {
-            Ok(()) => self.hear_outcome(verdicts),
-            Err((error, fit)) => (settle(verdicts, letter, judge(error, &self.host)), fit),
-        }
-    }
-
-    fn send_content(&mut self, content: Source<'_>) -> Result<(), (ClientError, Fit)> {
-        self.client.data().map_err(|error| {
-            let fit = fit_after(&error);
-            (error, fit)
-        })?;
-        // From here to the last dot nothing but the end of the connection ends the mail data.
-        self.stream(content)
-            .map_err(|error| (error, Fit::ForNothing))
-    }
-
-    /// What became of the message for everybody who has no verdict yet: one reply for all of them, or
-    /// one each (RFC 2033 section 4.2).
-    fn hear_outcome(&mut self, mut verdicts: Vec<Option<Verdict>>) -> (Vec<Verdict>, Fit) {
-        let mut fit = Fit::ForMore;
-        // What holds for all that follow.
-        let mut last: Option<Verdict> = None;
-        for open in verdicts.iter_mut().filter(|one| one.is_none()) {
-            let verdict = last.clone().unwrap_or_else(|| {
-                let (verdict, after, is_last) = self.hear_one();
-                if after == Fit::ForNothing {
-                    fit = after;
-                }
-                last = is_last.then(|| verdict.clone());
-                verdict
-            });
-            *open = Some(verdict);
-        }
-        (verdicts.into_iter().flatten().collect(), fit)
-    }
-
-    /// One reply to a whole message: the verdict, the connection after it, and whether no other comes.
-    fn hear_one(&mut self) -> (Verdict, Fit, bool) {
-        let is_only = self.protocol == Protocol::Smtp;
-        match self.client.end_of_data() {
-            Ok(reply) => {
-                let text = reply.lines.join(" / ");
-                let said = Reason::reply(&self.host, END_OF_DATA, reply.code, &text);
-                (Verdict::Taken(said), Fit::ForMore, is_only)
-            }
-            Err(error) => {
-                // Whoever refuses one recipient has still something to say of the others.
-                let is_last = is_only || !matches!(error, ClientError::Refused(..));
-                let fit = fit_after(&error);
-                (judge(error, &self.host), fit, is_last)
-            }
-        }
-    }
-
-    fn stream(&mut self, content: Source<'_>) -> Result<(), ClientError> {
-        let mut encoder = DataEncoder::default();
-        let mut wire = Vec::new();
-        content.each(|piece| {
-            wire.clear();
-            encoder.encode(piece, &mut wire);
-            self.client.block(&wire)
-        })?;
-        wire.clear();
-        encoder.finish(&mut wire);
-        self.client.block(&wire)
     }
 }
 
-/// The password in a file: its one line.
-///
-/// # Errors
-/// Why there is none, in plain words.
-pub fn read_password(path: &Path) -> Result<Zeroizing<String>, String> {
-    let octets = replace::read_limited(path, PASSWORD_FILE_MAX_OCTETS);
-    let octets = octets.map(Zeroizing::new);
-    let octets = octets.map_err(|error| machine::reason(&error))?;
-    let text = std::str::from_utf8(&octets).map_err(|_| "it is not text".to_owned())?;
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    match line {
-        "" => Err("it holds no password".to_owned()),
-        line if line.contains(['\n', '\r', '\0']) => Err("it holds more than one line".to_owned()),
-        line => Ok(Zeroizing::new(line.to_owned())),
-    }
-}
-
-/// The step after the content, in words.
-const END_OF_DATA: &str = "end of mail data";
-
-fn push_parameter<T: fmt::Display>(parameters: &mut String, name: &str, value: Option<&T>) {
-    if let Some(value) = value {
-        parameters.push_str(&format!(" {name}={value}"));
-    }
-}
-
-fn failed(step: &'static str, why: impl Into<String>) -> ClientError {
-    ClientError::Io(step, io::Error::other(why.into()))
-}
-
-/// Whether the connection can go on after this.
-fn fit_after(error: &ClientError) -> Fit {
-    match error {
-        // RFC 5321 section 3.8: the server is closing.
-        ClientError::Refused(_, 421, _) => Fit::ForNothing,
-        ClientError::Refused(..) => Fit::ForMore,
-        ClientError::Io(..) | ClientError::NotSmtp(_) => Fit::ForNothing,
-    }
-}
-
-/// One verdict for everybody who has no verdict yet, those who were not named yet among them.
-fn settle(
-    mut verdicts: Vec<Option<Verdict>>,
-    letter: &Letter<'_>,
-    verdict: Verdict,
-) -> Vec<Verdict> {
-    verdicts.resize(letter.to.len(), None);
-    let verdicts = verdicts.into_iter();
-    verdicts
-        .map(|one| one.unwrap_or_else(|| verdict.clone()))
-        .collect()
+fn unusable(step: &'static str, why: impl Into<String>) -> ClientError {
+    ClientError::Unusable(step, why.into())
 }

@@ -1,7 +1,7 @@
 //! A blocking SMTP and LMTP client: one step of the protocol a call, every step named when it fails.
 //!
 //! Promises: each step ends within its limit ([`Limits`]), also where the server drips its octets;
-//! a password goes out only in [`SmtpClient::login`] and is in no error. Refuses to know: when to try
+//! a password goes out only in [`SmtpClient::login`] (`login`) and is in no error. Refuses to know: when to try
 //! again, and whom to trust (an argument).
 
 use std::fmt;
@@ -11,13 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::witness::{Heard, Witness};
 use crate::mail::TlsFacts;
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
+use crate::protocol::scram::EXPORTER_OCTETS;
 use crate::sys::{clock, machine};
 use crate::transport::client::{Brake, ClientStream, Trust};
 
@@ -83,6 +82,8 @@ pub enum ClientError {
     NotSmtp(&'static str),
     /// The server refused a step.
     Refused(&'static str, u16, String),
+    /// We go no further at a step, and why.
+    Unusable(&'static str, String),
 }
 
 impl fmt::Display for ClientError {
@@ -90,6 +91,7 @@ impl fmt::Display for ClientError {
         match self {
             Self::Io(step, error) => write!(f, "{step}: {}", machine::reason(error)),
             Self::NotSmtp(step) => write!(f, "{step}: the server does not speak SMTP"),
+            Self::Unusable(step, why) => write!(f, "{step}: {why}"),
             Self::Refused(step, code, text) => write!(f, "{step}: the server said {code} {text}"),
         }
     }
@@ -99,18 +101,9 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(_, error) => Some(error),
-            Self::NotSmtp(_) | Self::Refused(..) => None,
+            Self::NotSmtp(_) | Self::Refused(..) | Self::Unusable(..) => None,
         }
     }
-}
-
-/// How to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginBy {
-    /// AUTH PLAIN (RFC 4616).
-    Plain,
-    /// AUTH LOGIN (an old draft).
-    Login,
 }
 
 /// A connection to a server.
@@ -219,6 +212,11 @@ impl SmtpClient {
         self.stream.as_ref().and_then(ClientStream::tls_facts)
     }
 
+    /// What the TLS session can be bound to (RFC 9266).
+    pub fn exporter(&self) -> Option<[u8; EXPORTER_OCTETS]> {
+        self.stream.as_ref().and_then(ClientStream::exporter)
+    }
+
     /// Reads the greeting.
     ///
     /// # Errors
@@ -258,36 +256,6 @@ impl SmtpClient {
     /// The server refused it.
     pub fn ask_for_tls(&mut self) -> Result<ServerReply, ClientError> {
         self.command("STARTTLS", "STARTTLS", 2)
-    }
-
-    /// Logs in (RFC 4954).
-    ///
-    /// # Errors
-    /// The server refused it.
-    pub fn login(
-        &mut self,
-        by: LoginBy,
-        user: &str,
-        password: &str,
-    ) -> Result<ServerReply, ClientError> {
-        let encode = |text: &str| Zeroizing::new(STANDARD.encode(text));
-        match by {
-            LoginBy::Plain => {
-                let both = Zeroizing::new(format!("\0{user}\0{password}"));
-                let response = encode(&both);
-                if response.len() <= INITIAL_RESPONSE_MAX_OCTETS {
-                    let command = Zeroizing::new(format!("AUTH PLAIN {}", *response));
-                    return self.command("AUTH", &command, 2);
-                }
-                self.command("AUTH", "AUTH PLAIN", 3)?;
-                self.command("AUTH", &response, 2)
-            }
-            LoginBy::Login => {
-                self.command("AUTH", "AUTH LOGIN", 3)?;
-                self.command("AUTH", &encode(user), 3)?;
-                self.command("AUTH", &encode(password), 2)
-            }
-        }
     }
 
     /// Sends MAIL and every RCPT in one go, to a server with PIPELINING (RFC 2920). What follows is
@@ -425,7 +393,7 @@ impl SmtpClient {
         }
     }
 
-    fn command(
+    pub(super) fn command(
         &mut self,
         step: &'static str,
         command: &str,
@@ -505,8 +473,6 @@ fn gone(step: &'static str) -> ClientError {
     ClientError::Io(step, io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }
 
-/// The longest response that goes with AUTH PLAIN in one command line of 512 octets.
-const INITIAL_RESPONSE_MAX_OCTETS: usize = 480;
 /// How long to listen for the reason of a server that takes no more content.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 /// How long a step may go on once the brake was pulled: nothing is lost when it is cut.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::content::Source;
 use super::outcome::Verdict;
-use super::smarthost::{Addressee, Letter, Transaction, Way};
+use super::smarthost::Way;
 use super::smtp_client::Limits;
+use super::transaction::{Addressee, Letter, Transaction};
 use super::witness::Witness;
 use crate::config::settings::Smarthost;
 use crate::mail::{

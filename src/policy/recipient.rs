@@ -6,8 +6,8 @@
 use super::mail_lists::MailLists;
 use super::verdict::{Cause, Verdict};
 use crate::config::settings::Settings;
-use crate::mail::ForwardPath;
 use crate::mail::fullness::{Fullness, Room};
+use crate::mail::{ForwardPath, ReversePath};
 
 /// The allow and deny lists.
 pub fn lists(settings: &Settings, forward_path: &ForwardPath) -> Verdict {
@@ -37,7 +37,12 @@ pub struct Resolved {
 }
 
 /// Whether a local recipient that exists is taken.
-pub fn resolved(settings: &Settings, forward_path: &ForwardPath, found: Resolved) -> Verdict {
+pub fn resolved(
+    settings: &Settings,
+    reverse_path: &ReversePath,
+    forward_path: &ForwardPath,
+    found: Resolved,
+) -> Verdict {
     let cause = |key, why| Cause::new("recipients", key, why);
     let found = Resolved {
         group: found.group && !is_postmaster(forward_path),
@@ -50,7 +55,7 @@ pub fn resolved(settings: &Settings, forward_path: &ForwardPath, found: Resolved
     if found.group && settings.recipients.deny_groups {
         return Verdict::Refused(cause("deny_groups", "it is a group"));
     }
-    if found.outside && !settings.has_smarthost() {
+    if found.outside && settings.smarthost_for(reverse_path).is_none() {
         let why = "the alias leads outside, and there is no smarthost to send it to";
         return Verdict::Refused(Cause::new("smarthost", "host", why));
     }

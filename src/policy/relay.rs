@@ -18,14 +18,23 @@ use super::verdict::{Cause, Verdict};
 use crate::config::lists::RelayPattern;
 use crate::config::rules::EnforceFor;
 use crate::config::settings::Settings;
-use crate::mail::Domain;
+use crate::mail::{Domain, ReversePath};
 
-/// Whether what is allowed can be sent.
-pub fn can_be_sent(settings: &Settings) -> Verdict {
+/// Whether what is allowed can be sent: which smarthost has mail of this sender.
+pub fn can_be_sent(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
     let cause = |why| Cause::new("smarthost", "host", why);
-    match settings.has_smarthost() {
-        true => Verdict::Allowed(cause("the smarthost takes outside mail")),
-        false => Verdict::Refused(cause("there is no smarthost to send outside mail to")),
+    let Some(smarthost) = settings.smarthost_for(reverse_path) else {
+        return Verdict::Refused(cause(match settings.has_smarthost() {
+            true => "no smarthost is for this sender",
+            false => "there is no smarthost to send outside mail to",
+        }));
+    };
+    match smarthost.entry_for(reverse_path) {
+        None => Verdict::Allowed(cause("the smarthost takes outside mail")),
+        Some(entry) => {
+            let why = format!("{entry} names the sender's domain");
+            Verdict::Allowed(Cause::new(smarthost.section(), "sender_domains", why))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the configuration check asks of the world: certificates, users, aliases and password file as
+//! What the configuration check asks of the world: certificates, users, aliases, password and token files as
 //! they are on disk now. Shared by `check` and by every start.
 
 use std::fs::File;
@@ -10,8 +10,9 @@ use super::certificates;
 use crate::config::check::{
     AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
 };
+use crate::config::settings::LoginSecret;
 use crate::config::{self, Loaded, Problem, Settings};
-use crate::delivery::smarthost;
+use crate::delivery::login;
 use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
@@ -120,8 +121,9 @@ impl Probe for Files {
         }
     }
 
-    fn password(&self, path: &Path) -> PasswordFacts {
-        if let Err(reason) = smarthost::read_password(path) {
+    fn login_secret(&self, secret: &LoginSecret) -> PasswordFacts {
+        let path = secret.file();
+        if let Err(reason) = login::read_secret(secret) {
             return PasswordFacts::Unusable(reason);
         }
         let mode = std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::context::Setup;
 use crate::delivery::{Home, NotifierRules, QueueRules};
 use crate::directory::Lookup;
-use crate::mail::{ForwardPath, Target};
+use crate::mail::{ForwardPath, ReversePath, Target};
 
 /// The rules of the notifier under this setup.
 pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
@@ -20,7 +20,7 @@ pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
             delay_notice: settings.queue.delay_notice,
             dsn: settings.extensions.dsn,
         },
-        has_smarthost: settings.has_smarthost(),
+        has_smarthost: settings.smarthost_for(&ReversePath::Null).is_some(),
         find: Arc::new(move |path| home(&known, path)),
         fullness: Arc::new(move |user| directory.fullness(&[user.to_owned()]).pop()),
     }
@@ -37,7 +37,7 @@ fn home(setup: &Setup, path: &ForwardPath) -> Home {
         Lookup::Unknown => return Home::Nobody,
         Lookup::Unavailable => return Home::NotNow,
     };
-    if !setup.settings.has_smarthost() {
+    if setup.settings.smarthost_for(&ReversePath::Null).is_none() {
         targets.retain(|target| matches!(target, Target::User(_)));
     }
     match targets.is_empty() {

@@ -8,7 +8,7 @@ use super::{Due, Effect, Output, Session, Step, replies};
 use crate::directory::{Found, Lookup};
 use crate::mail::fullness::Fullness;
 use crate::mail::notifications::OriginalRecipient;
-use crate::mail::{Domain, ForwardPath, Recipient, RecipientNotifications, Target};
+use crate::mail::{Domain, ForwardPath, Recipient, RecipientNotifications, ReversePath, Target};
 use crate::policy::recipient::Resolved;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::policy::{recipient, relay};
@@ -80,7 +80,7 @@ impl Session {
         let mut verdict = relay::decide(&self.settings, &self.host, login, mailbox.domain());
         if let Verdict::Allowed(cause) = &verdict {
             self.tell("relay", "allowed", cause, output);
-            verdict = relay::can_be_sent(&self.settings);
+            verdict = relay::can_be_sent(&self.settings, self.reverse_path());
         }
         match verdict {
             Verdict::Allowed(cause) => {
@@ -165,6 +165,12 @@ impl Session {
         self.refuse_recipient(&named.path, reply, "quota", &cause, output)
     }
 
+    /// That of the open transaction.
+    fn reverse_path(&self) -> &ReversePath {
+        let open = self.transaction.as_ref();
+        open.map_or(&ReversePath::Null, |open| &open.envelope.reverse_path)
+    }
+
     fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Verdict {
         let is_outside = |target: &Target| matches!(target, Target::Outside(_));
         let resolved = Resolved {
@@ -172,7 +178,7 @@ impl Session {
             ambiguous: found.ambiguous,
             outside: found.targets.iter().any(is_outside),
         };
-        recipient::resolved(&self.settings, path, resolved)
+        recipient::resolved(&self.settings, self.reverse_path(), path, resolved)
     }
 
     /// One copy per target, however often it is named; what was asked first holds. An alias may lead

@@ -6,15 +6,26 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gatepost::mail::Domain;
+use gatepost::protocol::scram::{
+    ChannelBindings, ClientFirst, Keys, Offer, Opening, SERVER_NONCE_OCTETS, Verdict,
+};
 use gatepost::transport::{certificate, self_signed};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+#[path = "scram.rs"]
+mod scram;
+
+use scram::stored;
 
 /// What the host does at a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +81,8 @@ pub struct Setup {
     pub implicit: bool,
     /// LMTP.
     pub lmtp: bool,
+    /// What it knows of the client's login for SCRAM.
+    pub scram: Option<Scram>,
     /// The server's side of TLS.
     pub tls: Option<Arc<ServerConfig>>,
     pub script: Box<dyn Fn(&Step<'_>) -> Act + Send + Sync>,
@@ -82,6 +95,7 @@ impl Default for Setup {
             secure: vec!["SIZE 0", "8BITMIME", "SMTPUTF8", "AUTH PLAIN LOGIN"],
             implicit: false,
             lmtp: false,
+            scram: None,
             tls: None,
             script: Box::new(|_| Act::Usual),
         }
@@ -123,6 +137,14 @@ impl Write for Plain {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// A server of SCRAM, honest or not.
+#[derive(Debug, Clone)]
+pub struct Scram {
+    pub password: &'static str,
+    pub iterations: u32,
+    pub honest: bool,
 }
 
 struct Inner {
@@ -496,6 +518,9 @@ impl<'a> Talk<'a> {
     }
 
     fn login(&mut self, line: &str) -> Option<()> {
+        if line.starts_with("AUTH SCRAM-SHA-256") && self.inner.setup.scram.is_some() {
+            return self.login_by_scram(line);
+        }
         let mut said = line.to_owned();
         if line == "AUTH LOGIN" {
             for prompt in ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"] {
@@ -508,6 +533,61 @@ impl<'a> Talk<'a> {
             self.message.login = Some(said);
         }
         Some(())
+    }
+
+    fn login_by_scram(&mut self, line: &str) -> Option<()> {
+        let known = self.inner.setup.scram.clone()?;
+        let mut words = line.split(' ').skip(1);
+        let offer = match words.next()? {
+            "SCRAM-SHA-256-PLUS" => Offer::Chosen(ChannelBindings {
+                exporter: Some(self.exporter()?),
+                end_point: None,
+            }),
+            _ => match self.inner.setup.secure.join(" ").contains("-PLUS") {
+                true => Offer::PassedOver,
+                false => Offer::Absent,
+            },
+        };
+        let first = STANDARD.decode(words.next()?).unwrap();
+        let Ok(Opening::Good(first)) = ClientFirst::parse(&first, &offer) else {
+            return self.line.write("535 5.7.8 no\r\n");
+        };
+        let (stored_key, server_key) = stored(
+            known.password.as_bytes(),
+            b"salt",
+            known.iterations.min(4096),
+        );
+        let keys = Keys {
+            iterations: NonZeroU32::new(known.iterations).unwrap(),
+            salt: b"salt".to_vec(),
+            stored_key: stored_key.into(),
+            server_key: server_key.into(),
+        };
+        let challenge = first.challenge(keys, &[9; SERVER_NONCE_OCTETS]);
+        self.line
+            .write(&format!("334 {}\r\n", STANDARD.encode(challenge.message())))?;
+        let last = STANDARD.decode(self.line.read()?.trim_end()).unwrap();
+        let said = match (challenge.verify(&last).unwrap(), known.honest) {
+            (Verdict::NotProven, true) => return self.line.write("535 5.7.8 no\r\n"),
+            (Verdict::Proven(said), true) => said,
+            // Whoever came, it says that all is well.
+            (_, false) => format!("v={}", STANDARD.encode([0; 32])),
+        };
+        self.line
+            .write(&format!("334 {}\r\n", STANDARD.encode(said)))?;
+        self.line.read().filter(|line| line == "\r\n")?;
+        self.line.write("235 2.7.0 welcome\r\n")?;
+        self.message.login = Some(line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+        Some(())
+    }
+
+    fn exporter(&self) -> Option<[u8; 32]> {
+        let Line::Tls(stream) = &self.line else {
+            return None;
+        };
+        let tls = &stream.get_ref().conn;
+        let label = b"EXPORTER-Channel-Binding";
+        tls.export_keying_material([0; 32], label, Some(&[])).ok()
     }
 
     fn handshake(&mut self) -> Option<()> {

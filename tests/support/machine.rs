@@ -135,7 +135,7 @@ pub fn options(patience: Duration) -> LaneOptions {
 pub fn hops(smarthost: Option<Smarthost>, lmtp: Option<LmtpServer>) -> NextHops {
     NextHops {
         hostname: "mx.here.example".to_owned(),
-        smarthost,
+        smarthosts: smarthost.into_iter().collect(),
         lmtp,
     }
 }
@@ -145,13 +145,7 @@ pub fn plain(address: SocketAddr) -> Smarthost {
 }
 
 pub fn with_tls(address: SocketAddr, tls: SmarthostTls) -> Smarthost {
-    Smarthost {
-        host: "localhost".to_owned(),
-        port: address.port(),
-        tls,
-        login: None,
-        ca_file: None,
-    }
+    Smarthost::new("localhost", address.port(), tls)
 }
 
 impl Machine {
@@ -174,7 +168,7 @@ impl Machine {
         let rules = NotifierRules {
             hostname: "mx.here.example".to_owned(),
             queue: options.queue.clone(),
-            has_smarthost: next_hops.smarthost.is_some(),
+            has_smarthost: next_hops.smarthosts.iter().any(|one| one.name.is_none()),
             fullness: Arc::new(|_| None),
             find: Arc::new(home),
         };

@@ -38,7 +38,8 @@ pub(super) fn refuse_at_once(settings: &Settings, sending: &Sending) -> Result<(
         let text = format!("-f {}: {} ({})", sending.from, why.words, why.cause);
         return Err(Failure::new(NOT_PERMITTED, text));
     }
-    let Ok(judged) = judge::recipients(settings, &directory, &author, &sending.to) else {
+    let Ok(judged) = judge::recipients(settings, &directory, &author, &sending.from, &sending.to)
+    else {
         return Ok(());
     };
     let refused: Vec<(ForwardPath, Why)> = judged

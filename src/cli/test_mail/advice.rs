@@ -54,6 +54,7 @@ pub(super) fn cause(error: &ClientError) -> Cause {
     match error {
         ClientError::Refused(step, code, _) => Cause::Said(step, *code),
         ClientError::Io(step, error) => Cause::Silent(step, silence(step, error.kind())),
+        ClientError::Unusable(step, _) => Cause::Silent(step, silence(step, ErrorKind::Other)),
         ClientError::NotSmtp(step) => Cause::Silent(
             step,
             "Something else than a mail server answers there, or a TLS port is taken for a plain one.",
@@ -75,7 +76,9 @@ fn silence(step: &str, kind: ErrorKind) -> &'static str {
         ("STARTTLS", _) => {
             "No certificate is set there, or STARTTLS is disabled. See [extensions] starttls, or [smarthost] tls."
         }
-        ("AUTH", _) => "No login was tried. See [smarthost] tls and password_file.",
+        ("AUTH", _) => {
+            "No login was made. See tls, mechanisms, and password_file or token_file of the smarthost."
+        }
         _ => "The connection broke or was too slow. The log of the other side says why.",
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Wish;
 use crate::config::settings::{Port, PortKind, Settings};
-use crate::delivery::smtp_client::{ClientError, LoginBy, SmtpClient};
+use crate::delivery::login::LoginBy;
+use crate::delivery::smtp_client::{ClientError, SmtpClient};
 use crate::delivery::witness::{Heard, Witness};
 use crate::protocol::client::{Offer, ServerReply, mail_data};
 use crate::transport::client::Trust;

@@ -19,8 +19,6 @@ mod report;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::arguments::Arguments;
@@ -29,10 +27,11 @@ use super::output::{Failure, IO, TRY_LATER, UNAVAILABLE};
 use super::passwd;
 use crate::config;
 use crate::config::settings::{Port, Settings};
+use crate::delivery::login::{read_secret, spoken_forms};
 use crate::delivery::smtp_client::Limits;
 use crate::delivery::trial::Trial;
 use crate::mail::{ForwardPath, Mailbox, ReversePath, date};
-use crate::sys::{clock, random, replace, terminal};
+use crate::sys::{clock, random, terminal};
 use crate::transport::roots;
 use dialogue::Dialogue;
 use report::{Judge, Report, Verdict};
@@ -43,8 +42,6 @@ pub const OPTIONS: &[&str] = &["--to", "--from", "--via", "--user"];
 pub const FLAGS: &[&str] = &["--tls"];
 /// How long a step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The largest password file that is read, octets.
-const PASSWORD_FILE_MAX_OCTETS: u64 = 1024;
 /// What is shorter is in every other word.
 const SECRET_MIN_OCTETS: usize = 4;
 
@@ -161,8 +158,11 @@ fn by_port(settings: &Settings, port: &Port, wish: &Wish) -> Result<(), Failure>
 
 /// By the way of the relay.
 fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
-    let Some(host) = &settings.smarthost else {
-        let text = "there is no smarthost: set [smarthost] host";
+    let Some(host) = settings.smarthost_for(&wish.from) else {
+        let text = match settings.has_smarthost() {
+            true => "no smarthost is for this sender: see --from, and sender_domains",
+            false => "there is no smarthost: set [smarthost] host",
+        };
         return Err(Failure::usage(text));
     };
     let to = match &wish.to {
@@ -175,20 +175,15 @@ fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
         roots: roots::load(host.ca_file.as_deref()),
     };
     let secrets = host.login.as_ref().and_then(|login| {
-        let octets = replace::read_limited(&login.password_file, PASSWORD_FILE_MAX_OCTETS);
-        let octets = Zeroizing::new(octets.ok()?);
-        let password = std::str::from_utf8(&octets).ok()?;
-        Some(secrets(
-            &login.username,
-            password.trim_end_matches(['\r', '\n']),
-        ))
+        let secret = read_secret(&login.secret).ok()?;
+        Some(secrets(&login.username, &secret))
     });
     let report = Report::new(judge, secrets.unwrap_or_default());
     let text = content(settings, wish, "smarthost").replace('\n', "\r\n");
     let trial = Trial {
         hostname: settings.hostname.as_str(),
         limits: Limits::each(PATIENCE),
-        from: &wish.from,
+        from: &host.told(&wish.from),
         to: &to,
         content: text.as_bytes(),
     };
@@ -217,15 +212,9 @@ fn finish(report: &Report, undelivered: Option<u8>) -> Result<(), Failure> {
     }
 }
 
-/// A password in every form in which it is said to a server, for the other side might say it back.
+/// What must not be printed of a login.
 fn secrets(user: &str, password: &str) -> Vec<Zeroizing<String>> {
-    let both = Zeroizing::new(format!("\0{user}\0{password}"));
-    let forms = [
-        Zeroizing::new(STANDARD.encode(both.as_bytes())),
-        Zeroizing::new(STANDARD.encode(password)),
-        Zeroizing::new(password.to_owned()),
-    ];
-    let forms = forms.into_iter();
+    let forms = spoken_forms(user, password).into_iter();
     forms
         .filter(|form| form.len() >= SECRET_MIN_OCTETS)
         .collect()

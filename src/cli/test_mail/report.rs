@@ -190,6 +190,7 @@ impl State {
     fn failed(&mut self, error: &ClientError, address: Option<SocketAddr>) {
         let (ClientError::Io(step, _)
         | ClientError::NotSmtp(step)
+        | ClientError::Unusable(step, _)
         | ClientError::Refused(step, ..)) = error;
         let name = name_of(step);
         self.in_handshake = false;

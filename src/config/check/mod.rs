@@ -23,14 +23,16 @@
 //! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file` | everybody can read the password |
+//! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
 //! | W-13 | `[alarm] program` | it cannot be run |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
+//! | – | `sender_domains` | a domain that another smarthost has |
 
 use std::path::Path;
 
 use super::draft::Draft;
 use super::problem::Problem;
-use super::settings::{Port, Settings};
+use super::settings::{LoginSecret, Port, Settings};
 
 mod access;
 mod alarm;
@@ -59,8 +61,8 @@ pub trait Probe {
     /// Reads the aliases file and holds it against the users file.
     fn aliases(&self, settings: &Settings) -> AliasesFacts;
 
-    /// Looks at the smarthost's password file.
-    fn password(&self, path: &Path) -> PasswordFacts;
+    /// Looks at the file with a smarthost's password or token.
+    fn login_secret(&self, secret: &LoginSecret) -> PasswordFacts;
 
     /// Loads this CA bundle, or the system's.
     ///
@@ -122,10 +124,10 @@ pub enum AliasesFacts {
     },
 }
 
-/// What a password file is like.
+/// What the file of a password or token is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PasswordFacts {
-    /// It holds a password.
+    /// It holds one.
     Good,
     /// The same, but every account of the machine can read it.
     WorldReadable,
@@ -160,7 +162,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_users_are_known(probe);
     found.the_aliases_are_good(probe);
     found.the_texts_fit_their_lines();
-    found.the_smarthost_can_be_used(probe);
+    found.the_smarthosts_can_be_used(probe);
     found.the_alarm_can_be_heard(probe);
     let problems = found.problems;
     draft.problems.extend(problems);

@@ -1,59 +1,84 @@
-//! Rules over the smarthost: its login, and whom to trust. They rest while no `host` is set.
+//! Rules over smarthosts: their logins, whom to trust, and whose mail is theirs. Those over one rest
+//! while it has no `host`.
 
-use super::super::settings::SmarthostTls;
+use super::super::smarthosts::{Smarthost, SmarthostTls};
 use super::{Found, PasswordFacts, Probe};
 
-const HOST: (&str, &str) = ("smarthost", "host");
-const TLS: (&str, &str) = ("smarthost", "tls");
-const USERNAME: (&str, &str) = ("smarthost", "username");
-const PASSWORD_FILE: (&str, &str) = ("smarthost", "password_file");
-const CA_FILE: (&str, &str) = ("smarthost", "ca_file");
-
 impl Found<'_> {
-    pub(super) fn the_smarthost_can_be_used(&mut self, probe: &dyn Probe) {
-        if self.settings.smarthost.is_none() {
-            return;
+    pub(super) fn the_smarthosts_can_be_used(&mut self, probe: &dyn Probe) {
+        let settings = self.settings;
+        for smarthost in &settings.smarthosts {
+            let section = &smarthost.section();
+            self.the_login_is_whole(section);
+            self.the_password_is_not_in_clear(section, smarthost);
+            self.the_password_can_be_read(section, smarthost, probe);
+            self.somebody_vouches_for_it(section, smarthost, probe);
         }
-        self.the_login_is_whole();
-        self.the_password_is_not_in_clear();
-        self.the_password_can_be_read(probe);
-        self.somebody_vouches_for_it(probe);
+        self.no_sender_has_two_smarthosts();
     }
 
-    fn the_login_is_whole(&mut self) {
-        let written = |(section, key): (&str, &str)| self.draft.is_written(section, key);
-        let (missing, there) = match (written(USERNAME), written(PASSWORD_FILE)) {
-            (true, false) => (PASSWORD_FILE, USERNAME),
-            (false, true) => (USERNAME, PASSWORD_FILE),
-            (true, true) | (false, false) => return,
+    fn the_login_is_whole(&mut self, section: &str) {
+        let is_written = |key| self.draft.is_written(section, key);
+        let written = ["username", "password_file", "token_file"].map(is_written);
+        let (named, reason) = match written {
+            [_, true, true] => (
+                "token_file",
+                "password_file is set as well; a login has one of the two",
+            ),
+            [true, false, false] => (
+                "password_file",
+                "username needs this key as well, or token_file",
+            ),
+            [false, true, false] => ("username", "password_file needs this key as well"),
+            [false, false, true] => ("username", "token_file needs this key as well"),
+            [true, true, false] | [true, false, true] | [false, false, false] => return,
         };
-        let reason = format!("{} needs this key as well", there.1);
-        self.at(missing, &[there, HOST], None, reason);
+        let depends_on = [
+            (section, "username"),
+            (section, "password_file"),
+            (section, "token_file"),
+            (section, "host"),
+        ];
+        self.at((section, named), &depends_on, None, reason);
     }
 
-    fn the_password_is_not_in_clear(&mut self) {
-        let Some(smarthost) = &self.settings.smarthost else {
+    /// An error; where the operator has said that it may be so, W-12.
+    fn the_password_is_not_in_clear(&mut self, section: &str, smarthost: &Smarthost) {
+        let Some(login) = &smarthost.login else {
             return;
         };
-        if smarthost.login.is_none() {
-            return;
-        }
         let why = match smarthost.tls {
             SmarthostTls::Required | SmarthostTls::Implicit => return,
             SmarthostTls::Opportunistic => "could cross the network in clear text",
             SmarthostTls::None => "would cross the network in clear text",
         };
-        let reason = format!("the password {why}; a login needs required or implicit");
-        self.at(TLS, &[USERNAME, PASSWORD_FILE, HOST], None, reason);
+        let key = login.secret.key();
+        let what = format!("the {} {why}", login.secret.noun());
+        let depends_on = [
+            (section, "tls"),
+            (section, "plaintext_login"),
+            (section, "username"),
+            (section, key),
+            (section, "host"),
+        ];
+        if smarthost.plaintext_login {
+            let named = (section, "plaintext_login");
+            return self.at(named, &depends_on, Some("W-12"), what);
+        }
+        let reason = format!("{what}; a login needs required or implicit, or plaintext_login");
+        self.at((section, "tls"), &depends_on, None, reason);
     }
 
-    fn the_password_can_be_read(&mut self, probe: &dyn Probe) {
-        let smarthost = self.settings.smarthost.as_ref();
-        let Some(login) = smarthost.and_then(|smarthost| smarthost.login.as_ref()) else {
+    fn the_password_can_be_read(
+        &mut self,
+        section: &str,
+        smarthost: &Smarthost,
+        probe: &dyn Probe,
+    ) {
+        let Some(login) = &smarthost.login else {
             return;
         };
-        let path = login.password_file.display();
-        let (warning, why) = match probe.password(&login.password_file) {
+        let (warning, why) = match probe.login_secret(&login.secret) {
             PasswordFacts::Good => return,
             PasswordFacts::WorldReadable => (
                 Some("W-11"),
@@ -61,19 +86,37 @@ impl Found<'_> {
             ),
             PasswordFacts::Unusable(reason) => (None, reason),
         };
-        let reason = format!("{path}: {why}");
-        self.at(PASSWORD_FILE, &[USERNAME, HOST], warning, reason);
+        let reason = format!("{}: {why}", login.secret.file().display());
+        let depends_on = [(section, "username"), (section, "host")];
+        self.at((section, login.secret.key()), &depends_on, warning, reason);
     }
 
-    fn somebody_vouches_for_it(&mut self, probe: &dyn Probe) {
-        let Some(smarthost) = &self.settings.smarthost else {
-            return;
-        };
+    fn somebody_vouches_for_it(&mut self, section: &str, smarthost: &Smarthost, probe: &dyn Probe) {
         if !smarthost.tls.is_verified() {
             return;
         }
         if let Err(reason) = probe.ca_bundle(smarthost.ca_file.as_deref()) {
-            self.at(CA_FILE, &[TLS, HOST], None, reason);
+            let depends_on = [(section, "tls"), (section, "host")];
+            self.at((section, "ca_file"), &depends_on, None, reason);
+        }
+    }
+
+    fn no_sender_has_two_smarthosts(&mut self) {
+        let smarthosts = &self.settings.smarthosts;
+        let mut found = Vec::new();
+        for (at, later) in smarthosts.iter().enumerate() {
+            for entry in &later.sender_domains {
+                let mut earlier = smarthosts.iter().take(at);
+                let earlier = earlier.find(|one| one.sender_domains.contains(entry));
+                if let Some(earlier) = earlier {
+                    let reason = format!("[{}] already has {entry}", earlier.section());
+                    found.push((earlier.section(), later.section(), reason));
+                }
+            }
+        }
+        for (earlier, later, reason) in found {
+            let depends_on = [(earlier.as_ref(), "sender_domains")];
+            self.at((&later, "sender_domains"), &depends_on, None, reason);
         }
     }
 }

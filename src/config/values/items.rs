@@ -26,6 +26,20 @@ impl<'a> Written<'a> {
         self.parsed(parse, <[T]>::contains)
     }
 
+    /// As `each`; more than a few are refused.
+    pub(super) fn few<T: PartialEq>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Vec<Refused>> {
+        let list = self.each(parse)?;
+        if list.len() > FEW_MAX {
+            let line = self.lines.last().map_or(1, |(line, _)| *line);
+            let reason = format!("more than {FEW_MAX} are listed");
+            return Err(vec![Refused { line, reason }]);
+        }
+        Ok(list)
+    }
+
     /// Parses every item of a list whose order counts: the same one may come again. A few are enough.
     pub(super) fn in_order<T>(
         &self,
@@ -87,5 +101,7 @@ impl<'a> Written<'a> {
     }
 }
 
+/// Items of a list each of which may cost time.
+const FEW_MAX: usize = 8;
 /// Items of a list whose order counts.
 const IN_ORDER_MAX: usize = 32;

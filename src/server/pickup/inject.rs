@@ -162,7 +162,7 @@ impl<'a> Letter<'a> {
             };
             return Ok((from.clone(), nobody(&why)));
         }
-        let judged = judge::recipients(settings, directory, &self.author, to);
+        let judged = judge::recipients(settings, directory, &self.author, from, to);
         Ok((from.clone(), judged.map_err(NotTaken::Later)?))
     }
 

@@ -100,7 +100,7 @@ pub fn sender(
     Ok(listed.map_or(Ok(()), Err))
 }
 
-/// Judges the recipients; each target comes once.
+/// Judges the recipients of a message from there; each target comes once.
 ///
 /// # Errors
 /// It cannot be told now; why, in plain words.
@@ -108,12 +108,13 @@ pub fn recipients(
     settings: &Settings,
     directory: &Directory,
     author: &Author,
+    from: &ReversePath,
     to: &[ForwardPath],
 ) -> Result<Vec<Judged>, String> {
     let mut judged = Vec::new();
     let mut known = HashSet::new();
     for path in to {
-        match targets(settings, directory, author, path)? {
+        match targets(settings, directory, (author, from), path)? {
             Err(why) => judged.push(Judged {
                 path: path.clone(),
                 target: Err(why),
@@ -134,7 +135,7 @@ pub fn recipients(
 fn targets(
     settings: &Settings,
     directory: &Directory,
-    author: &Author,
+    (author, from): (&Author, &ReversePath),
     path: &ForwardPath,
 ) -> Result<Result<Vec<Target>, Why>, String> {
     if let Some(why) = refusal(settings, recipient::lists(settings, path), LISTS)? {
@@ -143,7 +144,7 @@ fn targets(
     let outside = match path {
         ForwardPath::Mailbox(mailbox) if !settings.is_local_domain(mailbox.domain()) => mailbox,
         ForwardPath::Mailbox(_) | ForwardPath::Postmaster => {
-            return local_targets(settings, directory, path);
+            return local_targets(settings, directory, from, path);
         }
     };
     let host = Host {
@@ -152,7 +153,7 @@ fn targets(
     };
     let login = Some(author.name.as_str());
     let verdict = match relay::decide(settings, &host, login, outside.domain()) {
-        Verdict::Allowed(_) => relay::can_be_sent(settings),
+        Verdict::Allowed(_) => relay::can_be_sent(settings, from),
         verdict @ (Verdict::Refused(_) | Verdict::Deferred(_) | Verdict::Asks(_)) => verdict,
     };
     Ok(match refusal(settings, verdict, NOT_RELAYED)? {
@@ -164,6 +165,7 @@ fn targets(
 fn local_targets(
     settings: &Settings,
     directory: &Directory,
+    from: &ReversePath,
     path: &ForwardPath,
 ) -> Result<Result<Vec<Target>, Why>, String> {
     let found = match directory.find(path) {
@@ -179,7 +181,7 @@ fn local_targets(
         }
         Lookup::Unavailable => return Err("the users or the aliases cannot be read".to_owned()),
     };
-    let verdict = recipient::resolved(settings, path, resolved(&found));
+    let verdict = recipient::resolved(settings, from, path, resolved(&found));
     Ok(match refusal(settings, verdict, LISTS)? {
         Some(why) => Err(why),
         None => Ok(found.targets),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use gatepost::config::check::{
     AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
 };
+use gatepost::config::settings::LoginSecret;
 use gatepost::config::{self, Problem, Settings, keys};
 use gatepost_fuzz::{Random, Scratch, assert_one_line};
 
@@ -66,6 +67,7 @@ const TOKENS: &[&[u8]] = &[
     b"\n[site:a]\naddresses = 192.0.2.1\n",
     b"\n[extensions]\nstarttls = enabled\n",
     b"\n[smarthost]\nhost = relay.example\n",
+    b"\n[smarthost:a]\nhost = relay.example\nsender_domains = a.example\n",
     b"\n[nope]\nkey = value\n",
     &[b'x'; 300],
 ];
@@ -223,8 +225,8 @@ impl Probe for World {
         }
     }
 
-    fn password(&self, path: &Path) -> PasswordFacts {
-        match kind(path) {
+    fn login_secret(&self, secret: &LoginSecret) -> PasswordFacts {
+        match kind(secret.file()) {
             3 => PasswordFacts::Unusable("it is empty".to_owned()),
             2 => PasswordFacts::WorldReadable,
             _ => PasswordFacts::Good,
