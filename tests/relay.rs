@@ -381,53 +381,107 @@ fn what_the_smarthost_does_not_offer_is_not_used_and_not_faked() {
             "Subject: a\r\n\r\n",
             None,
         ),
+        // Eight bits go to everybody.
         (
             marked("a@there.example", true, false),
             "Subject: é\r\n\r\n",
-            Some("8BITMIME"),
+            None,
+        ),
+        (
+            marked("a@there.example", true, true),
+            "Subject: a\r\n\r\né\r\n",
+            None,
         ),
         (
             marked("a@there.example", false, true),
             "Subject: é\r\n\r\n",
-            Some("SMTPUTF8"),
+            Some("status=5.6.7 reason=\"it needs SMTPUTF8, which localhost does not offer\""),
         ),
         (
             marked("ä@there.example", false, true),
             "Subject: a\r\n\r\n",
-            Some("SMTPUTF8"),
+            Some("status=5.6.7"),
         ),
         (
             marked("a@there.example", false, false),
             &"x".repeat(1001),
-            Some("takes 1000 at most"),
+            Some(
+                "status=5.3.4 reason=\"the message has 1001 octets, localhost takes 1000 at most\"",
+            ),
         ),
     ];
     for (envelope, content, why) in rows.clone() {
         let id = machine.send_as(envelope, content).unwrap();
         wait_for("an outcome", || match why {
             None => !logged(&["event=relayed", &id]).is_empty(),
-            Some(why) => !logged(&["event=deferred", &id, why]).is_empty(),
+            Some(why) => !logged(&["event=failed", &id, why]).is_empty(),
         });
     }
-    assert_eq!(bare.taken().len(), 1);
-    assert_eq!(bare.taken()[0].mail, "<sender@here.example> SIZE=14");
+    let from = "<sender@here.example>";
+    let mails = |host: &FakeHost| {
+        let taken = host.taken().into_iter().map(|taken| taken.mail);
+        let mut mails: Vec<_> = taken.collect();
+        mails.sort();
+        mails
+    };
+    let plain_ones = [14, 15, 18].map(|size| format!("{from} SIZE={size}"));
+    assert_eq!(mails(&bare), plain_ones);
+    wait_for("the sender is told", || folder.mail("sender") == 3);
     let able = FakeHost::start(Setup::default());
     let new = Some(plain(able.address));
     machine.set_smarthost(new);
+    for (envelope, content, _) in rows {
+        machine.send_as(envelope, content).unwrap();
+    }
     machine.wait_until_empty();
     machine.stop();
-    let mut mails: Vec<_> = able.taken().into_iter().map(|taken| taken.mail).collect();
-    mails.sort();
-    let from = "<sender@here.example>";
     assert_eq!(
-        mails,
+        mails(&able),
         [
             format!("{from} SIZE=1001"),
             format!("{from} SIZE=14 SMTPUTF8 BODY=8BITMIME"),
+            format!("{from} SIZE=14 SMTPUTF8 BODY=8BITMIME"),
             format!("{from} SIZE=15 BODY=8BITMIME"),
             format!("{from} SIZE=15 SMTPUTF8 BODY=8BITMIME"),
+            format!("{from} SIZE=18 SMTPUTF8 BODY=8BITMIME"),
         ]
     );
+}
+
+#[test]
+fn recipients_are_named_in_one_go_where_that_is_offered_and_nobody_gets_content_for_nobody() {
+    for pipelining in [true, false] {
+        let folder = Folder::new();
+        let host = FakeHost::start(Setup {
+            plain: match pipelining {
+                true => vec!["PIPELINING"],
+                false => vec!["HELP"],
+            },
+            ..Setup::script(|step| match (step.verb, step.times) {
+                // One transaction is refused at MAIL, the next one at its last recipient.
+                ("MAIL", 0) => Act::say("451-4.3.0 busy\r\n451 4.3.0 now"),
+                _ if step.line.contains("<b@") => Act::say("550 5.1.1 nobody"),
+                _ => Act::Usual,
+            })
+        });
+        let machine = Machine::start(&folder, only(Some(plain(host.address))));
+        let id = machine.send(&["b@there.example", "c@there.example"], TEXT);
+        machine.wait_until_empty();
+        let alone = machine.send(&["b@there.example"], TEXT);
+        machine.wait_until_empty();
+        machine.stop();
+        let taken = host.taken();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(taken[0].to, ["<c@there.example>"]);
+        for id in [id, alone] {
+            let failed = logged(&["event=failed", &id, "to=b@there.example", "5.1.1 nobody"]);
+            assert_eq!(failed.len(), 1);
+        }
+        let lines = host.lines();
+        let count = |verb: &str| lines.iter().filter(|line| line.starts_with(verb)).count();
+        let named = if pipelining { 5 } else { 3 };
+        assert_eq!((count("RCPT"), count("DATA")), (named, 1), "{lines:?}");
+    }
 }
 
 #[test]

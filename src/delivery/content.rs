@@ -96,16 +96,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether all of it is ASCII.
+    /// Whether its header section is ASCII; of a huge one, its beginning.
     ///
     /// # Errors
     /// The disk's, or damage.
-    pub(super) fn is_ascii(&self) -> io::Result<bool> {
-        let mut ascii = true;
-        self.each(|piece| {
-            ascii &= piece.is_ascii();
-            Ok::<(), io::Error>(())
-        })?;
-        Ok(ascii)
+    pub(super) fn has_ascii_header(&self) -> io::Result<bool> {
+        let first = self.first(HEADER_MAX_OCTETS)?;
+        let end = first.windows(4).position(|octets| octets == b"\r\n\r\n");
+        let header = end.and_then(|end| first.get(..end));
+        Ok(header.unwrap_or(&first).is_ascii())
     }
 }
+
+/// What is looked at of a header section, octets.
+const HEADER_MAX_OCTETS: usize = 128 * 1024;

@@ -5,6 +5,7 @@
 //! | 5yz at MAIL, RCPT or DATA, or after the mail data | failed, with the peer's words |
 //! | 552 at RCPT | deferred: too many recipients (RFC 5321 section 4.5.3.1.10) |
 //! | 530, 534, 535, 538 | deferred: a login is missing, which the operator mends |
+//! | larger than the server's SIZE; SMTPUTF8 is needed and not offered | failed: 5.3.4, 5.6.7 |
 //! | 4yz, no reply, no connection, no TLS, no login, a full disk | deferred |
 //! | deferred for longer than `[queue] expire` | failed: expired |
 //!

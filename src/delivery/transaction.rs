@@ -1,7 +1,8 @@
 //! One message in one transaction, with a server of SMTP or LMTP (RFC 5321 section 3.3, RFC 2033).
 //!
 //! Promises: a message is sent with the parameters it needs (SIZE, BODY, SMTPUTF8) as far as the server
-//! offers them, and not at all where it needs one that the server lacks.
+//! offers them; it fails where it is too large, or needs SMTPUTF8 that the server lacks. With PIPELINING,
+//! MAIL and every RCPT go out in one go; DATA waits for their replies, so content never goes to nobody.
 //! What its sender asked of notifications is handed on to a server with DSN. Content is read while it is
 //! sent. Refuses to know: how the connection came to be, the spool, when to try again.
 
@@ -67,6 +68,12 @@ pub(super) struct Letter<'a> {
     pub(super) smtputf8: bool,
 }
 
+impl Letter<'_> {
+    fn has_ascii_names(&self) -> bool {
+        self.from.is_ascii() && self.to.iter().all(|to| to.mailbox.is_ascii())
+    }
+}
+
 /// How a transaction went.
 pub(super) enum Transaction {
     /// The connection was of no use any more before the server had heard of the message.
@@ -107,15 +114,12 @@ impl Connection {
         let all = |verdict: Verdict| vec![verdict; letter.to.len()];
         let parameters = match self.parameters(letter) {
             Ok(parameters) => parameters,
-            Err(why) => {
-                let reason = Reason::own("4.3.0", why);
-                return Transaction::Ended(all(Verdict::PutOff(reason)), Fit::ForMore);
-            }
+            Err(verdict) => return Transaction::Ended(all(verdict), Fit::ForMore),
         };
         let from = letter.from.to_string();
         let to: Vec<_> = letter.to.iter().map(|to| self.words_of(to)).collect();
         let mut begun = Ok(());
-        if self.protocol == Protocol::Lmtp && self.offer.pipelining {
+        if self.offer.pipelining {
             begun = self.client.send_ahead((&from, &parameters), &to);
         }
         match begun.and_then(|()| self.client.mail(&from, &parameters)) {
@@ -159,34 +163,32 @@ impl Connection {
         let _ = self.client.quit();
     }
 
-    /// The parameters of MAIL; or why the message cannot go this way.
-    fn parameters(&self, letter: &Letter<'_>) -> Result<String, String> {
+    /// The parameters of MAIL; or what becomes of a message that cannot go this way.
+    fn parameters(&self, letter: &Letter<'_>) -> Result<String, Verdict> {
         let mut parameters = String::new();
         let octets = letter.content.octets();
         if let Some(limit) = self.offer.size {
             if limit > 0 && octets > limit {
-                return Err(format!(
-                    "the message has {octets} octets, the server takes {limit} at most"
-                ));
+                let why = format!(
+                    "the message has {octets} octets, {} takes {limit} at most",
+                    self.host
+                );
+                return Err(Verdict::Refused(Reason::own("5.3.4", why)));
             }
             parameters.push_str(&format!(" SIZE={octets}"));
         }
-        let plain_names =
-            letter.from.is_ascii() && letter.to.iter().all(|to| to.mailbox.is_ascii());
-        let is_plain = || letter.content.is_ascii().map_err(|error| error.to_string());
-        if letter.smtputf8 || !plain_names {
+        if letter.smtputf8 || !letter.has_ascii_names() {
             if self.offer.smtputf8 {
                 parameters.push_str(" SMTPUTF8");
-            } else if !plain_names || !is_plain()? {
-                return Err("it needs SMTPUTF8, which the server does not offer".to_owned());
+            } else if self.needs_smtputf8(letter)? {
+                let why = format!("it needs SMTPUTF8, which {} does not offer", self.host);
+                return Err(Verdict::Refused(Reason::own("5.6.7", why)));
             }
         }
-        if letter.eight_bit || letter.smtputf8 {
-            if self.offer.eight_bit_mime {
-                parameters.push_str(" BODY=8BITMIME");
-            } else if !is_plain()? {
-                return Err("it needs 8BITMIME, which the server does not offer".to_owned());
-            }
+        // A server without it gets the octets all the same: next to none minds, converting breaks
+        // signatures, and to fail would lose mail that arrives.
+        if (letter.eight_bit || letter.smtputf8) && self.offer.eight_bit_mime {
+            parameters.push_str(" BODY=8BITMIME");
         }
         if self.offer.dsn {
             let asked = letter.notifications;
@@ -194,6 +196,21 @@ impl Connection {
             push_parameter(&mut parameters, "ENVID", asked.envelope_id.as_ref());
         }
         Ok(parameters)
+    }
+
+    /// Whether addresses or the header section are not ASCII (RFC 6531 section 3.1). A header section
+    /// that goes into a mailbox is nobody's concern but its reader's.
+    fn needs_smtputf8(&self, letter: &Letter<'_>) -> Result<bool, Verdict> {
+        if !letter.has_ascii_names() {
+            return Ok(true);
+        }
+        match self.protocol {
+            Protocol::Lmtp => Ok(false),
+            Protocol::Smtp => match letter.content.has_ascii_header() {
+                Ok(is_ascii) => Ok(!is_ascii),
+                Err(error) => Err(Verdict::PutOff(Reason::own("4.3.0", error))),
+            },
+        }
     }
 
     /// Address and parameters for RCPT.
