@@ -321,6 +321,32 @@ fn a_message_refused_for_space_rings_where_no_space_is_kept_free() {
 }
 
 #[test]
+fn mail_of_a_local_program_that_finds_no_space_rings_too() {
+    let bell = Bell::new();
+    let ini = bell.ini() + "[limits]\nfree_space = 0\n";
+    let mut tmpfs = None;
+    let server = Server::start_with(&ini, |command| {
+        let config = Path::new(command.get_args().last().unwrap());
+        tmpfs = Tmpfs::at(config.parent().unwrap().join("spool"), "12m");
+    });
+    let Some(tmpfs) = tmpfs else {
+        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
+        eprintln!("SKIPPED: no tmpfs can be mounted");
+        return;
+    };
+    let content = "x\r\n".repeat(300_000);
+    let head = "gatepost-drop 1\nfrom\nto alice@here.example\n";
+    let text = format!("{head}content {}\n{content}", content.len());
+    let folder = tmpfs.0.join("drop");
+    fs::write(folder.join("tmp-1"), text).unwrap();
+    assert!(fs::write(tmpfs.0.join("ballast"), vec![0; 12 << 20]).is_err());
+    fs::rename(folder.join("tmp-1"), folder.join("1")).unwrap();
+    bell.wait_for(&server, &["on disk log"]);
+    drop(server);
+    drop(tmpfs);
+}
+
+#[test]
 fn a_full_disk_of_the_mailboxes_rings_though_the_spool_has_room() {
     let bell = Bell::new();
     let ini = bell.ini() + "settle = 1s\n[queue]\nretry = 1s\n";

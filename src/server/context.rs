@@ -14,16 +14,19 @@ use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::net::parking::Lot;
 use crate::policy::throttle::Throttle;
-use crate::spool::Spool;
+use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::transport::tls::ServerTls;
-use crate::troubles::Troubles;
+use crate::troubles::{Kind, Troubles};
 
 /// How long a session in mail data may go on once the service is going down (CONFIG: ends).
 pub const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// When everything ends at the latest: sessions whose time is up have a moment to say so.
 pub const STOP_LIMIT: Duration = Duration::from_secs(31);
+
+/// How the alarm calls the spool's log.
+const LOG: &str = "log";
 
 /// What a refresh replaces as a whole. A session keeps the one it began with.
 pub struct Setup {
@@ -139,6 +142,23 @@ impl Context {
     pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // A panic while it is held leaves at worst a count that is one off.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The spool did not take a message: the alarm's to know.
+    pub fn spool_refused(&self, refusal: Refusal) {
+        let (kind, words) = match refusal {
+            Refusal::NoSpace => (Kind::Space, "a message was refused for want of space"),
+            Refusal::Failure => (
+                Kind::Disk,
+                "a message was refused because the spool failed; the log has why",
+            ),
+        };
+        self.troubles.failed(LOG, kind, words);
+    }
+
+    /// The spool took a message.
+    pub fn spool_works(&self) {
+        self.troubles.works(LOG);
     }
 
     /// From `now` on the service is going down.

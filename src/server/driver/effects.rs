@@ -13,7 +13,6 @@ use crate::session::{Answer, Effect, Step};
 use crate::spool::{Committed, Draft, Refusal};
 use crate::sys::{clock, random};
 use crate::transport::stream::{Progress, Received};
-use crate::troubles::Kind;
 
 /// What a held session is told.
 #[derive(Debug)]
@@ -31,9 +30,6 @@ pub(super) struct OpenMessage {
     recipients: usize,
     octets: u64,
 }
-
-/// How the alarm calls the spool's log.
-const LOG: &str = "log";
 
 /// How an effect was performed.
 pub(super) enum Performed {
@@ -62,7 +58,7 @@ impl Connection {
         if let Err(refusal) = draft.write(content) {
             message.draft = None;
             self.session.spool_failed(refusal);
-            self.note_refusal(refusal);
+            self.context.spool_refused(refusal);
         }
     }
 
@@ -174,18 +170,6 @@ impl Connection {
         Performed::Held
     }
 
-    /// The alarm looks when the spool takes no mail.
-    fn note_refusal(&self, refusal: Refusal) {
-        let (kind, words) = match refusal {
-            Refusal::NoSpace => (Kind::Space, "a message was refused for want of space"),
-            Refusal::Failure => (
-                Kind::Disk,
-                "a message was refused because the spool failed; the log has why",
-            ),
-        };
-        self.context.troubles.failed(LOG, kind, words);
-    }
-
     /// Plain text that came behind STARTTLS was sent by somebody who could not know our reply: it is
     /// thrown away (RFC 3207 section 4.2), then our 220 goes out.
     pub(super) fn leave_plaintext(&mut self, bench: &mut Bench) -> Performed {
@@ -217,8 +201,8 @@ impl Connection {
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
         match &result {
-            Ok(_) => self.context.troubles.works(LOG),
-            Err(refusal) => self.note_refusal(*refusal),
+            Ok(_) => self.context.spool_works(),
+            Err(refusal) => self.context.spool_refused(*refusal),
         }
         if let (Ok(committed), Some(message)) = (&result, self.draft.take()) {
             self.messages += 1;

@@ -120,19 +120,25 @@ impl<'a> Letter<'a> {
             true => BEGINNING_OCTETS,
             false => self.paper.octets,
         };
-        self.context.spool.check_space(octets)?;
+        self.noted(self.context.spool.check_space(octets))?;
         let (from, judged) = self.judge(is_too_large)?;
         let (envelope, progress) = self.envelope(from, &judged);
         let spool = &self.context.spool;
         let mut draft = spool.draft_ended(envelope, progress, clock::now())?;
-        draft.write(self.received(draft.id()).as_bytes())?;
+        self.noted(draft.write(self.received(draft.id()).as_bytes()))?;
         match is_too_large {
             true => self.copy_beginning(&mut draft)?,
             false => self.copy(&mut draft)?,
         }
-        let committed = self.context.spool.commit_here(draft)?;
+        let committed = self.noted(self.context.spool.commit_here(draft))?;
+        self.context.spool_works();
         self.tell(committed.id(), &judged);
         Ok(())
+    }
+
+    /// A refusal of the spool is the alarm's to know.
+    fn noted<T>(&self, taken: Result<T, Refusal>) -> Result<T, Refusal> {
+        taken.inspect_err(|refusal| self.context.spool_refused(*refusal))
     }
 
     fn settings(&self) -> &'a Settings {
@@ -238,7 +244,7 @@ impl<'a> Letter<'a> {
             }
             let octets = piece.get(..count).unwrap_or_default();
             form.feed(octets);
-            draft.write(octets)?;
+            self.noted(draft.write(octets))?;
             left = left.saturating_sub(count as u64);
         }
         form.check()
@@ -254,7 +260,7 @@ impl<'a> Letter<'a> {
         octets.truncate(end.map_or(0, |end| end + 2));
         let mut form = Form::default();
         form.feed(&octets);
-        draft.write(&octets)?;
+        self.noted(draft.write(&octets))?;
         form.check()
     }
 
