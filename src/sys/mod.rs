@@ -14,6 +14,7 @@ pub mod lookup;
 pub mod machine;
 pub mod peer;
 pub mod process;
+pub mod program;
 pub mod random;
 pub mod replace;
 pub mod resolver;

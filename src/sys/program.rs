@@ -1,0 +1,457 @@
+//! Another program, run without a shell: fed on its standard input, heard on both its outputs, ended in time.
+//!
+//! Promises: it starts in `/`, in a process group of its own, with the environment that was given and no
+//! other, with no descriptor of ours but its three, and with no signal blocked or ignored. Nobody waits
+//! for it past the deadline, whatever it and its children do; it is then killed with its group. Its
+//! output is always read, and its beginning kept. A child of its that it leaves behind at its end stays
+//! alone; one that has left the group is not killed. Refuses to know: what it is run for.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::clock;
+
+/// The last signal of the old kind.
+const LAST_SIGNAL: libc::c_int = 31;
+/// `CLOSE_RANGE_CLOEXEC` of close_range(2).
+const AT_EXEC: libc::c_uint = 4;
+/// Octets of the output that are kept.
+pub const OUTPUT_MAX_OCTETS: usize = 1024;
+/// The longest wait before the deadline and the program are looked at again.
+const SLICE_MAX: Duration = Duration::from_millis(50);
+/// The first wait; it doubles while nothing happens.
+const SLICE_MIN: Duration = Duration::from_millis(1);
+/// How long a killed program is waited for.
+const REAP_MAX: Duration = Duration::from_secs(2);
+/// Reads of the output in one go, so that a flood does not hide the deadline.
+const READS_MAX: usize = 16;
+
+/// What to run.
+pub struct Order<'a> {
+    /// The program, absolute.
+    pub program: &'a Path,
+    /// What it is called with.
+    pub arguments: &'a [String],
+    /// All of its environment.
+    pub environment: &'a [(&'static str, String)],
+    /// When it has to have ended, as of now; it may come nearer while it runs.
+    pub until: &'a dyn Fn() -> Instant,
+}
+
+/// Whether a program wants more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fed {
+    /// It took all of it.
+    More,
+    /// It reads no more: it has closed its input, or has ended.
+    Enough,
+    /// Its time is over.
+    Late,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// By us, because its time was over.
+    Late,
+}
+
+/// A program that runs. Dropped, it is killed with its group.
+pub struct Program<'a> {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Option<std::fs::File>,
+    kept: Vec<u8>,
+    until: &'a dyn Fn() -> Instant,
+    slice: Duration,
+    ended: Option<ExitStatus>,
+}
+
+impl<'a> Program<'a> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be run: it is not there, we may not, no memory, no descriptors.
+    pub fn start(order: &Order<'a>) -> io::Result<Self> {
+        let (output, theirs) = pipe()?;
+        unblocking(output.as_raw_fd())?;
+        let mut command = Command::new(order.program);
+        command
+            .args(order.arguments)
+            .env_clear()
+            .envs(order.environment.iter().map(|(key, value)| (key, value)))
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::from(theirs.try_clone()?))
+            .stderr(Stdio::from(theirs));
+        // SAFETY: the closure makes system calls only, which are safe between fork and exec.
+        unsafe {
+            command.pre_exec(with_plain_signals);
+        }
+        let mut child = command.spawn()?;
+        let input = child.stdin.take();
+        let program = Self {
+            child,
+            input,
+            output: Some(output.into()),
+            kept: Vec::new(),
+            until: order.until,
+            slice: SLICE_MIN,
+            ended: None,
+        };
+        if let Some(input) = &program.input {
+            unblocking(input.as_raw_fd())?;
+        }
+        Ok(program)
+    }
+
+    /// Gives it these octets.
+    pub fn feed(&mut self, octets: &[u8]) -> Fed {
+        let mut left = octets;
+        while !left.is_empty() {
+            if self.is_late() {
+                return Fed::Late;
+            }
+            let Some(input) = &mut self.input else {
+                return Fed::Enough;
+            };
+            match input.write(left) {
+                Ok(count) => {
+                    left = left.get(count..).unwrap_or_default();
+                    self.slice = SLICE_MIN;
+                    self.listen();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // One that has ended may have left a child that holds the pipe and reads nothing.
+                    if self.has_ended() {
+                        self.input = None;
+                    } else {
+                        self.wait();
+                    }
+                }
+                Err(_) => self.input = None,
+            }
+        }
+        Fed::More
+    }
+
+    /// Closes its input and waits for its end: how it ended, and what it said first.
+    pub fn finish(mut self) -> (End, Vec<u8>) {
+        self.input = None;
+        self.slice = SLICE_MIN;
+        let end = loop {
+            if self.has_ended() {
+                self.listen();
+                break self.ended.map_or(End::Late, end_of);
+            }
+            if self.is_late() {
+                self.kill();
+                self.listen();
+                break End::Late;
+            }
+            self.wait();
+        };
+        let kept = std::mem::take(&mut self.kept);
+        (end, kept)
+    }
+
+    fn is_late(&self) -> bool {
+        clock::monotonic() >= (self.until)()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        if self.ended.is_none() {
+            // Nobody else waits for our children, so that this does not fail.
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended.is_some()
+    }
+
+    /// Waits a moment, until there is output, or until the input takes more.
+    fn wait(&mut self) {
+        let left = (self.until)().saturating_duration_since(clock::monotonic());
+        let slice = self.slice.min(left).max(SLICE_MIN);
+        self.slice = (self.slice * 2).min(SLICE_MAX);
+        let entry = |fd: Option<RawFd>, events| libc::pollfd {
+            // A negative one is passed over.
+            fd: fd.unwrap_or(-1),
+            events,
+            revents: 0,
+        };
+        let input = self.input.as_ref().map(AsRawFd::as_raw_fd);
+        let output = self.output.as_ref().map(AsRawFd::as_raw_fd);
+        let mut entries = [entry(input, libc::POLLOUT), entry(output, libc::POLLIN)];
+        let millis = libc::c_int::try_from(slice.as_millis()).unwrap_or(1);
+        // SAFETY: the entries outlive the call, and their number is right.
+        let ready = unsafe { libc::poll(entries.as_mut_ptr(), 2, millis) };
+        if ready > 0 {
+            self.slice = SLICE_MIN;
+        }
+        self.listen();
+    }
+
+    /// Reads what there is of its output.
+    fn listen(&mut self) {
+        let mut piece = [0; 8 * 1024];
+        for _ in 0..READS_MAX {
+            let Some(output) = &mut self.output else {
+                return;
+            };
+            match output.read(&mut piece) {
+                Ok(0) => self.output = None,
+                Ok(count) => {
+                    let room = OUTPUT_MAX_OCTETS - self.kept.len();
+                    let octets = piece.get(..count.min(room)).unwrap_or_default();
+                    self.kept.extend_from_slice(octets);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => self.output = None,
+            }
+        }
+    }
+
+    /// Kills the whole group. It is still ours: its leader was not waited for yet.
+    fn kill(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
+            // SAFETY: a plain system call.
+            unsafe {
+                libc::kill(-id, libc::SIGKILL);
+            }
+        }
+        let until = clock::monotonic() + REAP_MAX;
+        while !self.has_ended() && clock::monotonic() < until {
+            std::thread::sleep(SLICE_MIN);
+        }
+    }
+}
+
+impl Drop for Program<'_> {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn end_of(status: ExitStatus) -> End {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => End::Code(code),
+        (None, Some(signal)) => End::Signal(signal),
+        (None, None) => End::Late,
+    }
+}
+
+/// In the child: what we block and ignore is nothing to it, nor what we were started with.
+fn with_plain_signals() -> io::Result<()> {
+    // SAFETY: plain system calls; the set is initialised by sigemptyset before it is used.
+    unsafe {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        if libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for signal in 1..=LAST_SIGNAL {
+            // Two of them cannot be ignored in the first place.
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        // Ours are closed at exec by themselves; this is for what we were started with. An old kernel
+        // does not have it.
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, AT_EXEC);
+    }
+    Ok(())
+}
+
+/// A pipe that no other program inherits: its end to read from, and the one to write to.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the array has room for two; both descriptors were just opened and nobody else has them.
+    unsafe {
+        if libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let [ours, theirs] = ends;
+        Ok((OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
+    }
+}
+
+/// From here on nobody waits at this end of a pipe; the other end stays as it is.
+fn unblocking(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: plain system calls on a descriptor that is open.
+    let result = unsafe {
+        let flags = libc::fcntl(descriptor, libc::F_GETFL);
+        match flags {
+            -1 => -1,
+            flags => libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK),
+        }
+    };
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, input: &[u8], patience: Duration) -> (End, String) {
+        let until = clock::monotonic() + patience;
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let order = Order {
+            program: Path::new("/bin/sh"),
+            arguments: &arguments,
+            environment: &[
+                ("PATH", "/usr/bin:/bin".to_owned()),
+                ("WORD", "a b".to_owned()),
+            ],
+            until: &|| until,
+        };
+        let mut program = Program::start(&order).unwrap();
+        for piece in input.chunks(100_000) {
+            if program.feed(piece) != Fed::More {
+                break;
+            }
+        }
+        let (end, output) = program.finish();
+        (end, String::from_utf8_lossy(&output).into_owned())
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_program_ends_as_it_likes_and_is_heard() {
+        for (script, end, output) in [
+            ("exit 0", End::Code(0), ""),
+            (
+                "echo out; echo err >&2; exit 75",
+                End::Code(75),
+                "out\nerr\n",
+            ),
+            ("kill -TERM $$", End::Signal(libc::SIGTERM), ""),
+            ("cat", End::Code(0), "the input\n"),
+            ("exec <&-; echo closed", End::Code(0), "closed\n"),
+            ("pwd; echo $WORD", End::Code(0), "/\na b\n"),
+            // A child that keeps both pipes holds nobody up.
+            ("sleep 60 & echo gone", End::Code(0), "gone\n"),
+        ] {
+            let got = shell(script, b"the input\n", PATIENCE);
+            assert_eq!(got, (end, output.to_owned()), "{script}");
+        }
+    }
+
+    #[test]
+    fn input_that_is_not_read_and_output_without_end_hold_nobody_up() {
+        let much = vec![b'x'; 10_000_000];
+        assert_eq!(shell("exit 3", &much, PATIENCE).0, End::Code(3));
+        assert_eq!(shell("sleep 60 & exit 4", &much, PATIENCE).0, End::Code(4));
+        let (end, output) = shell("wc -c", &much, PATIENCE);
+        assert_eq!((end, output.trim()), (End::Code(0), "10000000"));
+        // It writes more than a pipe holds before it reads.
+        let (end, output) = shell("head -c 1000000 /dev/zero; cat >/dev/null", &much, PATIENCE);
+        assert_eq!((end, output.len()), (End::Code(0), OUTPUT_MAX_OCTETS));
+        let (end, _) = shell("yes", &much, Duration::from_millis(300));
+        assert_eq!(end, End::Late);
+    }
+
+    #[test]
+    fn the_whole_group_is_killed_when_its_time_is_over() {
+        let (end, output) = shell(
+            "sleep 61 & echo $!; trap '' TERM; sleep 62 & echo $!; wait; wait",
+            b"",
+            Duration::from_millis(300),
+        );
+        assert_eq!(end, End::Late);
+        let children: Vec<_> = output.lines().collect();
+        assert_eq!(children.len(), 2, "{output}");
+        for child in children {
+            // What was killed may still be on its way to whoever waits for orphans.
+            let until = clock::monotonic() + PATIENCE;
+            loop {
+                let status = std::fs::read_to_string(format!("/proc/{child}/stat"));
+                if !status.is_ok_and(|status| !status.contains(") Z ")) {
+                    break;
+                }
+                assert!(clock::monotonic() < until, "{child} lives");
+                std::thread::sleep(SLICE_MIN);
+            }
+        }
+    }
+
+    #[test]
+    fn a_deadline_that_comes_nearer_counts_at_once() {
+        let now = clock::monotonic();
+        let until = std::cell::Cell::new(now + PATIENCE);
+        let order = Order {
+            program: Path::new("/bin/sleep"),
+            arguments: &["60".to_owned()],
+            environment: &[],
+            until: &|| until.replace(now),
+        };
+        let program = Program::start(&order).unwrap();
+        assert_eq!(program.finish().0, End::Late);
+        assert!(clock::monotonic() - now < PATIENCE);
+    }
+
+    #[test]
+    fn no_descriptor_and_no_signal_of_ours_reaches_it() {
+        // A file of ours that is open while it starts.
+        let _open = std::fs::File::open("/dev/null").unwrap();
+        let blocked = || {
+            // SAFETY: the set is initialised before it is used; this thread alone is changed.
+            unsafe {
+                let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+                libc::sigemptyset(set.as_mut_ptr());
+                libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+                libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+            }
+            let script = "ls /proc/self/fd | head -n 3; ls /proc/$$/fd | wc -w; env; \
+                          grep -E '^Sig(Blk|Ign)' /proc/self/status";
+            shell(script, b"", PATIENCE)
+        };
+        let (end, output) = std::thread::spawn(blocked).join().unwrap();
+        assert_eq!(end, End::Code(0), "{output}");
+        let mut lines: Vec<_> = output.lines().collect();
+        lines.retain(|line| {
+            !line.starts_with("PWD=") && !line.starts_with("SHLVL=") && !line.starts_with("_=")
+        });
+        let ignored = lines.pop().unwrap().rsplit('\t').next().unwrap();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        // Above are those of the C library, which nobody can set.
+        assert_eq!(ignored & 0x7fff_ffff, 0, "{output}");
+        let want = [
+            "0",
+            "1",
+            "2",
+            "3",
+            "PATH=/usr/bin:/bin",
+            "WORD=a b",
+            "SigBlk:\t0000000000000000",
+        ];
+        assert_eq!(lines, want);
+    }
+
+    #[test]
+    fn what_is_no_program_is_an_error() {
+        for path in ["/no/such/program", "/etc/passwd", "/"] {
+            let order = Order {
+                program: Path::new(path),
+                arguments: &[],
+                environment: &[],
+                until: &clock::monotonic,
+            };
+            assert!(Program::start(&order).is_err(), "{path}");
+        }
+    }
+}
