@@ -1,4 +1,5 @@
-//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side.
+//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side; and what
+//! webhooks need of HTTP, JSON and MIME.
 //!
 //! Promises: octets in, values out; any split of the input gives the same values. Refuses to know:
 //! settings, sockets, clocks, who is who.
@@ -7,7 +8,10 @@ pub mod chunk;
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod http;
+pub mod json;
 pub mod line;
+pub mod mime;
 pub mod params;
 pub mod reply;
 pub mod sasl;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::events::line::escape;
+use crate::protocol::json::quoted;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,24 +84,6 @@ impl Facts {
 fn array(list: &[Facts]) -> String {
     let objects: Vec<String> = list.iter().map(Facts::json).collect();
     format!("[{}]", objects.join(","))
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => {
-                quoted.push('\\');
-                quoted.push(letter);
-            }
-            _ if letter.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
-            }
-            _ => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]
