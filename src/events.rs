@@ -23,6 +23,7 @@ pub mod alarm;
 pub mod aliases;
 pub mod control;
 pub mod dns;
+pub mod handlers;
 pub mod limit;
 pub mod line;
 pub mod lmtp;

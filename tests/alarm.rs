@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use fake_host::{Act, FakeHost, Setup, server_tls};
+use gatepost::config::handlers::Handlers;
 use gatepost::delivery::{Deliverer, DeliveryOptions, LaneOptions, Lanes, Moment, NextHops};
 use gatepost::mail::{
     Envelope, ForwardPath, MessageNotifications, Recipient, RecipientNotifications, ReversePath,
@@ -399,6 +400,8 @@ fn deliverer_on(disk: &SimDisk) -> (Deliverer, Arc<Troubles>) {
         hostname: "here.example".to_owned(),
         smarthosts: Vec::new(),
         lmtp: None,
+        handlers: Handlers::default(),
+        subaddress: None,
     };
     let lanes = Lanes::new(Arc::clone(&spool), LaneOptions::default(), next_hops, None);
     let troubles = lanes.troubles();

@@ -68,14 +68,15 @@ fn every_fault_is_named_with_its_line_at_once() {
     assert_faults(
         aliases,
         &[
-            "aliases:1: a command (|) as a target is not supported yet",
+            "aliases:1: alias \"a\": |vacation: there is no section [command:vacation]",
             "aliases:5: the aliases go round in a loop: b -> c -> b",
             "aliases:6: alias \"d\": \"dave\" is neither a user nor an alias",
             "aliases:7: the alias \"a\" already stands on line 1",
             "aliases:8: the alias \"e\" has no target",
             "aliases:9: \"x@there.example\" is not an alias's name: its domain is not a local one",
             "aliases:10: a file (/) as a target is not supported yet",
-            "aliases:10: a webhook (>) as a target is not supported yet",
+            "aliases:10: \">https://hook\" is not a target: behind > stands the NAME of a section \
+             [webhook:NAME], and no more",
             "aliases:10: a list from a file (:include:) as a target is not supported yet",
             "aliases:11: no \":\" after the alias's name",
             "aliases:12: \"alice@\" is not a target: not a well-formed address",

@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use gatepost::config::keys::{self, FURTHER_PORT, Key, Kind, SMARTHOST};
+use gatepost::config::keys::{self, COMMAND, FURTHER_PORT, Key, Kind, SMARTHOST, WEBHOOK};
 use gatepost::config::{self, Problem, Settings};
 
 use support::TempFolder;
@@ -116,6 +116,22 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
                 "lmtp:localhost:0",
                 "lmtp:2001:db8::1:24",
             ]),
+        ),
+        Kind::Program => (
+            own(&["/bin/true", "/a b/c;d"]),
+            own(&["", "true", "./true", "|/bin/true"]),
+        ),
+        Kind::Arguments => (
+            own(&["", "-a", "a, a, b c", "-a,\n  $x", &["x"; 32].join(",")]),
+            own(&["a,,b", &["x"; 33].join(","), &"x".repeat(1025)]),
+        ),
+        Kind::Url => (
+            own(&[
+                "http://localhost",
+                "https://hooks.example/a?b=c",
+                "HTTP://[::1]:8080/",
+            ]),
+            own(&["", "localhost", "ftp://x", "http://a@b/", "http://x/#y"]),
         ),
         Kind::Login => (
             own(&["box", "box@example.org", "a b", "é"]),
@@ -245,6 +261,14 @@ fn parse(folder: &TempFolder, key: &Key, value: &str) -> Result<Settings, Vec<Pr
                 ini.push_str(&format!("{name} = {value}\n"));
             }
         }
+    }
+    let needed = match key.section {
+        COMMAND => "program = /bin/true\n",
+        WEBHOOK => "url = http://localhost/\n",
+        _ => "",
+    };
+    if !needed.starts_with(key.name) {
+        ini.push_str(needed);
     }
     let file = folder.path().join("f.ini");
     fs::write(&file, ini).unwrap();

@@ -48,7 +48,14 @@ fn every_example_passes_the_check() {
     let page = manual::render();
     let (_, examples) = page.split_once(".Sh EXAMPLES\n").unwrap();
     let mut blocks = examples.split(".Bd -literal -offset indent\n").skip(1);
-    for name in ["one domain", "printers", "providers", "sites", "dovecot"] {
+    for name in [
+        "one domain",
+        "printers",
+        "providers",
+        "sites",
+        "alarms",
+        "dovecot",
+    ] {
         let (ini, _) = blocks.next().unwrap().split_once(".Ed\n").unwrap();
         let folder = TempFolder::new("manual");
         for file in ["certificate.pem", "public.pem", "staff.pem"] {
@@ -58,18 +65,21 @@ fn every_example_passes_the_check() {
             fs::copy(data("p256.key"), folder.path().join(file)).unwrap();
         }
         fs::copy(data("users"), folder.path().join("users")).unwrap();
-        for file in ["smarthost.password", "shop.token"] {
+        for file in ["smarthost.password", "shop.token", "phone.token"] {
             let secret = folder.path().join(file);
             fs::write(&secret, "secret\n").unwrap();
             fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))
                 .unwrap();
         }
         // The certificates that the system trusts may not be there.
-        let ini = ["[smarthost]\n", "[smarthost:shop]\n"]
+        let ini = ["[smarthost]\n", "[smarthost:shop]\n", "[webhook:phone]\n"]
             .iter()
             .fold(ini.to_owned(), |ini, header| {
                 ini.replace(header, &format!("{header}ca_file = certificate.pem\n"))
             });
+        let aliases = "alarm: alice, |keep, >phone\n";
+        fs::write(folder.path().join("aliases"), aliases).unwrap();
+        let ini = ini.replace("/usr/local/bin/keep-alarm", "/bin/true");
         let outcome = checking::check_in(&folder, ini);
         assert!(
             outcome.problems.is_empty(),

@@ -4,6 +4,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gatepost::config::handlers::Handlers;
 use gatepost::config::ini;
 use gatepost::directory::aliases::AliasFile;
 use gatepost::directory::graph::{Aliases, Names};
@@ -57,6 +58,10 @@ const PIECES: &[&[u8]] = &[
     b"b: a",
     b"@here.example",
     b":include:",
+    b"|",
+    b">",
+    b"command:",
+    b"webhook:",
 ];
 
 fn noise(shaker: &mut Shaker) -> Vec<u8> {
@@ -85,6 +90,7 @@ fn no_octets_panic() {
     let names = Names {
         is_user: Some(&|name| name.len() % 2 == 1),
         subaddress: Some('+'),
+        handlers: Handlers::NONE,
     };
     for _ in 0..20_000 {
         let text = noise(&mut shaker);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
 
+use super::handlers::Url;
 use super::ini::{self, Entry};
 use super::keys::{self, Key, Kind};
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
@@ -258,6 +259,23 @@ impl Draft {
         match self.value(section, key) {
             Some(Value::Local(local)) => local,
             other => unreachable!("[{section}] {key} as a way of delivery: {other:?}"),
+        }
+    }
+
+    /// The address of a web server's page; none where it is missing or at fault.
+    pub fn url(&self, section: &str, key: &str) -> Option<Url> {
+        match self.value(section, key) {
+            Some(Value::Url(url)) => Some(url),
+            None => None,
+            other => unreachable!("[{section}] {key} as an address: {other:?}"),
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, section: &str, key: &str) -> Vec<String> {
+        match self.value(section, key) {
+            Some(Value::Texts(list)) => list,
+            other => unreachable!("[{section}] {key} as texts: {other:?}"),
         }
     }
 

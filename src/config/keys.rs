@@ -80,6 +80,12 @@ pub enum Kind {
     Host,
     /// How mail for local users is delivered.
     Local,
+    /// A program on this machine.
+    Program,
+    /// What a program is called with.
+    Arguments,
+    /// The address of a web server's page.
+    Url,
     /// A name to log in with at another server.
     Login,
     /// One character or nothing.
@@ -129,6 +135,10 @@ pub const FURTHER_PORT: &str = "port:NAME";
 pub const SITE: &str = "site:NAME";
 /// The section that stands for every `[smarthost:NAME]`.
 pub const SMARTHOST: &str = "smarthost:NAME";
+/// The section that stands for every `[command:NAME]`.
+pub const COMMAND: &str = "command:NAME";
+/// The section that stands for every `[webhook:NAME]`.
+pub const WEBHOOK: &str = "webhook:NAME";
 
 /// How the name of a table's section ends that stands for many of a file.
 pub(super) const ANY_NAME: &str = ":NAME";
@@ -148,6 +158,7 @@ impl Kind {
                 | Kind::SenderDomains
                 | Kind::HostPorts
                 | Kind::AccessNames
+                | Kind::Arguments
                 | Kind::Durations { .. }
                 | Kind::Words(_)
         )
@@ -179,6 +190,12 @@ impl Kind {
             Kind::Domain => "a domain name".to_owned(),
             Kind::Host => "a host name or an IP address".to_owned(),
             Kind::Local => "maildir, lmtp:unix:PATH, lmtp:HOST:PORT".to_owned(),
+            Kind::Program => "the absolute path of a program".to_owned(),
+            Kind::Arguments => "a list of at most 32 texts, or empty".to_owned(),
+            Kind::Url => {
+                "http:// or https://, a host, and what may follow: a port, a path, a query"
+                    .to_owned()
+            }
             Kind::Login => "a text without control characters".to_owned(),
             Kind::Character => "one character, or empty".to_owned(),
             Kind::MailAddress => "an address, or empty".to_owned(),
@@ -265,12 +282,14 @@ fn table_section(section: &str) -> &str {
         Some(("port", name)) if is_name(name) => FURTHER_PORT,
         Some(("site", name)) if is_name(name) => SITE,
         Some(("smarthost", name)) if is_name(name) => SMARTHOST,
+        Some(("command", name)) if is_name(name) => COMMAND,
+        Some(("webhook", name)) if is_name(name) => WEBHOOK,
         Some(_) => section,
     }
 }
 
-/// Whether a further port, a site or a smarthost can be called this: it is printed in logs and tables as one word.
-fn is_name(name: &str) -> bool {
+/// Whether a further port, a site, a smarthost, a command or a webhook can be called this, a name in lower case: it is printed in logs and tables as one word.
+pub fn is_name(name: &str) -> bool {
     let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     !name.is_empty() && name.len() <= 32 && name.chars().all(letters)
 }
@@ -329,6 +348,10 @@ mod tests {
             ("site:NAME", true),
             ("site:", false),
             ("site:a b", false),
+            ("command:scan", true),
+            ("command:a/b", false),
+            ("webhook:phone", true),
+            ("webhook:", false),
             ("nope", false),
         ] {
             assert_eq!(of_section(section).is_some(), known, "{section}");

@@ -11,6 +11,7 @@ use super::alarm;
 use super::check::{self, Probe};
 use super::draft::Draft;
 use super::effective::Effective;
+use super::handlers;
 use super::keys::Kind;
 use super::load_rules;
 use super::load_smarthosts;
@@ -122,6 +123,7 @@ fn in_file_order(draft: Draft) -> Vec<Problem> {
 fn assemble(draft: &mut Draft) -> Settings {
     let ports = ports(draft);
     let smarthosts = load_smarthosts::smarthosts(draft);
+    let handlers = handlers::load(draft);
     let draft = &*draft;
     let hostname = draft
         .domain("server", "hostname")
@@ -166,6 +168,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         quota: draft.number("delivery", "quota"),
         control: control(draft),
         smarthosts,
+        handlers,
         queue: queue(draft),
         alarm: alarm::load(draft),
         log: log(draft),

@@ -9,6 +9,7 @@
 //! | `lists` | entries of lists: hosts, addresses, domains, users |
 //! | `alarm` | who hears that mail itself is broken |
 //! | `effective` | what two files set differently |
+//! | `handlers` | commands and webhooks |
 //! | `local` | how local mail is delivered |
 //! | `load` | a file as settings, with all problems at once |
 //! | `load_rules` | the sections that decide who may do what |
@@ -27,6 +28,7 @@ pub mod alarm;
 pub mod check;
 mod draft;
 mod effective;
+pub mod handlers;
 pub mod ini;
 pub mod keys;
 mod keys_table;

@@ -1,6 +1,6 @@
 //! The sample configuration: every key of the table, commented out at its default.
 
-use super::keys::{self, FURTHER_PORT, Key, SITE, SMARTHOST};
+use super::keys::{self, ANY_NAME, Key};
 
 /// The whole text of `conf/gatepost.ini`.
 pub fn render() -> String {
@@ -16,10 +16,9 @@ pub fn render() -> String {
     text
 }
 
-/// A further port, a site and a further smarthost are examples, so their headers are commented out as well.
+/// Sections with names are examples, so their headers are commented out as well.
 fn header(section: &str) -> String {
-    let is_example = [FURTHER_PORT, SITE, SMARTHOST].contains(&section);
-    let mark = if is_example { ";" } else { "" };
+    let mark = if section.ends_with(ANY_NAME) { ";" } else { "" };
     format!("\n\n{mark}[{section}]\n")
 }
 

@@ -10,6 +10,7 @@ use crate::mail::Domain;
 
 use super::alarm::Alarm;
 use super::effective::Effective;
+use super::handlers::Handlers;
 use super::lists::{HostPattern, MailPattern};
 use super::local::Local;
 use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
@@ -76,6 +77,8 @@ pub struct Settings {
     pub control: Control,
     /// `[smarthost]` where it has a `host`, then every `[smarthost:NAME]` in file order.
     pub smarthosts: Vec<Smarthost>,
+    /// `[command:*]` and `[webhook:*]`.
+    pub handlers: Handlers,
     /// `[queue]`.
     pub queue: Queue,
     /// `[alarm]`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
 
+use super::handlers::{self, Url};
 use super::keys::Kind;
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::local::Local;
@@ -36,6 +37,10 @@ pub enum Value {
     Text(String),
     /// How mail for local users is delivered.
     Local(Local),
+    /// The address of a web server's page.
+    Url(Url),
+    /// Texts in an order that means something.
+    Texts(Vec<String>),
     /// A domain name.
     Domain(Domain),
     /// One character or none.
@@ -109,6 +114,8 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::Host => host(text).map(Value::Text),
         Kind::Local => Local::parse(text).map(Value::Local),
         Kind::Login => login(text).map(Value::Text),
+        Kind::Program => handlers::program(text).map(Value::Text),
+        Kind::Url => Url::parse(text).map(Value::Url),
         Kind::Character => character(text).map(Value::Character),
         Kind::MailAddress => mail_address(text).map(Value::MailAddress),
         Kind::Domains
@@ -121,6 +128,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         | Kind::SenderDomains
         | Kind::HostPorts
         | Kind::AccessNames
+        | Kind::Arguments
         | Kind::Durations { .. }
         | Kind::Words(_) => {
             unreachable!("lists are parsed by parse_list")
@@ -148,6 +156,7 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused
         Kind::Durations { min, max } => list
             .in_order(|text| duration(text, min, max))
             .map(Value::Durations),
+        Kind::Arguments => list.as_written(handlers::argument).map(Value::Texts),
         Kind::Words(words) => list
             .some_of(|text| word(text, words), "at least one is needed")
             .map(Value::Words),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Source;
+use super::handler::{Handler, Parcel};
 use super::lane::{Lane, Next};
 use super::lane_queue::Why;
 use super::next_hop::{NextHop, NextHops, Route, Terms, logged};
@@ -151,7 +152,7 @@ impl<'a> Carrier<'a> {
         }
         let outcome = match &next_hop {
             Some(next_hop) => self.carry_to(&mut load, next_hop),
-            None => Outcome::NoHost(NO_SMARTHOST.to_owned()),
+            None => Outcome::NoHost(self.lane.route.is_missing()),
         };
         let is_left = load.is_left();
         match outcome {
@@ -167,7 +168,7 @@ impl<'a> Carrier<'a> {
                     let seconds = load.delay.as_secs();
                     match &next_hop {
                         Some(next_hop) => next_hop.tell_failed(id, &reason, seconds),
-                        None => events::relay_failed(id, &reason, seconds),
+                        None => self.lane.route.tell_missing(id, &reason, seconds),
                     }
                 }
                 self.settle_load(&load, 1);
@@ -214,6 +215,9 @@ impl<'a> Carrier<'a> {
 
     /// Carries it to everybody who is due, some at a time.
     fn carry_to(&mut self, load: &mut Load<'_>, next_hop: &Arc<NextHop>) -> Outcome {
+        if let Some(handler) = next_hop.handler() {
+            return self.hand_to(load, next_hop, handler);
+        }
         let due = load.due(next_hop, self.lane);
         for part in due.chunks(RECIPIENTS_MAX) {
             let mut standing = match self.stand(next_hop) {
@@ -233,7 +237,9 @@ impl<'a> Carrier<'a> {
                 Transaction::NotBegun(_) if carried > 0 => return Outcome::Again,
                 Transaction::NotBegun(reason) => return Outcome::NoHost(reason),
                 Transaction::Ended(verdicts, fit) => {
-                    self.note(load, part, verdicts, &standing);
+                    let part = part.iter().map(|one| (one.place, one.recipient));
+                    let connection = Some(&standing.connection);
+                    self.note(load, part.zip(verdicts), next_hop, connection);
                     if fit == Fit::ForNothing {
                         break;
                     }
@@ -242,6 +248,37 @@ impl<'a> Carrier<'a> {
             }
         }
         Outcome::Tried
+    }
+
+    /// Gives it to a command or a webhook, once for all its recipients.
+    fn hand_to(
+        &mut self,
+        load: &mut Load<'_>,
+        next_hop: &NextHop,
+        handler: Handler<'_>,
+    ) -> Outcome {
+        let stored = load.stored;
+        let places: Vec<_> = load.mine().map(|(place, _)| place).collect();
+        let all = stored.envelope.recipients.iter().enumerate();
+        let mine: Vec<_> = all.filter(|(place, _)| places.contains(place)).collect();
+        let mut to: Vec<_> = mine.iter().map(|(_, one)| &one.forward_path).collect();
+        to.dedup();
+        let parcel = Parcel {
+            stored,
+            content: load.content,
+            file: self.lane.common.spool.file_of(stored),
+            to,
+            subaddress: load.next_hops.subaddress,
+        };
+        match handler.take(&parcel, &self.lane.common.brake) {
+            Ok(verdict) => {
+                self.lane.host_works();
+                let verdicts = std::iter::repeat(verdict);
+                self.note(load, mine.into_iter().zip(verdicts), next_hop, None);
+                Outcome::Tried
+            }
+            Err(reason) => Outcome::NoHost(format!("{}: {reason}", self.lane.route)),
+        }
     }
 
     /// The connection that stands, or a new one.
@@ -266,25 +303,24 @@ impl<'a> Carrier<'a> {
     }
 
     /// Takes note of verdicts; what was taken or refused is settled at once.
-    fn note(
+    fn note<'r>(
         &mut self,
         load: &mut Load<'_>,
-        part: &[Addressee<'_>],
-        verdicts: Vec<Verdict>,
-        standing: &Standing,
+        verdicts: impl Iterator<Item = ((usize, &'r Recipient), Verdict)>,
+        next_hop: &NextHop,
+        connection: Option<&Connection>,
     ) {
         let id = load.stored.id;
-        let host = standing.connection.host();
-        let next_hop = &standing.next_hop;
+        let host = connection.map_or("", Connection::host);
+        let offers_dsn = connection.is_some_and(Connection::offers_dsn);
         let stopping = self.lane.common.brake.is_pulled();
-        for (addressee, verdict) in part.iter().zip(verdicts) {
-            let (to, place) = (addressee.recipient, addressee.place);
+        for ((place, to), verdict) in verdicts {
             match verdict {
                 Verdict::Taken(said) => {
                     next_hop.tell_taken(id, to, host, said.words());
                     load.end(
                         place,
-                        match standing.connection.offers_dsn() {
+                        match offers_dsn {
                             // From here on its notifications are the server's (RFC 3461 section 5.2.1).
                             true => Progress::Done,
                             false => load.judge().ended(place, next_hop.action(), said),
@@ -473,6 +509,3 @@ fn trouble(reason: &str) -> Reason {
         false => Reason::own("4.4.1", reason),
     }
 }
-
-/// Where outside mail waits for a smarthost.
-const NO_SMARTHOST: &str = "no smarthost is set";

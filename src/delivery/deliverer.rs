@@ -444,7 +444,7 @@ impl Deliverer {
     fn user_of<'t>(&self, target: &'t Target) -> Option<&'t str> {
         match target {
             Target::User(user) if self.has_maildirs => Some(user),
-            Target::User(_) | Target::Outside(_) => None,
+            Target::User(_) | Target::Outside(_) | Target::Command(_) | Target::Webhook(_) => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Delivery: from the spool to the Maildirs, to an LMTP server, and to the smarthost.
+//! Delivery: from the spool to the Maildirs, to an LMTP server, to the smarthost, to commands and webhooks.
 //!
 //! | file | purpose |
 //! | --- | --- |
@@ -15,6 +15,9 @@
 //! | `smarthost` | sets up a connection to a smarthost |
 //! | `lmtp` | one connection to an LMTP server, and how users are called there |
 //! | `transaction` | one message on one of those connections |
+//! | `handler` | what commands and webhooks have in common |
+//! | `command` | a message for a program |
+//! | `webhook` | a message for a web server |
 //! | `outcome` | from a peer's reply to what becomes of a recipient |
 //! | `notifier` | tells senders, one message at a time |
 //! | `notice_queue` | whose turn that is, and how many there may be |
@@ -30,9 +33,11 @@
 //! soon as the log says so durably; when it can come twice, `lane` tells.
 
 mod carrier;
+mod command;
 mod content;
 mod deferred;
 pub mod deliverer;
+mod handler;
 mod lane;
 mod lane_queue;
 pub mod lanes;
@@ -49,6 +54,7 @@ pub mod smtp_client;
 mod transaction;
 pub mod trial;
 mod unsynced;
+mod webhook;
 pub mod witness;
 
 pub use deliverer::{Deliverer, DeliveryOptions, Moment};

@@ -8,10 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use super::handler::Handler;
 use super::lmtp::{self, LmtpServer};
 use super::smarthost;
 use super::smtp_client::Limits;
 use super::transaction::Connection;
+use crate::config::handlers::{Command, Handlers, Webhook};
 use crate::config::settings::{Settings, Smarthost};
 use crate::config::smarthosts::smarthost_for;
 use crate::events;
@@ -25,6 +27,29 @@ pub enum Route {
     Smarthost(Option<String>),
     /// The server of `[delivery] local`.
     Lmtp,
+    /// The program of `[command:NAME]`.
+    Command(String),
+    /// The web server of `[webhook:NAME]`.
+    Webhook(String),
+}
+
+impl Route {
+    /// A message waits because this leads nowhere.
+    pub(super) fn tell_missing(&self, id: MessageId, reason: &str, wait: u64) {
+        match self {
+            Self::Smarthost(_) | Self::Lmtp => events::relay_failed(id, reason, wait),
+            Self::Command(name) => events::handlers::command_failed(id, name, reason, wait),
+            Self::Webhook(name) => events::handlers::webhook_failed(id, name, reason, wait),
+        }
+    }
+
+    /// Why its messages wait where it leads nowhere.
+    pub(super) fn is_missing(&self) -> String {
+        match self {
+            Self::Smarthost(_) | Self::Lmtp => format!("no {self} is set"),
+            Self::Command(_) | Self::Webhook(_) => format!("there is no section [{self}]"),
+        }
+    }
 }
 
 impl fmt::Display for Route {
@@ -33,6 +58,8 @@ impl fmt::Display for Route {
             Self::Smarthost(None) => f.write_str("smarthost"),
             Self::Smarthost(Some(name)) => write!(f, "smarthost:{name}"),
             Self::Lmtp => f.write_str("lmtp"),
+            Self::Command(name) => write!(f, "command:{name}"),
+            Self::Webhook(name) => write!(f, "webhook:{name}"),
         }
     }
 }
@@ -46,6 +73,10 @@ pub struct NextHops {
     pub smarthosts: Vec<Smarthost>,
     /// Takes local ones; none = they go into Maildirs.
     pub lmtp: Option<LmtpServer>,
+    /// Take what aliases give them.
+    pub handlers: Handlers,
+    /// What begins a detail.
+    pub subaddress: Option<char>,
 }
 
 impl NextHops {
@@ -55,6 +86,8 @@ impl NextHops {
             hostname: settings.hostname.to_string(),
             smarthosts: settings.smarthosts.clone(),
             lmtp: LmtpServer::of(settings),
+            handlers: settings.handlers.clone(),
+            subaddress: settings.recipients.subaddress,
         }
     }
 
@@ -67,6 +100,8 @@ impl NextHops {
                 let smarthost = smarthost_for(&self.smarthosts, from);
                 Some(Route::Smarthost(smarthost.and_then(|one| one.name.clone())))
             }
+            Target::Command(name) => Some(Route::Command(name.clone())),
+            Target::Webhook(name) => Some(Route::Webhook(name.clone())),
         }
     }
 
@@ -78,6 +113,8 @@ impl NextHops {
                 found.cloned().map(NextHop::Smarthost)
             }
             Route::Lmtp => self.lmtp.clone().map(NextHop::Lmtp),
+            Route::Command(name) => self.handlers.command(name).cloned().map(NextHop::Command),
+            Route::Webhook(name) => self.handlers.webhook(name).cloned().map(NextHop::Webhook),
         }
     }
 
@@ -92,13 +129,17 @@ impl NextHops {
     }
 }
 
-/// The server that takes a lane's messages.
+/// What takes a lane's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NextHop {
     /// It takes outside recipients.
     Smarthost(Smarthost),
     /// It takes local ones.
     Lmtp(LmtpServer),
+    /// It takes what aliases give it.
+    Command(Command),
+    /// It takes what aliases give it.
+    Webhook(Webhook),
 }
 
 /// What a connection needs beside the server.
@@ -112,6 +153,15 @@ pub(super) struct Terms<'a> {
 }
 
 impl NextHop {
+    /// What takes messages without a connection that stands; none where this is a server of mail.
+    pub(super) fn handler(&self) -> Option<Handler<'_>> {
+        match self {
+            Self::Smarthost(_) | Self::Lmtp(_) => None,
+            Self::Command(command) => Some(Handler::Command(command)),
+            Self::Webhook(webhook) => Some(Handler::Webhook(webhook)),
+        }
+    }
+
     /// Sets up a connection.
     ///
     /// # Errors
@@ -142,6 +192,7 @@ impl NextHop {
                 };
                 (server.place.to_string(), way.open())
             }
+            Self::Command(_) | Self::Webhook(_) => unreachable!("a handler needs no connection"),
         };
         opened.map_err(|why| format!("{name}: {why}"))
     }
@@ -154,7 +205,7 @@ impl NextHop {
                 let address = server.address(user, &recipient.forward_path);
                 address.map(Cow::Owned)
             }
-            (Self::Smarthost(_), Target::User(_)) | (Self::Lmtp(_), Target::Outside(_)) => None,
+            (Self::Smarthost(_) | Self::Lmtp(_) | Self::Command(_) | Self::Webhook(_), _) => None,
         }
     }
 
@@ -162,7 +213,7 @@ impl NextHop {
     pub(super) fn told<'m>(&'m self, from: &'m ReversePath) -> Cow<'m, ReversePath> {
         match self {
             Self::Smarthost(smarthost) => smarthost.told(from),
-            Self::Lmtp(_) => Cow::Borrowed(from),
+            Self::Lmtp(_) | Self::Command(_) | Self::Webhook(_) => Cow::Borrowed(from),
         }
     }
 
@@ -174,8 +225,14 @@ impl NextHop {
             (Self::Lmtp(server), Target::User(user)) => {
                 events::lmtp::delivered(id, name, user, &server.place, said);
             }
-            (Self::Lmtp(server), Target::Outside(mailbox)) => {
-                events::lmtp::delivered(id, name, mailbox, &server.place, said);
+            (Self::Lmtp(server), _) => {
+                events::lmtp::delivered(id, &name, &name, &server.place, said);
+            }
+            (Self::Command(command), _) => {
+                events::handlers::command_delivered(id, name, &command.name);
+            }
+            (Self::Webhook(webhook), _) => {
+                events::handlers::webhook_delivered(id, name, &webhook.name);
             }
         }
     }
@@ -185,6 +242,12 @@ impl NextHop {
         match self {
             Self::Smarthost(_) => events::relay_failed(id, reason, wait),
             Self::Lmtp(_) => events::lmtp::failed(id, reason, wait),
+            Self::Command(command) => {
+                events::handlers::command_failed(id, &command.name, reason, wait);
+            }
+            Self::Webhook(webhook) => {
+                events::handlers::webhook_failed(id, &webhook.name, reason, wait);
+            }
         }
     }
 
@@ -192,7 +255,7 @@ impl NextHop {
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Smarthost(_) => Action::Relayed,
-            Self::Lmtp(_) => Action::Delivered,
+            Self::Lmtp(_) | Self::Command(_) | Self::Webhook(_) => Action::Delivered,
         }
     }
 }
@@ -201,7 +264,7 @@ impl NextHop {
 /// relayed.
 pub(super) fn logged(to: &Recipient) -> String {
     match &to.target {
-        Target::User(_) => to.forward_path.to_string(),
+        Target::User(_) | Target::Command(_) | Target::Webhook(_) => to.forward_path.to_string(),
         Target::Outside(mailbox) => mailbox.to_string(),
     }
 }

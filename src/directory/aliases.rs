@@ -3,11 +3,14 @@
 //! Promises: a file is taken whole or not at all; every broken line is named. A line that begins with a
 //! blank goes on from the one before; a line's end separates targets as a comma does; a line that
 //! begins with `#` is a comment. Names and local targets know no upper and lower case, and are the same
-//! in every local domain. Refuses to know: who exists and where a target leads (see `graph`); commands,
-//! files, webhooks and `:include:`, which are refused as targets. Limits: 4 MiB, [`ALIASES_MAX`].
+//! in every local domain. `|NAME` and `>NAME` name a command and a webhook of the configuration, never what
+//! a shell would run. Refuses to know: who exists and where a target leads (see `graph`); files and
+//! `:include:`, which are refused as targets. Limits: 4 MiB, [`ALIASES_MAX`].
 
 use std::collections::HashMap;
 
+use crate::config::handlers::Kind;
+use crate::config::keys;
 use crate::mail::{Domain, Mailbox};
 
 use super::users::{Fault, is_comment};
@@ -43,6 +46,8 @@ pub(super) enum Address {
     Local(String),
     /// A mailbox elsewhere.
     Outside(Mailbox),
+    /// A command or webhook of this name, in lower case.
+    Handler(Kind, String),
 }
 
 impl AliasFile {
@@ -148,6 +153,7 @@ impl Parser<'_> {
         }
         match address(name, self.local_domains) {
             Ok(Address::Local(name)) => Ok((name, rest)),
+            Ok(Address::Handler(..)) => unreachable!("a name is no target"),
             Ok(Address::Outside(_)) => Err(refused("its domain is not a local one")),
             Err(reason) => Err(refused(&reason)),
         }
@@ -224,8 +230,8 @@ fn target(text: &str, local_domains: &[Domain]) -> Result<Address, String> {
         .and_then(|text| text.strip_suffix('"'));
     let inner = quoted.unwrap_or(text).trim_start();
     let kind = match inner.chars().next() {
-        Some('|') => "a command (|) as a target",
-        Some('>') => "a webhook (>) as a target",
+        Some('|') => return handler(Kind::Command, inner),
+        Some('>') => return handler(Kind::Webhook, inner),
         Some('/') => "a file (/) as a target",
         Some('\\') if quoted.is_none() => "a backslash before a target",
         Some(':') if starts_with_include(inner) => "a list from a file (:include:) as a target",
@@ -235,6 +241,19 @@ fn target(text: &str, local_domains: &[Domain]) -> Result<Address, String> {
         }
     };
     Err(format!("{kind} is not supported yet"))
+}
+
+/// `|NAME` or `>NAME`, without the quotes around it.
+fn handler(kind: Kind, text: &str) -> Result<Address, String> {
+    let name = text.strip_prefix(kind.mark()).unwrap_or(text).trim();
+    let lower = name.to_lowercase();
+    if keys::is_name(&lower) {
+        return Ok(Address::Handler(kind, lower));
+    }
+    let (text, mark, section) = (shown(text), kind.mark(), kind.section());
+    Err(format!(
+        "{text} is not a target: behind {mark} stands the NAME of a section [{section}:NAME], and no more"
+    ))
 }
 
 fn starts_with_include(text: &str) -> bool {
@@ -288,6 +307,7 @@ mod tests {
             let targets = entry.targets.iter().map(|(line, target)| match target {
                 Address::Local(name) => format!(" {name}@{line}"),
                 Address::Outside(mailbox) => format!(" <{mailbox}>@{line}"),
+                Address::Handler(kind, name) => format!(" {}{name}@{line}", kind.mark()),
             });
             let targets: String = targets.collect();
             format!("{}@{} ={targets}", entry.name, entry.line)
@@ -303,7 +323,8 @@ mod tests {
         let file = "# aliases\r\n\n  # more\nRoot: Alice\r\nteam : alice , bob,\n# between\n\n\
                     \tcarol@HERE.example\n  dave@there.example,\n\
                     sales@Other.Example:\"Big Boss\", \"a,b:c\"@here.example\n\
-                    \"odd name\": x+y, \"q\\\"\"@there.example\nempty:\n bob,,\nпётр: bob";
+                    \"odd name\": x+y, \"q\\\"\"@there.example\nempty:\n bob,,\nпётр: bob\n\
+                    all: alice, |Scan, >phone_2 , \"|x\", \"> y\"";
         let (entries, faults) = parse(file.as_bytes());
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!(
@@ -315,6 +336,7 @@ mod tests {
                 "odd name@11 = x+y@11 <\"q\\\"\"@there.example>@11",
                 "empty@12 = bob@13",
                 "пётр@14 = bob@14",
+                "all@15 = alice@15 |scan@15 >phone_2@15 |x@15 >y@15",
             ]
         );
     }
@@ -356,12 +378,15 @@ mod tests {
                 ],
             ),
             (
-                b"a: |vacation\nb: \"|vacation -x\", c\nc: >https\n :Include:/x\nd: /dev/null\n\
+                b"a: |/bin/x\nb: \"|vacation -x\", c\nc: >https://x\n :Include:/x\nd: /dev/null\n\
                   e: \\alice\nf: \"/x\"",
                 &[
-                    "1: a command (|) as a target is not supported yet",
-                    "2: a command (|) as a target is not supported yet",
-                    "3: a webhook (>) as a target is not supported yet",
+                    "1: \"|/bin/x\" is not a target: behind | stands the NAME of a section \
+                     [command:NAME], and no more",
+                    "2: \"|vacation -x\" is not a target: behind | stands the NAME of a section \
+                     [command:NAME], and no more",
+                    "3: \">https://x\" is not a target: behind > stands the NAME of a section \
+                     [webhook:NAME], and no more",
                     "4: a list from a file (:include:) as a target is not supported yet",
                     "5: a file (/) as a target is not supported yet",
                     "6: a backslash before a target is not supported yet",

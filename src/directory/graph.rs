@@ -2,12 +2,14 @@
 //!
 //! Promises: following ends, also where the file has faults; a target reached twice counts once, at
 //! its first place. A local target is looked up as a recipient is: whole, then without its detail; an
-//! alias wins over a user of its name. Faults: a local target nobody has, a loop, a limit passed. An
+//! alias wins over a user of its name. Faults: a local target nobody has, a command or webhook there is
+//! not, a loop, a limit passed. An
 //! alias with several targets, or whose one target is such an alias, is a *group*. Refuses to know:
 //! how aliases are written. Limits: [`TARGETS_MAX`], [`DEPTH_MAX`].
 
 use std::collections::{HashMap, HashSet};
 
+use crate::config::handlers::{Handlers, Kind};
 use crate::mail::Mailbox;
 
 use super::aliases::{Address, AliasFile, shown};
@@ -64,6 +66,8 @@ pub(super) enum End {
     User(String),
     /// A mailbox elsewhere.
     Outside(Mailbox),
+    /// A command or a webhook.
+    Handler(Kind, String),
     /// A local name that nobody has.
     Nobody,
 }
@@ -75,6 +79,8 @@ pub struct Names<'a> {
     pub is_user: Option<&'a dyn Fn(&str) -> bool>,
     /// The separator of `user+detail`.
     pub subaddress: Option<char>,
+    /// The commands and webhooks there are.
+    pub handlers: &'a Handlers,
 }
 
 impl Aliases {
@@ -176,6 +182,14 @@ impl Builder<'_> {
                 let domain = mailbox.domain().as_str().to_ascii_lowercase();
                 let key = format!("{}@{domain}", mailbox.local_part());
                 return self.end(key, End::Outside(mailbox.clone()));
+            }
+            Address::Handler(kind, name) => {
+                if let Err(reason) = self.names.handlers.find(*kind, name) {
+                    let reason = format!("alias {}: {reason}", shown(alias));
+                    self.faults.push(Fault { line, reason });
+                }
+                let key = format!("{}{name}:handler", kind.mark());
+                return self.end(key, End::Handler(*kind, name.clone()));
             }
             Address::Local(name) => name,
         };

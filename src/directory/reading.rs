@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Settings;
+use crate::config::handlers::Handlers;
 use crate::events;
 use crate::mail::Domain;
 use crate::sys::machine;
@@ -57,6 +58,7 @@ struct Wanted {
     verify: bool,
     subaddress: Option<char>,
     local_domains: Vec<Domain>,
+    handlers: Handlers,
 }
 
 impl Reading {
@@ -67,6 +69,7 @@ impl Reading {
                 verify: settings.recipients.verify,
                 subaddress: settings.recipients.subaddress,
                 local_domains: settings.local_domains.clone(),
+                handlers: settings.handlers.clone(),
             },
             users_file: Watched::new(&settings.auth.users, users::FILE_MAX_OCTETS),
             aliases_file: aliases_file.map(|path| Watched::new(path, aliases::FILE_MAX_OCTETS)),
@@ -164,6 +167,7 @@ impl Reading {
         let names = Names {
             is_user: (!self.is_without_users).then_some(&is_user),
             subaddress: self.settings.subaddress,
+            handlers: &self.settings.handlers,
         };
         let (aliases, faults) = Aliases::resolve(&newest, names);
         let Some(fault) = faults.first() else {

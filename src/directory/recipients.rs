@@ -7,6 +7,7 @@
 //! domains are ours, except for owners. Limits: a look-up gives at most what an alias may lead to
 //! ([`TARGETS_MAX`](super::graph::TARGETS_MAX)) and the same for the fallback.
 
+use crate::config::handlers::Kind;
 use crate::mail::{ForwardPath, Mailbox, Target};
 
 use super::aliases::Address;
@@ -57,7 +58,7 @@ impl Found {
 /// The direct members of a name, as EXPN shows them (RFC 5321 section 4.1.1.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expansion {
-    /// Their addresses; a user is its own only member.
+    /// Their addresses; a user is its own only member. None where one of them is a command or webhook.
     Members(Vec<String>),
     /// Nobody by that name.
     Unknown,
@@ -68,7 +69,8 @@ pub enum Expansion {
 /// The users behind a group, for access lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Members {
-    /// Their names in lower case, nested groups followed, outside addresses left out.
+    /// Their names in lower case, nested groups followed; outside addresses, commands and webhooks left
+    /// out.
     Users(Vec<String>),
     /// No alias has that name.
     Unknown,
@@ -156,7 +158,7 @@ impl Directory {
         };
         let users = ends.filter_map(|end| match end {
             End::User(name) => Some(name.clone()),
-            End::Outside(_) | End::Nobody => None,
+            End::Outside(_) | End::Handler(..) | End::Nobody => None,
         });
         Members::Users(users.collect())
     }
@@ -188,9 +190,17 @@ impl Directory {
         let Some(members) = aliases.members(name) else {
             return Expansion::Members(self.address(name).into_iter().collect());
         };
+        // What runs here is nobody's business, and part of a list is no truth.
+        if members
+            .iter()
+            .any(|member| matches!(member, Address::Handler(..)))
+        {
+            return Expansion::Members(Vec::new());
+        }
         let members = members.iter().filter_map(|member| match member {
             Address::Local(name) => self.address(name),
             Address::Outside(mailbox) => Some(mailbox.to_string()),
+            Address::Handler(..) => None,
         });
         Expansion::Members(members.collect())
     }
@@ -231,6 +241,8 @@ fn copies(aliases: &Aliases, name: &str) -> (Vec<Target>, bool) {
     let targets = ends.filter_map(|end| match end {
         End::User(name) => Some(Target::User(name.clone())),
         End::Outside(mailbox) => Some(Target::Outside(mailbox.clone())),
+        End::Handler(Kind::Command, name) => Some(Target::Command(name.clone())),
+        End::Handler(Kind::Webhook, name) => Some(Target::Webhook(name.clone())),
         End::Nobody => {
             some_are_gone = true;
             None

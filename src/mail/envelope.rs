@@ -1,7 +1,8 @@
 //! The envelope of a message: who sent it, who gets it, and how it came.
 //!
 //! Promises: holds what was settled at MAIL, RCPT and login; a recipient's [`Target`] is the
-//! decision's name (a user, or a mailbox elsewhere), never a path or a command line. Refuses to know: content, disks.
+//! decision's name (a user, a mailbox elsewhere, or a section of the configuration), never a path or a
+//! command line. Refuses to know: content, disks.
 
 use std::net::IpAddr;
 
@@ -45,6 +46,10 @@ pub enum Target {
     User(String),
     /// Another server takes it: by the smarthost.
     Outside(Mailbox),
+    /// The program of the section `[command:NAME]`; NAME.
+    Command(String),
+    /// The web server of the section `[webhook:NAME]`; NAME.
+    Webhook(String),
 }
 
 impl Target {
@@ -52,7 +57,7 @@ impl Target {
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::User(user) => Some(user),
-            Self::Outside(_) => None,
+            Self::Outside(_) | Self::Command(_) | Self::Webhook(_) => None,
         }
     }
 }

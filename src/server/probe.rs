@@ -101,6 +101,7 @@ impl Probe for Files {
         let names = Names {
             is_user: is_user.as_ref().map(|is_user| is_user as _),
             subaddress: settings.recipients.subaddress,
+            handlers: &settings.handlers,
         };
         let (aliases, more) = Aliases::resolve(&file, names);
         faults.extend(more);

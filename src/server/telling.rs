@@ -38,7 +38,7 @@ fn home(setup: &Setup, path: &ForwardPath) -> Home {
         Lookup::Unavailable => return Home::NotNow,
     };
     if setup.settings.smarthost_for(&ReversePath::Null).is_none() {
-        targets.retain(|target| matches!(target, Target::User(_)));
+        targets.retain(|target| !matches!(target, Target::Outside(_)));
     }
     match targets.is_empty() {
         true => Home::Nobody,

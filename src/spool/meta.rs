@@ -134,6 +134,8 @@ impl Meta {
             let target = match &recipient.target {
                 Target::User(user) => format!("user {user}"),
                 Target::Outside(mailbox) => format!("outside {mailbox}"),
+                Target::Command(name) => format!("command {name}"),
+                Target::Webhook(name) => format!("webhook {name}"),
             };
             text.push_str(&format!(
                 "to {state} <{}> {target}\n",
@@ -211,6 +213,8 @@ impl Meta {
         let target = match rest.strip_prefix(' ')?.split_once(' ')? {
             ("user", user) => Target::User(user.to_owned()),
             ("outside", mailbox) => Target::Outside(Mailbox::parse(mailbox).ok()?),
+            ("command", name) => Target::Command(name.to_owned()),
+            ("webhook", name) => Target::Webhook(name.to_owned()),
             _ => return None,
         };
         self.envelope.recipients.push(Recipient {
@@ -309,6 +313,14 @@ mod tests {
         for mailbox in ["x@there.example", "\"a b\"@there.example", "a@[192.0.2.1]"] {
             meta.envelope.recipients[1].target = Target::Outside(Mailbox::parse(mailbox).unwrap());
             assert_eq!(Meta::parse(&meta.to_text()), Some(meta.clone()));
+        }
+        for target in [
+            Target::Command("scan".into()),
+            Target::Webhook("phone".into()),
+        ] {
+            let mut handled = meta.clone();
+            handled.envelope.recipients[0].target = target;
+            assert_eq!(Meta::parse(&handled.to_text()), Some(handled));
         }
         assert_eq!(Meta::parse(&meta.to_text().replace("[192", "[x")), None);
         assert_eq!(Meta::parse(&meta.to_text().replace("outside", "out")), None);

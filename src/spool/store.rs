@@ -1,6 +1,7 @@
 //! The messages there are, and reading them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -310,6 +311,14 @@ impl Spool {
         let mut state = self.lock();
         let count = most.min(state.fresh.len());
         into.extend(state.fresh.drain(..count));
+    }
+
+    /// The file that holds a message's content, where it is in one.
+    pub fn file_of(&self, stored: &Stored) -> Option<PathBuf> {
+        match stored.content {
+            Content::Memory(_) => None,
+            Content::File(..) => Some(self.options.queue_file(stored.id, "eml")),
+        }
     }
 
     /// A message that was given out is due again.

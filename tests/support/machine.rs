@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use gatepost::config::handlers::Handlers;
 use gatepost::config::settings::{Smarthost, SmarthostTls};
 use gatepost::delivery::lmtp::LmtpServer;
 use gatepost::delivery::smtp_client::Limits;
@@ -137,6 +138,8 @@ pub fn hops(smarthost: Option<Smarthost>, lmtp: Option<LmtpServer>) -> NextHops 
         hostname: "mx.here.example".to_owned(),
         smarthosts: smarthost.into_iter().collect(),
         lmtp,
+        handlers: Handlers::default(),
+        subaddress: Some('+'),
     }
 }
 
@@ -247,11 +250,18 @@ fn home(path: &ForwardPath) -> Home {
     }
 }
 
-/// An address of here.example is a user's, every other one is outside. What stands behind a + is a
+/// An address of here.example is a user's, or that of the command or webhook NAME where it begins with
+/// `command-` or `webhook-`; every other one is outside. What stands behind a + is a
 /// detail.
 pub fn envelope(to: &[&str]) -> Envelope {
     let recipient = |to: &&str| {
         let target = match to.strip_suffix("@here.example") {
+            Some(name) if name.starts_with("command-") => {
+                Target::Command(name.trim_start_matches("command-").to_owned())
+            }
+            Some(name) if name.starts_with("webhook-") => {
+                Target::Webhook(name.trim_start_matches("webhook-").to_owned())
+            }
             Some(user) => Target::User(user.split('+').next().unwrap().to_owned()),
             None => Target::Outside(Mailbox::parse(to).unwrap()),
         };

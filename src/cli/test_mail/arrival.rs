@@ -68,6 +68,14 @@ fn look(settings: &Settings, targets: Vec<Target>, id: &str) -> Arrived {
             Target::Outside(mailbox) => {
                 arrived.words.push(format!("{mailbox} is elsewhere"));
             }
+            Target::Command(name) => {
+                let words = format!("command {name} is not asked; the log tells how it ended");
+                arrived.words.push(words);
+            }
+            Target::Webhook(name) => {
+                let words = format!("webhook {name} is not asked; the log tells what it answered");
+                arrived.words.push(words);
+            }
             Target::User(user) => {
                 let maildir = settings.mail_root.join(user).join("Maildir");
                 arrived.note(await_in(&maildir, id, until), &maildir);

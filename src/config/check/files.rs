@@ -150,7 +150,7 @@ impl Found<'_> {
             ("server", "local_domains"),
             ("recipients", "subaddress"),
         ];
-        if !self.draft.is_intact(&depends_on) {
+        if !self.draft.is_intact(&depends_on) || !self.handlers_are_known() {
             return;
         }
         match probe.aliases(self.settings) {
@@ -161,6 +161,14 @@ impl Found<'_> {
             }
             AliasesFacts::Read { faults, .. } => self.faulty_lines(&path, faults),
         }
+    }
+
+    /// Whether no section of a command or webhook is missing because it is at fault.
+    fn handlers_are_known(&self) -> bool {
+        let is_one =
+            |section: &str| section.starts_with("command:") || section.starts_with("webhook:");
+        let mut problems = self.draft.problems.iter();
+        !problems.any(|problem| problem.section.as_deref().is_some_and(is_one))
     }
 
     fn faulty_lines(&mut self, file: &Path, faults: Vec<(usize, String)>) {

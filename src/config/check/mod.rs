@@ -22,9 +22,10 @@
 //! | W-08 | `[server_access]`: the list | a user there is not |
 //! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
 //! | W-09 | the certificate's key | the certificate is not valid today |
-//! | W-11 | `[smarthost] password_file` | everybody can read the password |
+//! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
 //! | W-13 | `[alarm] program` | it cannot be run |
+//! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
 
@@ -37,6 +38,7 @@ use super::settings::{LoginSecret, Port, Settings};
 mod access;
 mod alarm;
 mod files;
+mod handlers;
 mod ports;
 mod relay;
 mod sites;
@@ -164,6 +166,8 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_texts_fit_their_lines();
     found.the_smarthosts_can_be_used(probe);
     found.the_alarm_can_be_heard(probe);
+    found.the_commands_can_run(probe);
+    found.the_webhooks_can_be_used(probe);
     let problems = found.problems;
     draft.problems.extend(problems);
 }

@@ -8,6 +8,7 @@ mod aliases;
 mod control;
 mod controls;
 mod delivery;
+mod handlers;
 mod lists;
 mod log;
 mod operation;
@@ -26,6 +27,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     lists::KEYS,
     controls::KEYS,
     aliases::KEYS,
+    handlers::KEYS,
     control::KEYS,
     operation::KEYS,
     delivery::KEYS,

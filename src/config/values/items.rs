@@ -58,6 +58,17 @@ impl<'a> Written<'a> {
         Err(vec![Refused { line, reason }])
     }
 
+    /// The same, and none is well too.
+    pub(super) fn as_written<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Vec<Refused>> {
+        match self.items().next() {
+            None => Ok(Vec::new()),
+            Some(_) => self.in_order(parse),
+        }
+    }
+
     fn parsed<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, String>,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use std::time::Duration;
+
 use super::*;
+use crate::config::handlers::{Command, Format, Url, Webhook};
 use crate::mail::Domain;
 use crate::sys::seeded::Random;
 
@@ -14,6 +17,7 @@ fn resolve(file: &str, users: &[&str]) -> (Aliases, Vec<String>) {
     let names = Names {
         is_user: Some(&is_user),
         subaddress: Some('+'),
+        handlers: &handlers(),
     };
     let (aliases, faults) = Aliases::resolve(&file, names);
     let faults = faults
@@ -22,11 +26,57 @@ fn resolve(file: &str, users: &[&str]) -> (Aliases, Vec<String>) {
     (aliases, faults.collect())
 }
 
+/// A command `scan`, and a webhook `phone`.
+fn handlers() -> Handlers {
+    Handlers {
+        commands: vec![Command {
+            name: "scan".to_owned(),
+            program: "/bin/true".into(),
+            arguments: Vec::new(),
+            timeout: Duration::from_secs(1),
+        }],
+        webhooks: vec![Webhook {
+            name: "phone".to_owned(),
+            url: Url::parse("http://localhost/").unwrap(),
+            token_file: None,
+            format: Format::Json,
+            timeout: Duration::from_secs(1),
+            ca_file: None,
+        }],
+    }
+}
+
+#[test]
+fn commands_and_webhooks_stand_beside_people() {
+    let file =
+        "team: alice, |scan, >phone, both\nboth: >phone, |scan, x@there.example\none: |scan\n";
+    let (aliases, faults) = resolve(file, &["alice"]);
+    assert_eq!(faults, Vec::<String>::new());
+    assert_eq!(
+        ends(&aliases, "team"),
+        ["alice", "|scan", ">phone", "x@there.example"]
+    );
+    assert_eq!(ends(&aliases, "one"), ["|scan"]);
+    assert!(aliases.is_group("both") && !aliases.is_group("one"));
+    // A user may have a name that looks like one.
+    let (aliases, _) = resolve("a: |scan, \"|scan\"@here.example\n", &["|scan"]);
+    assert_eq!(aliases.ends("a").unwrap().count(), 2);
+    let (_, faults) = resolve("a: alice\n |scna\n >scan\n", &["alice"]);
+    assert_eq!(
+        faults,
+        [
+            "2: alias \"a\": |scna: there is no section [command:scna]; did you mean |scan?",
+            "3: alias \"a\": >scan: there is no section [webhook:scan]",
+        ]
+    );
+}
+
 fn ends(aliases: &Aliases, name: &str) -> Vec<String> {
     let ends = aliases.ends(name).unwrap();
     let ends = ends.map(|end| match end {
         End::User(name) => name.clone(),
         End::Outside(mailbox) => mailbox.to_string(),
+        End::Handler(kind, name) => format!("{}{name}", kind.mark()),
         End::Nobody => "?".to_owned(),
     });
     ends.collect()

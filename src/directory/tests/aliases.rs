@@ -42,6 +42,8 @@ fn look(directory: &Directory, address: &str) -> String {
         .map(|target| match target {
             Target::User(name) => name,
             Target::Outside(mailbox) => mailbox.to_string(),
+            Target::Command(name) => format!("|{name}"),
+            Target::Webhook(name) => format!(">{name}"),
         })
         .collect();
     if found.group {
@@ -88,6 +90,39 @@ fn recipients_are_found_through_aliases() {
     for (address, want) in rows {
         assert_eq!(look(&directory, address), want, "{address}");
     }
+}
+
+#[test]
+fn commands_and_webhooks_stand_in_groups_and_belong_to_nobody() {
+    let more = "[command:scan]\nprogram = /bin/true\n[webhook:phone]\nurl = http://localhost/\n";
+    let aliases = "team: alice, |scan, >phone\nscanner: |SCAN\nboth: team\nmine: alice\n";
+    let (site, directory) = site("handlers", aliases, more);
+    for (address, want) in [
+        ("team@here.example", "alice |scan >phone group"),
+        ("both@here.example", "alice |scan >phone group"),
+        ("scanner@here.example", "|scan"),
+    ] {
+        assert_eq!(look(&directory, address), want, "{address}");
+    }
+    // What runs is told to nobody, and part of a list is no truth.
+    assert_eq!(expand(&directory, "team@here.example"), "");
+    assert_eq!(expand(&directory, "scanner@here.example"), "");
+    assert_eq!(expand(&directory, "both@here.example"), "team@here.example");
+    let owns = |user, address| directory.owns(user, &Mailbox::parse(address).unwrap());
+    assert_eq!(owns("alice", "scanner@here.example"), Some(false));
+    assert_eq!(owns("scan", "scanner@here.example"), Some(false));
+    assert_eq!(owns("alice", "team@here.example"), Some(false));
+    assert_eq!(owns("alice", "mine@here.example"), Some(true));
+    assert_eq!(
+        directory.members("team"),
+        Members::Users(vec!["alice".to_owned()])
+    );
+    // An unknown name is a fault, and the last good file stays.
+    write(&site, "team: bob, |scanner\n");
+    assert_eq!(
+        look(&directory, "team@here.example"),
+        "alice |scan >phone group"
+    );
 }
 
 #[test]

@@ -389,6 +389,8 @@ fn target(target: &Target) -> String {
     match target {
         Target::User(user) => format!("user:{user}"),
         Target::Outside(mailbox) => format!("outside:{mailbox}"),
+        Target::Command(name) => format!("command:{name}"),
+        Target::Webhook(name) => format!("webhook:{name}"),
     }
 }
 

@@ -137,6 +137,7 @@ fn run(scratch: &Scratch, settings: &Settings, input: &[u8]) {
     let names = Names {
         is_user: Some(&is_user),
         subaddress: settings.recipients.subaddress,
+        handlers: &settings.handlers,
     };
     let (aliases, graph_faults) = Aliases::resolve(&file, names);
     have_places(&graph_faults, aliases_file);
@@ -225,6 +226,8 @@ fn local(name: &str) -> Option<ForwardPath> {
 fn shown(target: &Target) -> String {
     match target {
         Target::User(user) => format!("user {user}"),
+        Target::Command(name) => format!("command {name}"),
+        Target::Webhook(name) => format!("webhook {name}"),
         // The domain's case is no difference.
         Target::Outside(mailbox) => {
             let domain = mailbox.domain().as_str().to_ascii_lowercase();
