@@ -7,6 +7,8 @@ mod fake_host;
 #[path = "support/sim_disk.rs"]
 mod sim_disk;
 mod support;
+#[path = "support/web.rs"]
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,6 +33,7 @@ use gatepost::sys::disk::Disk;
 use gatepost::troubles::{Kind, Noted, Troubles};
 use sim_disk::SimDisk;
 use support::{Client, PATIENCE, Server, TempFolder, data, own_address};
+use web::{Answer, Web};
 
 const OUTSIDE: &str = "a@there.example";
 
@@ -73,7 +76,10 @@ impl Bell {
     }
 
     fn ini(&self) -> String {
-        format!("[alarm]\nprogram = {}\n", self.program().display())
+        format!(
+            "[command:bell]\nprogram = {}\n[alarm]\ncommand = bell\n",
+            self.program().display()
+        )
     }
 
     fn lines(&self) -> Vec<String> {
@@ -555,7 +561,7 @@ fn a_bell_that_fails_is_logged_and_tried_again() {
     let line = server.wait_for_event("alarm_failed");
     for part in [
         "cause=login subject=smarthost state=on",
-        "exit status: 3: no network",
+        "command bell: exit status 3: no network",
         "again_in_seconds=60",
     ] {
         assert!(line.contains(part), "{part}: {line}");
@@ -563,24 +569,32 @@ fn a_bell_that_fails_is_logged_and_tried_again() {
 }
 
 #[test]
-fn a_program_that_is_missing_keeps_no_service_from_starting() {
+fn a_web_server_is_told_beside_the_program_and_one_that_fails_is_logged() {
     let strict = Strict::start();
-    let ini = "[alarm]\nprogram = nowhere\n".to_owned() + &strict.ini("box");
-    let mut server = Server::start(&ini);
-    let line = server.wait_for_log("W-13");
-    assert!(line.contains("[alarm] program: "), "{line}");
+    let bell = Bell::new();
+    let web = Web::start(|number| Answer::status(if number == 0 { 503 } else { 204 }, "busy"));
+    let hook = format!("[webhook:phone]\nurl = http://{}/alarm?x=1\n", web.address);
+    let both = bell.ini() + "webhook = Phone\n" + &hook;
+    let mut server = Server::start(&(both.clone() + &strict.ini("box")));
     send(&server, OUTSIDE);
     let line = server.wait_for_event("alarm_failed");
     assert!(
-        line.contains("/nowhere: No such file or directory"),
+        line.contains("webhook phone: it answered 503: busy"),
         "{line}"
     );
-    assert!(
-        server
-            .command(&["status"])
-            .output
-            .contains("\nalarm cause=login ")
-    );
+    bell.wait_for(&server, &["on login smarthost"]);
+    let asked = web.asked();
+    assert_eq!(asked[0].fields("Content-Type"), ["application/json"]);
+    let text = String::from_utf8_lossy(&asked[0].body).into_owned();
+    for part in [
+        "{\"alarm\":\"login\",\"state\":\"on\",\"where\":\"smarthost\",\"since\":\"20",
+        "\"subject\":\"mail of mx.here.example: the login is refused (smarthost)\"",
+        "\"host\":\"mx.here.example\"}",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
 }
 
 #[test]
@@ -624,14 +638,19 @@ fn check_names_each_line_at_fault() {
             "{key}: {said:?}"
         );
     }
-    let bell = Bell::new();
-    fs::set_permissions(bell.program(), fs::Permissions::from_mode(0o644)).unwrap();
-    server.configure(&bell.ini());
-    let said = server.command(&["check"]);
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(
-        said.complaint
-            .contains("it is no program; nobody would hear an alarm (W-13)"),
-        "{said:?}"
-    );
+    for (key, section) in [
+        ("command", "[command:nobdy]"),
+        ("webhook", "[webhook:nobdy]"),
+    ] {
+        let bell = Bell::new().ini().replace("command = bell\n", "");
+        server.configure(&format!("{bell}{key} = nobdy\n"));
+        let said = server.command(&["check"]);
+        assert_eq!(said.code, Some(78), "{said:?}");
+        let want = format!("there is no section {section}");
+        assert!(
+            said.complaint.contains(&format!(": [alarm] {key}: ")),
+            "{said:?}"
+        );
+        assert!(said.complaint.contains(&want), "{said:?}");
+    }
 }

@@ -87,6 +87,8 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&["", "x", "{hostname} {x}", "{hostname} é"]),
         ),
         Kind::Path => (own(&["a", "/a b/c", "../x", "a;b#c"]), own(&[""])),
+        // A good one needs its section.
+        Kind::Handler(_) => (own(&[]), own(&["", "a b", "nowhere"])),
         Kind::Account => (own(&["root", "www-data"]), own(&["", "a b", "-a", "a/b"])),
         Kind::User => (
             own(&["alice", "Postmaster", "a.b"]),

@@ -1,15 +1,17 @@
 //! `[alarm]`: who hears that mail itself is broken, and of what.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Draft;
+use super::handlers::{Command, Handlers, Webhook};
 
 /// `[alarm]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
-    /// `program`, made absolute; none = nobody is told but the log.
-    pub program: Option<PathBuf>,
+    /// `command`: that section; none = no program is run.
+    pub command: Option<Command>,
+    /// `webhook`: that section; none = nothing is posted.
+    pub webhook: Option<Webhook>,
     /// `repeat`; none = never.
     pub repeat: Option<Duration>,
     /// `settle`.
@@ -23,11 +25,13 @@ pub struct Alarm {
 }
 
 /// Reads the section.
-pub(super) fn load(draft: &Draft) -> Alarm {
+pub(super) fn load(draft: &mut Draft, handlers: &Handlers) -> Alarm {
+    let (command, webhook) = handlers.of_alarm(draft);
     let interval = |key| Some(draft.duration(SECTION, key)).filter(|length| !length.is_zero());
     let number = |key| draft.number(SECTION, key);
     Alarm {
-        program: draft.path(SECTION, "program"),
+        command,
+        webhook,
         repeat: interval("repeat"),
         settle: draft.duration(SECTION, "settle"),
         unreachable_after: u32::try_from(number("unreachable_after")).unwrap_or(u32::MAX),

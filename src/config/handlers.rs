@@ -92,6 +92,25 @@ impl Handlers {
         webhooks: Vec::new(),
     };
 
+    /// The command and the webhook of `[alarm]` by their names, as far as there are such; what there is not is
+    /// a problem of the draft.
+    pub(super) fn of_alarm(&self, draft: &mut Draft) -> (Option<Command>, Option<Webhook>) {
+        let mut named = |kind: Kind| {
+            let key = kind.section();
+            let name = draft.text("alarm", key)?;
+            if let Err(reason) = self.find(kind, &name) {
+                let line = draft.line("alarm", key).unwrap_or_default();
+                draft.problem(line, Some("alarm"), Some(key), reason);
+            }
+            Some(name)
+        };
+        let (command, webhook) = (named(Kind::Command), named(Kind::Webhook));
+        (
+            command.and_then(|name| self.command(&name).cloned()),
+            webhook.and_then(|name| self.webhook(&name).cloned()),
+        )
+    }
+
     /// The command of that name.
     pub fn command(&self, name: &str) -> Option<&Command> {
         self.commands.iter().find(|command| command.name == name)
@@ -229,6 +248,18 @@ pub(super) fn program(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!(
             "{text:?} is not the absolute path of a program; what it is called with stands in arguments"
+        )),
+    }
+}
+
+/// The NAME of a section, in lower case.
+pub(super) fn named(kind: Kind, text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix(kind.mark()).unwrap_or(text);
+    match bare.contains(char::is_whitespace) || bare.is_empty() {
+        false => Ok(bare.to_lowercase()),
+        true => Err(format!(
+            "{text:?} is not the NAME of a section [{}:NAME]",
+            kind.section()
         )),
     }
 }

@@ -3,6 +3,7 @@
 //! It drives parsing, the sample configuration and the manual, so that none of them can say what
 //! another does not. Every limit an operator can move stands here.
 
+use super::handlers;
 use super::keys_table::TABLES;
 
 /// One key of one section.
@@ -86,6 +87,8 @@ pub enum Kind {
     Arguments,
     /// The address of a web server's page.
     Url,
+    /// The NAME of a section of commands or webhooks.
+    Handler(handlers::Kind),
     /// A name to log in with at another server.
     Login,
     /// One character or nothing.
@@ -196,6 +199,7 @@ impl Kind {
                 "http:// or https://, a host, and what may follow: a port, a path, a query"
                     .to_owned()
             }
+            Kind::Handler(kind) => format!("the NAME of a [{}:NAME]", kind.section()),
             Kind::Login => "a text without control characters".to_owned(),
             Kind::Character => "one character, or empty".to_owned(),
             Kind::MailAddress => "an address, or empty".to_owned(),

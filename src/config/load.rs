@@ -124,6 +124,7 @@ fn assemble(draft: &mut Draft) -> Settings {
     let ports = ports(draft);
     let smarthosts = load_smarthosts::smarthosts(draft);
     let handlers = handlers::load(draft);
+    let alarm = alarm::load(draft, &handlers);
     let draft = &*draft;
     let hostname = draft
         .domain("server", "hostname")
@@ -170,7 +171,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         smarthosts,
         handlers,
         queue: queue(draft),
-        alarm: alarm::load(draft),
+        alarm,
         log: log(draft),
         effective: Effective::of(draft),
     }

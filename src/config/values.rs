@@ -113,6 +113,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::Domain => host_name(text).map(Value::Domain),
         Kind::Host => host(text).map(Value::Text),
         Kind::Local => Local::parse(text).map(Value::Local),
+        Kind::Handler(kind) => handlers::named(*kind, text).map(Value::Text),
         Kind::Login => login(text).map(Value::Text),
         Kind::Program => handlers::program(text).map(Value::Text),
         Kind::Url => Url::parse(text).map(Value::Url),

@@ -179,6 +179,11 @@ impl Lanes {
         withdrawn
     }
 
+    /// What cuts short whatever waits for a server, once it is pulled.
+    pub fn brake(&self) -> &Arc<Brake> {
+        &self.common.brake
+    }
+
     /// Begins no more transactions, and cuts short what waits.
     pub fn stop(&self, now: Instant) {
         self.common.brake.pull(now);

@@ -54,7 +54,7 @@ pub mod smtp_client;
 mod transaction;
 pub mod trial;
 mod unsynced;
-mod webhook;
+pub mod webhook;
 pub mod witness;
 
 pub use deliverer::{Deliverer, DeliveryOptions, Moment};

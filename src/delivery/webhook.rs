@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use zeroize::Zeroizing;
 
+use super::content::Source;
 use super::handler::{Parcel, first_words};
 use super::login::read_secret;
 use super::outcome::Verdict;
@@ -67,14 +68,18 @@ pub(super) fn post(
             Err(error) => return Ok(Verdict::PutOff(Reason::own("4.3.0", error))),
         },
     };
+    let body = match &document {
+        Some(document) => Body::Document(document),
+        None => Body::Content(parcel.content),
+    };
     let head = head(
         webhook,
         parcel,
-        document.as_deref(),
+        &body,
         token.as_ref().map(|token| token.as_str()),
     );
     let mut stream = call.connect()?;
-    let sent = call.send(&mut stream, &head, document.as_deref(), parcel);
+    let sent = call.send(&mut stream, &head, &body);
     if let Err(Sending::Content(error)) = sent {
         // A body that ends early is no whole message to the server.
         return Ok(Verdict::PutOff(Reason::own("4.3.0", error)));
@@ -85,6 +90,53 @@ pub(super) fn post(
         events::handlers::webhook_answered(id, &webhook.name, *status, body);
     }
     Ok(verdict(webhook, answer))
+}
+
+/// Posts a document that is no message, such as an alarm.
+///
+/// # Errors
+/// The server was not told, or did not take it; why.
+pub fn tell(webhook: &Webhook, document: &str, brake: &Arc<Brake>) -> Result<(), String> {
+    let name = &webhook.name;
+    let call = Call {
+        webhook,
+        brake,
+        until: clock::monotonic() + webhook.timeout,
+    };
+    let said = call.token().and_then(|token| {
+        let token = token.as_ref().map(|token| token.as_str());
+        let body = Body::Document(document);
+        let mut head = begin(webhook, &body, token);
+        head.field("Content-Type", "application/json");
+        let mut stream = call.connect()?;
+        let sent = call.send(&mut stream, &head.finish(), &body);
+        call.hear(&mut stream, sent)
+    });
+    match said {
+        Ok((200..=299, _)) => Ok(()),
+        Ok((status, body)) => {
+            let words = first_words(&body);
+            Err(format!("webhook {name}: it answered {status}{words}"))
+        }
+        Err(why) => Err(format!("webhook {name}: {why}")),
+    }
+}
+
+/// What is posted.
+enum Body<'a> {
+    /// A JSON document.
+    Document(&'a str),
+    /// A message as it came.
+    Content(Source<'a>),
+}
+
+impl Body<'_> {
+    fn octets(&self) -> u64 {
+        match self {
+            Self::Document(document) => document.len() as u64,
+            Self::Content(content) => content.octets(),
+        }
+    }
 }
 
 /// One request.
@@ -157,21 +209,15 @@ impl Call<'_> {
         stream.start_tls(&url.host, Trust::Roots(roots))
     }
 
-    fn send(
-        &self,
-        stream: &mut ClientStream,
-        head: &str,
-        document: Option<&str>,
-        parcel: &Parcel<'_>,
-    ) -> Result<(), Sending> {
+    fn send(&self, stream: &mut ClientStream, head: &str, body: &Body<'_>) -> Result<(), Sending> {
         stream.begin_step(self.left(), STEP_GRACE);
         let mut write = |octets: &[u8]| stream.write_all(octets).map_err(Sending::Connection);
         write(head.as_bytes())?;
         // Damage shows behind the last piece, so none goes out before it is known not to be the last.
         let mut held = Vec::new();
-        match document {
-            Some(document) => held.extend_from_slice(document.as_bytes()),
-            None => parcel.content.each(|piece| {
+        match body {
+            Body::Document(document) => held.extend_from_slice(document.as_bytes()),
+            Body::Content(content) => content.each(|piece| {
                 write(&held)?;
                 held.clear();
                 held.extend_from_slice(piece);
@@ -256,23 +302,30 @@ fn verdict(webhook: &Webhook, answer: Result<(u16, Vec<u8>), String>) -> Verdict
     }
 }
 
-fn head(
-    webhook: &Webhook,
-    parcel: &Parcel<'_>,
-    document: Option<&str>,
-    token: Option<&str>,
-) -> Zeroizing<String> {
-    let octets = document.map_or(parcel.content.octets(), |document| document.len() as u64);
-    let mut head = RequestHead::post(&webhook.url.target, &webhook.url.authority, octets);
+/// What every request begins with.
+fn begin(webhook: &Webhook, body: &Body<'_>, token: Option<&str>) -> RequestHead {
+    let url = &webhook.url;
+    let mut head = RequestHead::post(&url.target, &url.authority, body.octets());
     head.field(
         "User-Agent",
         concat!("gatepost/", env!("CARGO_PKG_VERSION")),
     );
-    head.field("X-Gatepost-Id", &parcel.stored.id.to_string());
     if let Some(token) = token {
         head.bearer(token);
     }
-    if document.is_some() {
+    head
+}
+
+/// The head for a message.
+fn head(
+    webhook: &Webhook,
+    parcel: &Parcel<'_>,
+    body: &Body<'_>,
+    token: Option<&str>,
+) -> Zeroizing<String> {
+    let mut head = begin(webhook, body, token);
+    head.field("X-Gatepost-Id", &parcel.stored.id.to_string());
+    if let Body::Document(_) = body {
         head.field("Content-Type", "application/json");
         return head.finish();
     }

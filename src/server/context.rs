@@ -17,6 +17,7 @@ use crate::policy::throttle::Throttle;
 use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
+use crate::transport::client::Brake;
 use crate::transport::tls::ServerTls;
 use crate::troubles::{Kind, Troubles};
 
@@ -120,6 +121,11 @@ impl Context {
     /// Who carries mail elsewhere.
     pub(super) fn lanes(&self) -> &Lanes {
         &self.lanes
+    }
+
+    /// What cuts short whatever waits for a server at the end.
+    pub(super) fn brake(&self) -> &Arc<Brake> {
+        self.lanes.brake()
     }
 
     /// What a session begins with now.

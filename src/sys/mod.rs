@@ -8,7 +8,6 @@
 pub mod clock;
 pub mod disk;
 pub mod dropped;
-pub mod errand;
 pub mod folder;
 pub mod lookup;
 pub mod machine;

@@ -24,7 +24,6 @@
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
-//! | W-13 | `[alarm] program` | it cannot be run |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
@@ -36,7 +35,6 @@ use super::problem::Problem;
 use super::settings::{LoginSecret, Port, Settings};
 
 mod access;
-mod alarm;
 mod files;
 mod handlers;
 mod ports;
@@ -165,7 +163,6 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_aliases_are_good(probe);
     found.the_texts_fit_their_lines();
     found.the_smarthosts_can_be_used(probe);
-    found.the_alarm_can_be_heard(probe);
     found.the_commands_can_run(probe);
     found.the_webhooks_can_be_used(probe);
     let problems = found.problems;

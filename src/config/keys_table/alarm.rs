@@ -1,17 +1,28 @@
 //! The alarm: who hears that mail itself is broken, and of what.
 
+use super::super::handlers::Kind as Handler;
 use super::super::keys::{Default, Key, Kind};
 
 pub(super) const KEYS: &[Key] = &[
     Key {
         section: "alarm",
-        name: "program",
-        kind: Kind::Path,
-        default: Default::Nothing("/usr/local/sbin/mail-alarm"),
-        meaning: "A program that is run when mail itself is broken, once for each cause, and once when \
-                  that is over. No shell is used; what is wrong stands in its environment and on its \
-                  standard input. It has 30 seconds. Without one, the log and gatepost status tell.",
+        name: "command",
+        kind: Kind::Handler(Handler::Command),
+        default: Default::Nothing("name"),
+        meaning: "The NAME of a [command:NAME] whose program is run when mail itself is broken, once for \
+                  each cause, and once when that is over. What is wrong stands in its environment and on \
+                  its standard input. Without it and webhook, the log and gatepost status tell.",
         change: "Set it to something that reaches you without mail: a message to a phone, a lamp.",
+        domino: None,
+    },
+    Key {
+        section: "alarm",
+        name: "webhook",
+        kind: Kind::Handler(Handler::Webhook),
+        default: Default::Nothing("name"),
+        meaning: "The NAME of a [webhook:NAME] that is told the same by a POST of a JSON document, whatever \
+                  its format. With both, both are told.",
+        change: "Set it to a service that sends messages to a phone.",
         domino: None,
     },
     Key {
@@ -19,7 +30,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "repeat",
         kind: Kind::Interval { max: "30d" },
         default: Default::Value("0"),
-        meaning: "How often the program is run again while a cause lasts; 0 = never.",
+        meaning: "How often that is told again while a cause lasts; 0 = never.",
         change: "Set 1d where an alarm may be overlooked.",
         domino: None,
     },

@@ -1,57 +1,105 @@
 //! Whoever is told of an alarm beyond the log: not by mail, for mail is broken.
 
-use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
+use crate::config::handlers::{Command, Webhook};
+use crate::delivery::webhook;
 use crate::mail::date;
 use crate::policy::alarm::{Report, State};
-use crate::sys::errand::Errand;
+use crate::protocol::json;
+use crate::sys::program::{End, Order, Program};
+use crate::sys::{clock, machine};
+use crate::transport::client::Brake;
 use crate::troubles::Troubles;
 
-/// How long a program may take.
-pub const LIMIT: Duration = Duration::from_secs(30);
 /// Where a program finds others.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Tells somebody.
-pub(super) trait Bell {
-    /// Rings once.
-    ///
-    /// # Errors
-    /// Why nobody was told.
-    fn ring(&self, report: &Report) -> Result<(), String>;
-}
-
-/// `[alarm] program`.
-pub(super) struct ProgramBell<'a> {
-    pub(super) program: &'a Path,
+/// `[alarm] command` and `webhook`.
+pub(super) struct Bell<'a> {
+    pub(super) command: Option<&'a Command>,
+    pub(super) webhook: Option<&'a Webhook>,
     pub(super) hostname: &'a str,
     /// Says when the service ends.
     pub(super) troubles: &'a Troubles,
+    /// The same for what waits for a server.
+    pub(super) brake: &'a Arc<Brake>,
 }
 
-impl Bell for ProgramBell<'_> {
-    fn ring(&self, report: &Report) -> Result<(), String> {
-        let since = date::rfc3339(report.since);
+impl Bell<'_> {
+    /// Rings once: both are told.
+    ///
+    /// # Errors
+    /// Why somebody was not told.
+    pub(super) fn ring(&self, report: &Report) -> Result<(), String> {
+        let run = self.command.map(|command| self.run(command, report));
+        let post = self.webhook.map(|webhook| self.post(webhook, report));
+        let failed = [run, post].into_iter().flatten().filter_map(Result::err);
+        let failed: Vec<String> = failed.collect();
+        match failed.is_empty() {
+            true => Ok(()),
+            false => Err(failed.join("; ")),
+        }
+    }
+
+    fn run(&self, command: &Command, report: &Report) -> Result<(), String> {
         let subject = subject(report, self.hostname);
         let place = &report.place;
         let environment = [
-            ("PATH", PATH),
-            ("GATEPOST_ALARM", place.cause.word()),
-            ("GATEPOST_STATE", report.state.word()),
-            ("GATEPOST_WHERE", place.subject.as_str()),
-            ("GATEPOST_SINCE", since.as_str()),
-            ("GATEPOST_SUBJECT", subject.as_str()),
+            ("PATH", PATH.to_owned()),
+            ("GATEPOST_ALARM", place.cause.word().to_owned()),
+            ("GATEPOST_STATE", report.state.word().to_owned()),
+            ("GATEPOST_WHERE", place.subject.clone()),
+            ("GATEPOST_SINCE", date::rfc3339(report.since)),
+            ("GATEPOST_SUBJECT", subject.clone()),
         ];
-        let errand = Errand {
-            program: self.program,
+        let end = clock::monotonic() + command.timeout;
+        let order = Order {
+            program: &command.program,
+            arguments: &command.arguments,
             environment: &environment,
-            input: &text(report, &subject),
-            limit: LIMIT,
-            is_off: &|| self.troubles.is_stopping(),
+            until: &|| self.deadline(end),
         };
-        let done = errand.run();
-        done.map_err(|why| format!("{}: {why}", self.program.display()))
+        let name = &command.name;
+        let mut program = Program::start(&order)
+            .map_err(|error| format!("command {name}: {}", machine::reason(&error)))?;
+        // One that does not read it knows why.
+        program.feed(text(report, &subject).as_bytes());
+        let (end, output) = program.finish();
+        let why = match end {
+            End::Code(0) => return Ok(()),
+            End::Code(code) => format!("exit status {code}"),
+            End::Signal(signal) => format!("killed by signal {signal}"),
+            End::Late => format!("not ended within {} s", command.timeout.as_secs()),
+        };
+        Err(match String::from_utf8_lossy(&output).trim() {
+            "" => format!("command {name}: {why}"),
+            said => format!("command {name}: {why}: {said}"),
+        })
+    }
+
+    fn deadline(&self, end: Instant) -> Instant {
+        match self.troubles.is_stopping() {
+            true => clock::monotonic(),
+            false => end,
+        }
+    }
+
+    fn post(&self, webhook: &Webhook, report: &Report) -> Result<(), String> {
+        let place = &report.place;
+        let document = format!(
+            "{{\"alarm\":{},\"state\":{},\"where\":{},\"since\":{},\"subject\":{},\"reason\":{},\
+             \"host\":{}}}\n",
+            json::quoted(place.cause.word()),
+            json::quoted(report.state.word()),
+            json::quoted(&place.subject),
+            json::quoted(&date::rfc3339(report.since)),
+            json::quoted(&subject(report, self.hostname)),
+            json::quoted(&report.words),
+            json::quoted(self.hostname),
+        );
+        webhook::tell(webhook, &document, self.brake)
     }
 }
 

@@ -3,7 +3,7 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `sight` | what is wrong now, from the troubles noted, the spool and the certificates |
-//! | `bell` | whoever is told beyond the log: a program |
+//! | `bell` | whoever is told beyond the log: a program, a web server |
 //!
 //! `policy/alarm.rs` says what is an alarm, and when its bell is rung. It looks when something is noted, at most
 //! once in [`SPACING`], and else every [`LOOK_MAX`], or every `settle` while something is wrong. Promises: mail never waits for it; a bell that hangs is
@@ -22,12 +22,13 @@ use crate::events;
 use crate::mail::date;
 use crate::policy::alarm::{After, Alarms, Report, Rules, State};
 use crate::sys::clock;
+use crate::transport::client::Brake;
 use crate::troubles::Troubles;
 
 mod bell;
 mod sight;
 
-use bell::{Bell, ProgramBell};
+use bell::Bell;
 
 /// The longest between two looks.
 pub const LOOK_MAX: Duration = Duration::from_secs(60);
@@ -129,7 +130,7 @@ impl Watch {
     fn ring(&mut self, troubles: &Troubles) {
         while let Some(report) = self.alarms.due(clock::monotonic()) {
             let settings = Arc::clone(&self.context.setup().settings);
-            let Some(bell) = bell(&settings, troubles) else {
+            let Some(bell) = bell(&settings, troubles, self.context.brake()) else {
                 return;
             };
             let outcome = bell.ring(&report);
@@ -152,13 +153,21 @@ impl Watch {
 }
 
 /// Who is told, by the settings of the moment; none = nobody but the log.
-fn bell<'a>(settings: &'a Settings, troubles: &'a Troubles) -> Option<Box<dyn Bell + 'a>> {
-    let program = settings.alarm.program.as_deref()?;
-    Some(Box::new(ProgramBell {
-        program,
+fn bell<'a>(
+    settings: &'a Settings,
+    troubles: &'a Troubles,
+    brake: &'a Arc<Brake>,
+) -> Option<Bell<'a>> {
+    let alarm = &settings.alarm;
+    let (command, webhook) = (alarm.command.as_ref(), alarm.webhook.as_ref());
+    let is_there = command.is_some() || webhook.is_some();
+    is_there.then(|| Bell {
+        command,
+        webhook,
         hostname: settings.hostname.as_str(),
         troubles,
-    }))
+        brake,
+    })
 }
 
 fn rules(settings: &Settings) -> Rules {

@@ -137,7 +137,8 @@ mod tests {
 
     fn rules() -> Alarm {
         Alarm {
-            program: None,
+            command: None,
+            webhook: None,
             repeat: None,
             settle: Duration::from_secs(300),
             unreachable_after: 3,
