@@ -28,6 +28,7 @@ pub mod limit;
 pub mod line;
 pub mod lmtp;
 pub mod mailbox;
+pub mod manager;
 pub mod outcome;
 pub mod pickup;
 pub mod queue;

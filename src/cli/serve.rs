@@ -2,6 +2,7 @@
 
 use crate::events;
 use crate::server::{Server, StartError, logger, probe};
+use crate::sys::manager;
 
 use super::arguments::Arguments;
 use super::output::{
@@ -13,10 +14,14 @@ use super::output::{
 /// # Errors
 /// The configuration has errors, or the service could not start.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let managed = manager::take();
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&loaded.settings.log);
     if logger::is_lost(&loaded.settings.log) {
         complain("gatepost: no syslog listens, log lines are lost until one does ([log] target)\n");
+    }
+    if let Err(reason) = managed {
+        events::manager::unreachable(reason);
     }
     for warning in &loaded.warnings {
         events::configuration_warning(warning);

@@ -6,6 +6,8 @@
 //! [`ACCEPTS_A_TURN`] connections are taken per listener and turn, so that a flood of connections
 //! does not hold up the sessions there are.
 //!
+//! With a heart ([`Reactor::beat`]) it beats from its loop, so that whoever listens finds out when it is stuck.
+//!
 //! Listeners come and go while it runs ([`Remote::add`], [`Remote::remove`]). Each has a number that is
 //! given once, so that an event of one that is gone means nothing to the next. One that goes is emptied
 //! first: what waits in its backlog has been told that it is connected.
@@ -136,8 +138,16 @@ pub struct Reactor<S: Service> {
     orders: Receiver<Order>,
     remote: Remote,
     signals: Option<Box<dyn SignalSource>>,
+    heart: Option<Heart>,
     stop_at: Option<Instant>,
     workers: Vec<JoinHandle<()>>,
+}
+
+/// What shows that the loop goes on.
+struct Heart {
+    every: Duration,
+    next: Instant,
+    beat: fn(),
 }
 
 impl<S: Service> Reactor<S> {
@@ -174,6 +184,7 @@ impl<S: Service> Reactor<S> {
                 waker,
             },
             signals: None,
+            heart: None,
             stop_at: None,
             workers,
         })
@@ -192,6 +203,12 @@ impl<S: Service> Reactor<S> {
         )?;
         self.signals = Some(source);
         Ok(())
+    }
+
+    /// Has the loop call `beat`, which must not block, at least this often as long as it is not stuck.
+    pub fn beat(&mut self, every: Duration, beat: fn()) {
+        let next = clock::monotonic();
+        self.heart = Some(Heart { every, next, beat });
     }
 
     /// A handle for other threads.
@@ -240,7 +257,11 @@ impl<S: Service> Reactor<S> {
             return Some(Duration::ZERO);
         }
         let mut until = self.next_tick;
-        for at in [self.resting_until, self.stop_at].into_iter().flatten() {
+        let beat = self.heart.as_ref().map(|heart| heart.next);
+        for at in [self.resting_until, self.stop_at, beat]
+            .into_iter()
+            .flatten()
+        {
             until = until.min(at);
         }
         if let Some(Reverse(timer)) = self.timers.peek() {
@@ -409,6 +430,10 @@ impl<S: Service> Reactor<S> {
         if now >= self.next_tick {
             self.next_tick = now + TICK;
             self.service.tick();
+        }
+        if let Some(heart) = self.heart.as_mut().filter(|heart| now >= heart.next) {
+            heart.next = now + heart.every;
+            (heart.beat)();
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::context::{Context, Setup};
 use super::driver::{Arrival, Connection};
+use super::managed;
 use super::relisten::Open;
 use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
@@ -225,7 +226,9 @@ impl Service for Gate {
     }
 
     fn stopping(&self) {
-        events::stopping(self.lock_counts().all);
+        let sessions = self.lock_counts().all;
+        events::stopping(sessions);
+        managed::stopping(sessions);
         self.context.stop(clock::monotonic());
     }
 

@@ -15,6 +15,7 @@
 //! | `queue` | what waits to be delivered, told to the operator and changed |
 //! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
+//! | `managed` | what the service manager is told |
 //! | `notes` | from what a session noted to the log |
 //! | `pickup` | what local programs leave in the drop folder |
 //! | `probe` | the files that the configuration check asks about |
@@ -31,6 +32,7 @@ pub mod explain;
 pub mod gate;
 pub mod listeners;
 pub mod logger;
+mod managed;
 mod notes;
 pub mod pickup;
 pub mod probe;

@@ -19,7 +19,7 @@ use super::context::{Context, Setup};
 use super::gate::{Gate, Post};
 use super::listeners::wanted;
 use super::relisten::{Doors, Moved, Open, relisten};
-use super::{certificates, logger, probe};
+use super::{certificates, logger, managed, probe};
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
@@ -149,6 +149,14 @@ impl Refresher {
 
     /// Reads the configuration anew and takes it up; says what changed, what did not and why.
     pub(super) fn refresh(&mut self, by: &str) -> Answer {
+        managed::reloading();
+        let answer = self.read_again(by);
+        let ending = self.last.map(|(_, ending)| ending);
+        managed::ready(self.gate.posts().len(), ending);
+        answer
+    }
+
+    fn read_again(&mut self, by: &str) -> Answer {
         let current = self.context.setup();
         let file = &current.settings.file;
         control::refresh_begun(by, file);

@@ -28,6 +28,7 @@ use super::context::{Context, STOP_LIMIT, Setup};
 use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
+use super::managed;
 use super::pickup::{self, Pickup};
 use super::relisten::Open;
 use super::telling;
@@ -42,7 +43,7 @@ use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::process::{self, Account};
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{clock, random};
+use crate::sys::{clock, manager, random};
 use crate::troubles::Troubles;
 
 /// Why the service does not start.
@@ -94,6 +95,7 @@ pub struct Server {
     notifier: Arc<Notifier>,
     threads: Vec<JoinHandle<()>>,
     workers: usize,
+    listeners: usize,
     console: (console::Remote, JoinHandle<()>),
     pickup: Pickup,
     alarm: (Arc<Troubles>, JoinHandle<()>),
@@ -132,6 +134,7 @@ impl Server {
         let settings = Arc::clone(&setup.settings);
         let stats = Arc::<Stats>::default();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        managed::recovering();
         let spool = open_spool(&settings, Arc::clone(&disk))?;
         let rules = telling::rules(&setup);
         let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
@@ -146,6 +149,7 @@ impl Server {
         let (posts, listeners) = posts(bound);
         let lot = Arc::clone(&context.lot);
         let gate = Arc::new(Gate::new(Arc::clone(&context), posts));
+        let open = listeners.len();
         let workers = worker_count(&settings);
         let for_gate = Arc::clone(&gate);
         let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
@@ -158,6 +162,9 @@ impl Server {
         let orders = SignalOrders(signals, console.0.clone());
         let watched = reactor.watch_signals(Box::new(orders));
         watched.map_err(StartError::System)?;
+        if let Some(every) = manager::beat_every() {
+            reactor.beat(every, manager::beat);
+        }
         Ok(Self {
             reactor,
             spool,
@@ -165,6 +172,7 @@ impl Server {
             notifier,
             threads,
             workers,
+            listeners: open,
             console,
             pickup,
             alarm: (troubles, watch),
@@ -182,6 +190,7 @@ impl Server {
     /// The poll failed.
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
+        managed::ready(self.listeners, None);
         let result = self.reactor.run();
         // While there is still a committer.
         self.pickup.stop();

@@ -11,6 +11,7 @@ pub mod dropped;
 pub mod folder;
 pub mod lookup;
 pub mod machine;
+pub mod manager;
 pub mod peer;
 pub mod process;
 pub mod program;
