@@ -1,4 +1,4 @@
-//! The binary under a stand-in for a service manager: what it is told, and when.
+//! The binary under a stand-in for a service manager: what it is told and when, and sockets it is given.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -6,13 +6,15 @@ mod support;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use support::{PATIENCE, Server};
+use support::{Client, PATIENCE, Server, TCP_PORT, TLS_PORT, own_address};
 
 /// What a manager hears.
 struct Manager {
@@ -163,12 +165,98 @@ fn a_manager_that_is_gone_or_of_an_unknown_kind_is_named_and_mail_goes_on() {
             command.env("WATCHDOG_USEC", "20000");
         });
         server.wait_for_event("manager_unreachable");
-        let mut client = support::Client::connect(server.tcp());
+        let mut client = Client::connect(server.tcp());
         client.expect("220 ");
         client.command("QUIT", "221 ");
         server.terminate();
         assert_eq!(server.wait(), Some(0));
     }
+}
+
+#[test]
+fn sockets_that_it_is_given_are_used_and_stay_in_use() {
+    let address = own_address();
+    let four = TcpListener::bind((address, TCP_PORT)).unwrap();
+    // Who came before the service did is served as well.
+    let mut early = Client::connect(four.local_addr().unwrap());
+    let unwanted = TcpListener::bind((own_address(), TCP_PORT)).unwrap();
+    let unwanted = unwanted.local_addr().map(|address| (unwanted, address));
+    let (unwanted, other) = unwanted.unwrap();
+    let extra = format!("[port:tcp]\naddresses = {address}\n");
+    let mut server = Server::start_with(&extra, |command| {
+        pass(command, [four.try_clone().unwrap().into(), unwanted.into()]);
+    });
+    early.expect("220 ");
+    let taken = server.wait_for_event("socket_inherited");
+    let wanted = format!("port=tcp address={address}:{TCP_PORT} name=first");
+    assert!(taken.contains(&wanted), "{taken}");
+    let named = server.wait_for_event("socket_unused");
+    assert!(named.contains("name=second"), "{named}");
+    assert!(named.contains(&other.to_string()), "{named}");
+    let info = format!("/proc/{}/fdinfo/3", server.pid());
+    let info = fs::read_to_string(info).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = u32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+    assert_eq!(flags & 0o2_000_000, 0o2_000_000, "{info}");
+    assert_eq!(std::net::TcpStream::connect(other).ok().map(|_| ()), None);
+    // A refresh that opens another port keeps it.
+    server.configure(&format!(
+        "{extra}[port:more]\nkind = tcp\nnumber = 2526\naddresses = {address}\n"
+    ));
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    Client::connect(four.local_addr().unwrap()).expect("220 ");
+    early.command("QUIT", "221 ");
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    assert!(!server.log_text().contains("event=listening_ended"));
+}
+
+#[test]
+fn ipv6_sockets_are_given_like_any_other() {
+    let address = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    // A number of its own, for there is but one such address.
+    let Ok(six) = TcpListener::bind((address, 0)) else {
+        eprintln!("SKIPPED: no IPv6 here");
+        return;
+    };
+    let at = six.local_addr().unwrap();
+    let tls_address = own_address();
+    let tls = TcpListener::bind((tls_address, TLS_PORT)).unwrap();
+    let extra = format!(
+        "[port:tcp]\nnumber = {}\naddresses = ::1\n[port:tls]\naddresses = {tls_address}\n",
+        at.port()
+    );
+    let mut server = Server::start_with(&extra, |command| {
+        pass(command, [six.into(), tls.into()]);
+    });
+    Client::connect(at).expect("220 ");
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    let log = server.log_text();
+    assert_eq!(log.matches("event=socket_inherited").count(), 2, "{log}");
+}
+
+#[test]
+fn sockets_of_another_process_are_left_alone() {
+    let server = Server::start_with("", |command| {
+        command.envs([("LISTEN_FDS", "1"), ("LISTEN_PID", "1")]);
+    });
+    Client::connect(server.tcp()).expect("220 ");
+    assert!(!server.log_text().contains("event=socket_"));
+}
+
+/// Has the command find these two as descriptors 3 and 4, as a service manager passes them.
+fn pass(command: &mut Command, sockets: [OwnedFd; 2]) {
+    let program = command.get_program().to_owned();
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let [first, second] = sockets;
+    let script = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=first:second \
+                  exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
+    *command = Command::new("sh");
+    command.args(["-c", script]).arg(program).args(arguments);
+    command.env_remove("JOURNAL_STREAM");
+    command.stdin(Stdio::from(first));
+    command.stdout(Stdio::from(second)).stderr(Stdio::piped());
 }
 
 /// The time at which it says that it reloads.

@@ -2,7 +2,7 @@
 
 use crate::events;
 use crate::server::{Server, StartError, logger, probe};
-use crate::sys::manager;
+use crate::sys::{inherited, manager};
 
 use super::arguments::Arguments;
 use super::output::{
@@ -14,7 +14,7 @@ use super::output::{
 /// # Errors
 /// The configuration has errors, or the service could not start.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let managed = manager::take();
+    let (inherited, managed) = (inherited::take(), manager::take());
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&loaded.settings.log);
     if logger::is_lost(&loaded.settings.log) {
@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !loaded.warnings.is_empty() && !log::log_enabled!(log::Level::Warn) {
         complain(&lines(&loaded.warnings));
     }
-    let server = Server::start(loaded.settings).map_err(|error| failure(&error))?;
+    let server = Server::start(loaded.settings, inherited).map_err(|error| failure(&error))?;
     server.run().map_err(|error| Failure::new(SOFTWARE, error))
 }
 

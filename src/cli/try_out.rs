@@ -64,7 +64,8 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
     // The story comes first; the log speaks once there is something to play with.
     log::set_max_level(log::LevelFilter::Warn);
     let pinned = pinned(&loaded.settings.tls)?;
-    let server = Server::start(loaded.settings).map_err(|error| serve::failure(&error))?;
+    let server =
+        Server::start(loaded.settings, Vec::new()).map_err(|error| serve::failure(&error))?;
     let stop = server.remote();
     let running = thread::spawn(move || server.run());
     let tour = Tour {

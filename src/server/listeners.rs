@@ -1,7 +1,8 @@
 //! The listeners that the settings want, and binding them.
 //!
 //! A listed address that cannot be bound is an error. With the default `addresses`, an address
-//! family that this machine lacks is skipped with a log line (CONFIG: ports).
+//! family that this machine lacks is skipped with a log line (CONFIG: ports). Where a service manager has
+//! opened a socket on the very address, that one is used.
 
 use std::fmt;
 use std::io;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::config::settings::{PortKind, Settings};
 use crate::events;
+use crate::sys::inherited::Inherited;
 use crate::sys::socket;
 
 /// A listener that the settings want.
@@ -92,14 +94,23 @@ pub fn wanted(settings: &Settings) -> Vec<Want> {
     wants
 }
 
-/// Binds everything that is wanted; what may be missing and is has a log line.
+/// Binds everything that is wanted, or takes what was inherited for it; what may be missing and is has a
+/// log line, and so has what was inherited in vain.
 ///
 /// # Errors
 /// Every address that could not be bound.
-pub fn bind(wants: Vec<Want>) -> Result<Vec<(Want, TcpListener)>, Vec<BindError>> {
+pub fn bind(
+    wants: Vec<Want>,
+    inherited: Vec<Inherited>,
+) -> Result<Vec<(Want, TcpListener)>, Vec<BindError>> {
     let mut bound = Vec::new();
     let mut errors = Vec::new();
-    for want in wants {
+    let inherited = inherited_for(&wants, inherited);
+    for (want, inherited) in wants.into_iter().zip(inherited) {
+        if let Some(listener) = inherited {
+            bound.push((want, listener));
+            continue;
+        }
         match socket::listen(want.address) {
             Ok(listener) => bound.push((want, listener)),
             Err(error) if want.may_miss(&error) => want.log_missing(),
@@ -111,6 +122,37 @@ pub fn bind(wants: Vec<Want>) -> Result<Vec<(Want, TcpListener)>, Vec<BindError>
     } else {
         Err(errors)
     }
+}
+
+/// What was inherited for each of those wanted. The rest is closed before anything is bound: it may be in
+/// the way.
+fn inherited_for(wants: &[Want], inherited: Vec<Inherited>) -> Vec<Option<TcpListener>> {
+    let mut found: Vec<Option<TcpListener>> = wants.iter().map(|_| None).collect();
+    for Inherited { name, listener } in inherited {
+        let (address, listener) = match listener {
+            Ok(usable) => usable,
+            Err(reason) => {
+                events::manager::socket_unused(&name, reason);
+                continue;
+            }
+        };
+        // By what is configured: an address there has no scope.
+        let is_for = |want: &Want| {
+            want.address.ip() == address.ip() && want.address.port() == address.port()
+        };
+        let mut places = wants.iter().zip(&mut found);
+        match places.find(|(want, place)| is_for(want) && place.is_none()) {
+            Some((want, place)) => {
+                events::manager::socket_inherited(&want.port, address, &name);
+                *place = Some(listener);
+            }
+            None => {
+                let reason = format!("no port that is enabled listens on {address}");
+                events::manager::socket_unused(&name, reason);
+            }
+        }
+    }
+    found
 }
 
 impl Want {

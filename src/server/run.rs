@@ -2,7 +2,7 @@
 //!
 //! | step | as root | fails with |
 //! | --- | --- | --- |
-//! | bind every port | yes | 69, nothing was greeted |
+//! | bind every port, or take the socket that was inherited for it | yes | 69, nothing was greeted |
 //! | make the console's socket | yes | nothing: a log line, and the service runs without a console |
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
@@ -41,6 +41,7 @@ use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
+use crate::sys::inherited::Inherited;
 use crate::sys::process::{self, Account};
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{clock, manager, random};
@@ -102,19 +103,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Does everything up to the first greeting. Blocks the signals the service acts on in this
+    /// Does everything up to the first greeting, on the listeners that were inherited where they are of
+    /// use. Blocks the signals the service acts on in this
     /// thread and those it starts.
     ///
     /// # Errors
     /// See [`StartError`]; nothing was greeted then.
-    pub fn start(settings: Settings) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         process::limit_allocator_arenas();
         process::restrict_new_files();
         // A lower limit of descriptors is met by accept errors, which are weather.
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
         let account = account(&settings)?;
-        let bound = listeners::bind(listeners::wanted(&settings)).map_err(StartError::Bind)?;
+        let bound = listeners::bind(listeners::wanted(&settings), inherited);
+        let bound = bound.map_err(StartError::Bind)?;
         let begun = begin_console(&settings, account);
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod disk;
 pub mod dropped;
 pub mod folder;
+pub mod inherited;
 pub mod lookup;
 pub mod machine;
 pub mod manager;
