@@ -1,0 +1,226 @@
+#!/usr/bin/env bash
+# The Debian package from its making to its purge, in a clean root with a network of its own, without systemd:
+# install, check, start by the LSB script, mail by several ways in, an upgrade with mail in the queue, remove,
+# purge. Skipped loudly where a tool or the right is missing. Keeps the clean root in target/packages.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+skip() {
+    echo "SKIPPED: the Debian package: $*"
+    exit 0
+}
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 20 $root/var/log/gatepost.log >&2 2>/dev/null || true
+    exit 1
+}
+say() { echo "-- $*"; }
+
+kept=target/packages
+base=$kept/base
+root=$kept/root
+
+prepare() {
+    [ "$(id -u)" = 0 ] || skip "not root"
+    local tool
+    for tool in dpkg-deb debootstrap unshare curl python3 objdump; do
+        PATH=$PATH:/usr/sbin command -v $tool >/dev/null || skip "no $tool here"
+    done
+    unshare --mount --pid --fork --net true 2>/dev/null || skip "no namespaces here"
+    mkdir -p $kept
+    say "packages"
+    one=$(GATEPOST_REVISION=1 packaging/build-deb $kept)
+    two=$(GATEPOST_REVISION=2 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept)
+    again=$(GATEPOST_REVISION=1 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept/again)
+    cmp "$one" "$again" || fail "two builds of the same sources differ"
+    rm -r $kept/again
+    if command -v lintian >/dev/null; then
+        lintian --fail-on error,warning "$one" 2>/dev/null || fail "lintian"
+    else
+        echo "SKIPPED: no lintian here"
+    fi
+    if [ ! -d $base ]; then
+        say "a clean root"
+        rm -rf $base.part
+        # Of this machine's own release, so that the program finds its C library.
+        suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-stable}")
+        debootstrap --variant=minbase --include=adduser "$suite" $base.part >$kept/debootstrap.log 2>&1 ||
+            skip "debootstrap failed, see $kept/debootstrap.log"
+        mv $base.part $base
+    fi
+    rm -rf $root
+    cp -a $base $root
+    cp "$one" "$two" $root/root/
+    # There is no init system, so somebody has to say that services may be started.
+    printf '#!/bin/sh\nexit 0\n' >$root/usr/sbin/policy-rc.d
+    chmod 755 $root/usr/sbin/policy-rc.d
+    one=$(basename "$one") two=$(basename "$two")
+    local code=0
+    # What is started there ends with its process namespace.
+    ONE=$one TWO=$two unshare --mount --pid --fork --net "$0" inside || code=$?
+    rm -rf $root
+    return $code
+}
+
+in_root() { chroot $root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+is() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
+owner_and_mode() { in_root stat -c '%U:%G %a' "$1"; }
+wait_for() {
+    local i
+    for i in $(seq 200); do
+        if "$@"; then return 0; fi
+        sleep 0.05
+    done
+    fail "waited in vain for $*"
+}
+# How many messages postmaster has.
+messages() { find $root/var/lib/gatepost/mail/postmaster/Maildir/new -type f 2>/dev/null | wc -l; }
+has_messages() { [ "$(messages)" -eq "$1" ]; }
+# Delivered ones are there until the checkpoint.
+has_queued() { [ "$(in_root gatepost queue list 2>/dev/null | grep -c "id=")" -eq "$1" ]; }
+pid() { cat $root/run/gatepost.pid; }
+# The addresses of listeners, in hexadecimal as the kernel has them.
+listeners() { awk '$4 == "0A" { print $2 }' /proc/net/tcp /proc/net/tcp6 | sort | tr '\n' ' '; }
+script() { in_root /etc/init.d/gatepost "$@" >/dev/null; }
+
+inside() {
+    mount -t proc proc $root/proc
+    mount -t proc proc /proc
+    python3 -c 'import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
+    installs
+    is_configured
+    takes_mail
+    upgrades
+    is_removed
+    is_purged
+    echo "the Debian package: good"
+}
+
+installs() {
+    say "install"
+    in_root dpkg -i "/root/$ONE" >$kept/install.log 2>&1 || { cat $kept/install.log >&2; fail "install"; }
+    password=$(sed -n 's/^ \{4\}\([2-9a-z]\{19\}\)$/\1/p' $kept/install.log)
+    [ -n "$password" ] || fail "no password is printed"
+    is users "$(owner_and_mode /etc/gatepost/users)" "gatepost:gatepost 600"
+    is key "$(owner_and_mode /etc/gatepost/private_key.pem)" "gatepost:gatepost 600"
+    is spool "$(owner_and_mode /var/spool/gatepost)" "gatepost:gatepost 711"
+    is drop "$(owner_and_mode /var/spool/gatepost/drop)" "gatepost:gatepost 3733"
+    is mail "$(owner_and_mode /var/lib/gatepost/mail)" "gatepost:gatepost 700"
+    is configuration "$(owner_and_mode /etc/gatepost/gatepost.ini)" "root:root 644"
+    is leftovers "$(find $root/etc/gatepost -mindepth 1 | wc -l)" 4
+    in_root gatepost check >$kept/check.log 2>&1 || { cat $kept/check.log >&2; fail "check"; }
+    is warnings "$(grep -c '(W-' $kept/check.log || true)" 0
+    # 127.0.0.1:25 and :465 and nothing else: nothing is open to the world.
+    wait_for is_greeting
+    is listeners "$(listeners)" "0100007F:0019 0100007F:01D1 "
+    [ "$(in_root dpkg-query -W -f '${Installed-Size}' gatepost)" -lt 4096 ] || fail "4 MiB are not enough"
+    local libraries
+    libraries=$(in_root ldd /usr/sbin/gatepost | awk '{ print $1 }' | grep -v -e vdso -e ld-linux | sort | tr '\n' ' ')
+    is libraries "$libraries" "libc.so.6 libgcc_s.so.1 "
+    is sendmail "$(in_root readlink -f /usr/sbin/sendmail)" /usr/sbin/gatepost
+}
+
+is_greeting() { in_root gatepost status >/dev/null 2>&1; }
+
+is_configured() {
+    say "the operator edits, a mistake first"
+    local ini=$root/etc/gatepost/gatepost.ini before
+    before=$(pid)
+    sed -i 's/^addresses = .*/addresses = 0.0.0.0/; s/^;local_domains = .*/local_domains = here.example, nonsense..example/' $ini
+    if script restart 2>/dev/null; then fail "a restart with a mistake"; fi
+    is "what runs" "$(pid)" "$before"
+    sed -i 's/, nonsense..example//; s/^;hostname = .*/hostname = mx.here.example/' $ini
+    # Outside mail of those who have logged in goes to a smarthost, where nobody listens.
+    sed -i "s/^\[smarthost\]/[smarthost]\nhost = 127.0.0.1\nport = 9\ntls = none\n/" $ini
+    in_root gatepost check >/dev/null 2>$kept/check.log || { cat $kept/check.log >&2; fail "check"; }
+    script reload || fail "reload"
+    is listeners "$(listeners)" "00000000:0019 00000000:01D1 "
+    script stop && wait_for not_listening
+    if script status; then fail "status says that it runs"; fi
+    script start || fail "start"
+    script start || fail "a second start"
+    script status || fail "status"
+    is account "$(awk '/^Uid:/ { print $2 }' "/proc/$(pgrep_one)/status")" "$(in_root id -u gatepost)"
+}
+
+not_listening() { [ -z "$(listeners)" ]; }
+pgrep_one() {
+    local status
+    for status in /proc/[0-9]*/status; do
+        if grep -q '^Name:.gatepost$' "$status" 2>/dev/null; then basename "$(dirname "$status")"; fi
+    done
+}
+
+takes_mail() {
+    say "mail"
+    printf 'From: <a@there.example>\nTo: <postmaster@here.example>\nSubject: one\n\nHello.\n' | sed 's/$/\r/' >$kept/letter
+    curl -sS --max-time 20 smtp://127.0.0.1:25 --mail-from a@there.example \
+        --mail-rcpt postmaster@here.example -T $kept/letter || fail "over TCP"
+    curl -sS --max-time 20 --ssl-reqd -k smtp://127.0.0.1:25 --mail-from a@there.example \
+        --mail-rcpt postmaster@here.example -T $kept/letter || fail "with STARTTLS"
+    curl -sS --max-time 20 -k smtps://127.0.0.1:465 --user "postmaster:$password" \
+        --mail-from postmaster@here.example --mail-rcpt postmaster@here.example -T $kept/letter || fail "with a login"
+    if curl -sS --max-time 20 -k smtps://127.0.0.1:465 --user postmaster:wrong \
+        --mail-from postmaster@here.example --mail-rcpt postmaster@here.example -T $kept/letter 2>/dev/null; then
+        fail "a wrong password"
+    fi
+    # Cron's way, as an account that may do nothing.
+    in_root su -s /bin/sh nobody -c 'printf "Subject: cron\n\nDone.\n" | /usr/sbin/sendmail postmaster' ||
+        fail "sendmail"
+    wait_for has_messages 4
+    curl -sS --max-time 20 -k smtps://127.0.0.1:465 --user "postmaster:$password" \
+        --mail-from postmaster@here.example --mail-rcpt b@there.example -T $kept/letter || fail "outside mail"
+    wait_for has_queued 1
+}
+
+upgrades() {
+    say "upgrade with mail in the queue"
+    local before settings
+    before=$(pgrep_one)
+    settings=$(md5sum $root/etc/gatepost/*)
+    in_root dpkg -i "/root/$TWO" >$kept/upgrade.log 2>&1 || { cat $kept/upgrade.log >&2; fail "upgrade"; }
+    if grep -q password $kept/upgrade.log; then fail "an upgrade made users"; fi
+    is version "$(in_root dpkg-query -W -f '${Version}' gatepost)" "${TWO:9:-10}"
+    is settings "$(md5sum $root/etc/gatepost/*)" "$settings"
+    wait_for is_greeting
+    [ "$(pgrep_one)" != "$before" ] || fail "the old program still runs"
+    is program "$(readlink "/proc/$(pgrep_one)/exe" | grep -c deleted || true)" 0
+    wait_for has_queued 1
+    grep -q 'event=stopped' $root/var/log/gatepost.log || fail "it did not end gently"
+    curl -sS --max-time 20 smtp://127.0.0.1:25 --mail-from a@there.example \
+        --mail-rcpt postmaster@here.example -T $kept/letter || fail "after the upgrade"
+    wait_for has_messages 5
+}
+
+is_removed() {
+    say "remove"
+    in_root dpkg -r gatepost >$kept/remove.log 2>&1 || { cat $kept/remove.log >&2; fail "remove"; }
+    is processes "$(pgrep_one)" ""
+    for kept_file in etc/gatepost/gatepost.ini etc/gatepost/users var/spool/gatepost/drop; do
+        [ -e $root/$kept_file ] || fail "remove took $kept_file"
+    done
+    has_messages 5 || fail "remove took mail"
+    [ ! -e $root/usr/sbin/sendmail ] || fail "remove left sendmail"
+    say "install again, what waited still waits"
+    in_root dpkg -i "/root/$TWO" >$kept/again.log 2>&1 || { cat $kept/again.log >&2; fail "install again"; }
+    if grep -q password $kept/again.log; then fail "users were made anew"; fi
+    wait_for is_greeting
+    wait_for has_queued 1
+}
+
+is_purged() {
+    say "purge"
+    in_root dpkg -P gatepost >$kept/purge.log 2>&1 || { cat $kept/purge.log >&2; fail "purge"; }
+    is processes "$(pgrep_one)" ""
+    for gone in etc/gatepost etc/init.d/gatepost var/spool/gatepost var/log/gatepost.log run/gatepost; do
+        [ ! -e $root/$gone ] || fail "purge left $gone"
+    done
+    is links "$(find $root/etc/rc?.d -name '*gatepost' | wc -l)" 0
+    has_messages 5 || fail "purge took mail"
+}
+
+case "${1:-}" in
+inside) inside ;;
+*) prepare ;;
+esac
