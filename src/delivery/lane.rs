@@ -146,9 +146,10 @@ impl Lane {
         Some((look, trouble))
     }
 
-    /// A message that waits is due now, and the destination rests no longer.
-    pub(super) fn hurry(&self, id: MessageId, now: Instant) {
-        self.lock().queue.hurry(id, now);
+    /// A message that waits is due, because an operator asked then; and the destination rests no longer,
+    /// unless it has failed since.
+    pub(super) fn hurry(&self, id: MessageId, asked: Instant) {
+        self.lock().queue.hurry(id, asked);
         self.work.notify_all();
     }
 
@@ -233,7 +234,8 @@ impl Lane {
         let mut shared = self.lock();
         shared.trouble = trouble;
         let rest = self.common.rest(shared.queue.failures());
-        shared.queue.host_failed(clock::monotonic() + rest);
+        let now = clock::monotonic();
+        shared.queue.host_failed(now, now + rest);
         drop(shared);
         self.work.notify_all();
     }

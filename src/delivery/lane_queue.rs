@@ -55,6 +55,8 @@ pub(super) struct LaneQueue {
     by_end: BTreeSet<(Instant, MessageId)>,
     /// While the host fails: when it may be tried again.
     rest_until: Option<Instant>,
+    /// When it failed last.
+    failed_at: Option<Instant>,
     /// How often the host failed in a row.
     failures: u32,
     /// Whether a thread is trying whether the host works again.
@@ -125,14 +127,17 @@ impl LaneQueue {
         })
     }
 
-    /// A message that waits is due now; where there is one, the host's rest is over.
-    pub(super) fn hurry(&mut self, id: MessageId, now: Instant) {
+    /// A message that waits is due, because an operator asked then. Where there is one, the host's rest
+    /// is over, unless the host has failed since: whoever hurries many messages has it tried once.
+    pub(super) fn hurry(&mut self, id: MessageId, asked: Instant) {
         let Some(Place::Waiting(at, _)) = self.places.get(&id).copied() else {
             return;
         };
         self.waiting.remove(&(at, id));
-        self.wait(id, now, Why::Due);
-        (self.rest_until, self.is_probed) = (None, false);
+        self.wait(id, asked, Why::Due);
+        if self.failed_at.is_none_or(|at| at <= asked) {
+            (self.rest_until, self.is_probed) = (None, false);
+        }
     }
 
     /// A message that waits is known no more; whether it is in nobody's hand.
@@ -188,8 +193,9 @@ impl LaneQueue {
     }
 
     /// No connection could be set up: the host rests.
-    pub(super) fn host_failed(&mut self, rest_until: Instant) {
+    pub(super) fn host_failed(&mut self, now: Instant, rest_until: Instant) {
         self.failures = self.failures.saturating_add(1);
+        self.failed_at = Some(now);
         self.rest_until = Some(rest_until);
         self.is_probed = false;
     }
@@ -280,7 +286,7 @@ mod tests {
         (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
         queue.put_off(id(1), hour, Why::Host);
-        queue.host_failed(rest);
+        queue.host_failed(now, rest);
         assert_eq!((queue.take(now), queue.next_look()), (None, Some(rest)));
         // A connection that stands goes on.
         assert_eq!(queue.take_more(now), Some(id(2)));
@@ -302,7 +308,7 @@ mod tests {
         let mut queue = LaneQueue::default();
         (1..=3).for_each(|number| queue.add(id(number), now, None));
         queue.take(now);
-        queue.host_failed(now);
+        queue.host_failed(now, now);
         assert_eq!(queue.take(now), Some(id(2)));
         queue.finish(id(2));
         assert_eq!(queue.take(now), Some(id(3)));
@@ -321,7 +327,7 @@ mod tests {
         );
         assert!(!queue.withdraw(id(1)));
         queue.put_off(id(1), soon, Why::Host);
-        queue.host_failed(rest);
+        queue.host_failed(now, rest);
         assert_eq!(queue.look(id(1)), Some(Look::Until(rest)));
         queue.hurry(id(1), now);
         assert_eq!(queue.look(id(1)), Some(Look::Until(now)));
@@ -334,6 +340,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_hurries_many_messages_has_a_failing_host_tried_once() {
+        let asked = Instant::now();
+        let [later, rest] = [1, 60].map(|seconds| asked + Duration::from_secs(seconds));
+        let mut queue = LaneQueue::default();
+        (1..=3).for_each(|number| queue.add(id(number), asked, None));
+        queue.host_failed(asked, rest);
+        queue.hurry(id(1), asked);
+        assert_eq!(queue.take(later), Some(id(1)));
+        queue.put_off(id(1), rest, Why::Host);
+        queue.host_failed(later, rest);
+        for number in 1..=3 {
+            queue.hurry(id(number), asked);
+        }
+        assert_eq!((queue.take(later), queue.next_look()), (None, Some(rest)));
+        // Asked once more, it is tried once more.
+        queue.hurry(id(2), later);
+        assert_eq!(queue.take(later), Some(id(1)));
+    }
+
+    #[test]
     fn what_expires_while_the_host_rests_is_given_out_without_a_probe() {
         let now = Instant::now();
         let (end, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
@@ -342,7 +368,7 @@ mod tests {
         queue.take(now);
         queue.put_off(id(1), rest, Why::Host);
         assert_eq!(queue.take_expired(end), None);
-        queue.host_failed(rest);
+        queue.host_failed(now, rest);
         assert_eq!(
             (queue.take_expired(now), queue.next_look()),
             (None, Some(end))

@@ -158,10 +158,11 @@ impl Lanes {
         })
     }
 
-    /// A message that waits in lanes is due now, and their destinations rest no longer.
-    pub fn hurry(&self, id: MessageId, now: Instant) {
+    /// A message that waits in lanes is due, because an operator asked then; and their destinations rest
+    /// no longer, unless they have failed since.
+    pub fn hurry(&self, id: MessageId, asked: Instant) {
         let lanes: Vec<_> = self.lock().values().cloned().collect();
-        lanes.iter().for_each(|lane| lane.hurry(id, now));
+        lanes.iter().for_each(|lane| lane.hurry(id, asked));
     }
 
     /// A message is in no lane any more; false where a thread has it, and then it is in all its lanes.

@@ -16,7 +16,7 @@
 pub mod offline;
 mod select;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::told::{Fact, Facts};
 use crate::control::{Answer, Outcome};
@@ -240,8 +240,9 @@ impl Queue<'_> {
             Choice::All | Choice::To(_) => self.chosen(choice),
         };
         let (mut done, mut complaint, mut failed) = (0, String::new(), false);
+        let asked = clock::monotonic();
         for id in chosen {
-            match self.act_on(action, id) {
+            match self.act_on(action, id, asked) {
                 Ok(true) => {
                     events::queue::changed(id, action.past(), by);
                     done += 1;
@@ -277,14 +278,14 @@ impl Queue<'_> {
     }
 
     /// Whether it was new.
-    fn act_on(&self, action: Action, id: MessageId) -> Result<bool, SpoolError> {
+    fn act_on(&self, action: Action, id: MessageId, asked: Instant) -> Result<bool, SpoolError> {
         match action {
             Action::Retry => {
                 if !self.spool.make_due(id)? {
                     return Ok(false);
                 }
                 if let Some(lanes) = self.lanes {
-                    lanes.hurry(id, clock::monotonic());
+                    lanes.hurry(id, asked);
                 }
                 Ok(true)
             }
