@@ -264,6 +264,36 @@ fn a_smarthost_out_of_reach_rings_after_some_failures() {
 }
 
 #[test]
+fn a_smarthost_that_answers_and_takes_nothing_rings_too() {
+    let bell = Bell::new();
+    let is_closing = Arc::new(AtomicBool::new(true));
+    let closes = Arc::clone(&is_closing);
+    let host = FakeHost::start(Setup::script(move |step| {
+        match step.verb == "MAIL" && closes.load(Ordering::Relaxed) {
+            true => Act::say("421 4.7.0 not now"),
+            false => Act::Usual,
+        }
+    }));
+    let ini = bell.ini() + "unreachable_after = 2\n" + &smarthost(host.address);
+    let server = Server::start(&ini);
+    send(&server, OUTSIDE);
+    let try_again = || server.command(&["queue", "retry", "--all"]);
+    wait_for(&server, "the alarm", || {
+        try_again();
+        bell.lines().len() == 1
+    });
+    is_closing.store(false, Ordering::Relaxed);
+    wait_for(&server, "the mail", || {
+        try_again();
+        host.taken().len() == 1
+    });
+    bell.wait_for(
+        &server,
+        &["on unreachable smarthost", "over unreachable smarthost"],
+    );
+}
+
+#[test]
 fn a_full_disk_rings_until_it_has_room_for_a_while() {
     let bell = Bell::new();
     let ini = bell.ini() + "settle = 1s\n[limits]\nfree_space = 8M\n";

@@ -237,6 +237,9 @@ impl<'a> Carrier<'a> {
                 Transaction::NotBegun(_) if carried > 0 => return Outcome::Again,
                 Transaction::NotBegun(reason) => return Outcome::NoHost(reason),
                 Transaction::Ended(verdicts, fit) => {
+                    if carried == 0 {
+                        self.lane.host_works();
+                    }
                     let part = part.iter().map(|one| (one.place, one.recipient));
                     let connection = Some(&standing.connection);
                     self.note(load, part.zip(verdicts), next_hop, connection);
@@ -272,6 +275,7 @@ impl<'a> Carrier<'a> {
         };
         match handler.take(&parcel, &self.lane.common.brake) {
             Ok(verdict) => {
+                self.lane.host_answers();
                 self.lane.host_works();
                 let verdicts = std::iter::repeat(verdict);
                 self.note(load, mine.into_iter().zip(verdicts), next_hop, None);
@@ -295,7 +299,7 @@ impl<'a> Carrier<'a> {
             limits: self.lane.common.options.limits,
             brake: &self.lane.common.brake,
         })?;
-        self.lane.host_works();
+        self.lane.host_answers();
         Ok(Standing {
             connection,
             next_hop: Arc::clone(next_hop),

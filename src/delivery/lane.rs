@@ -240,10 +240,16 @@ impl Lane {
         self.work.notify_all();
     }
 
+    /// A connection stands.
+    pub(super) fn host_answers(&self) {
+        self.lock().queue.host_answers(clock::monotonic());
+        self.work.notify_all();
+    }
+
+    /// The server has taken up a transaction.
     pub(super) fn host_works(&self) {
         self.troubles().works(&self.route);
-        self.lock().queue.host_works(clock::monotonic());
-        self.work.notify_all();
+        self.lock().queue.host_works();
     }
 
     fn troubles(&self) -> &Troubles {

@@ -200,13 +200,18 @@ impl LaneQueue {
         self.is_probed = false;
     }
 
-    /// A connection stands: whoever waited for that is due.
-    pub(super) fn host_works(&mut self, now: Instant) {
-        (self.is_probed, self.failures) = (false, 0);
+    /// A connection stands: whoever waited for that is due. Whether the host takes mail is not known yet.
+    pub(super) fn host_answers(&mut self, now: Instant) {
+        self.is_probed = false;
         if self.rest_until.take().is_none() {
             return;
         }
         self.make_due(now, |why| why == Why::Host);
+    }
+
+    /// The host has taken up a transaction: what failed before counts no more.
+    pub(super) fn host_works(&mut self) {
+        self.failures = 0;
     }
 
     /// The host is another one: everything is due.
@@ -272,7 +277,7 @@ mod tests {
         queue.take(now);
         queue.put_off(id(1), later, Why::Itself);
         assert_eq!((queue.take(now), queue.next_look()), (None, Some(later)));
-        queue.host_works(now);
+        queue.host_answers(now);
         assert_eq!(queue.take(now), None);
         assert_eq!(queue.take(later), Some(id(1)));
     }
@@ -294,12 +299,26 @@ mod tests {
         assert_eq!(queue.take(rest), Some(id(3)));
         queue.add(id(4), rest, None);
         assert_eq!((queue.take(rest), queue.next_look()), (None, None));
-        queue.host_works(rest);
+        queue.host_answers(rest);
         assert_eq!(queue.take(rest), Some(id(1)));
         assert_eq!(queue.take(rest), Some(id(4)));
         assert_eq!(queue.take(rest), None);
         queue.host_changed(rest);
         assert_eq!(queue.take(rest), Some(id(2)));
+    }
+
+    #[test]
+    fn a_host_that_answers_and_takes_nothing_goes_on_failing() {
+        let now = Instant::now();
+        let mut queue = LaneQueue::default();
+        for failures in 1..=3 {
+            queue.host_answers(now);
+            queue.host_failed(now, now);
+            assert_eq!(queue.failures(), failures);
+        }
+        queue.host_answers(now);
+        queue.host_works();
+        assert_eq!(queue.failures(), 0);
     }
 
     #[test]
