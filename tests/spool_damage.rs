@@ -51,7 +51,15 @@ fn disk_with_mail() -> (SimDisk, Vec<String>) {
 
 /// Hands a message to the committer; its id.
 fn commit(spool: &Spool, number: usize) -> String {
-    let envelope = Envelope {
+    let mut draft = spool.draft(envelope(), SystemTime::UNIX_EPOCH).unwrap();
+    draft.write(content(number).as_bytes()).unwrap();
+    let id = draft.id().to_string();
+    spool.commit(draft, Box::new(|told| assert!(told.is_ok())));
+    id
+}
+
+fn envelope() -> Envelope {
+    Envelope {
         reverse_path: ReversePath::Null,
         recipients: vec![Recipient {
             forward_path: ForwardPath::parse_prefix("<alice@here.example>").unwrap().0,
@@ -63,12 +71,7 @@ fn commit(spool: &Spool, number: usize) -> String {
         notifications: Default::default(),
         client: [127, 0, 0, 1].into(),
         login: None,
-    };
-    let mut draft = spool.draft(envelope, SystemTime::UNIX_EPOCH).unwrap();
-    draft.write(content(number).as_bytes()).unwrap();
-    let id = draft.id().to_string();
-    spool.commit(draft, Box::new(|told| assert!(told.is_ok())));
-    id
+    }
 }
 
 /// Starts again and delivers what can be delivered, for a week.
@@ -230,6 +233,59 @@ fn a_segment_with_the_last_number_of_all_is_one_like_others() {
         names.contains(&"/srv/spool/log/001.seg".to_owned()),
         "{names:?}"
     );
+}
+
+const SECOND_SEGMENT: &str = "/srv/spool/log/001.seg";
+
+/// The step at which the second segment is first written to, in a run that is tried on another disk.
+fn step_of_second_segment(disk: &SimDisk, run: impl FnOnce(&SimDisk)) -> usize {
+    let trial = disk.fork();
+    run(&trial);
+    let trace = trial.trace();
+    let is_write = |step: &String| step.starts_with(&format!("write {SECOND_SEGMENT} "));
+    let place = trace.iter().position(is_write);
+    place.unwrap_or_else(|| panic!("{trace:#?}")) + 1
+}
+
+fn has_second_segment(disk: &SimDisk) -> bool {
+    let files = disk.files_below("/srv/spool/log");
+    files
+        .iter()
+        .any(|(path, _)| path == Path::new(SECOND_SEGMENT))
+}
+
+#[test]
+fn a_segment_that_finds_no_room_leaves_nothing_behind() {
+    let disk = SimDisk::new(&["/srv"]);
+    // More than one segment holds, where nobody delivers; until one is refused.
+    let fill = |disk: &SimDisk| {
+        let (spool, _) = start(disk, 1);
+        // Nobody waits for a segment to be let go.
+        spool.close();
+        (0..40).all(|_| {
+            let mut draft = spool.draft(envelope(), SystemTime::UNIX_EPOCH).unwrap();
+            draft.write(content(2).as_bytes()).unwrap();
+            spool.commit_here(draft).is_ok()
+        })
+    };
+    let step = step_of_second_segment(&disk, |disk| assert!(fill(disk)));
+    disk.fail_at(step, std::io::ErrorKind::StorageFull);
+    assert!(!fill(&disk));
+    assert!(!has_second_segment(&disk));
+}
+
+#[test]
+fn a_half_made_segment_on_a_full_disk_keeps_nobody_from_starting() {
+    let (disk, _) = disk_with_mail();
+    stray(&disk, "001.seg");
+    disk.put(Path::new(SECOND_SEGMENT), &[0; 8192]);
+    disk.restart();
+    let step = step_of_second_segment(&disk, |disk| drop(start(disk, 2)));
+    disk.fail_at(step, std::io::ErrorKind::StorageFull);
+    drop(start(&disk, 2));
+    assert!(!has_second_segment(&disk));
+    recover(&disk, 3);
+    assert_eq!(delivered(&disk), [0, 1, 2, 3]);
 }
 
 fn stray(disk: &SimDisk, name: &str) {

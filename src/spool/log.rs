@@ -127,6 +127,17 @@ pub(super) fn create_segment(
     number: u32,
 ) -> Result<Segment, SpoolError> {
     let path = segment_path(options, number);
+    // A part of one would keep the last of a full disk for itself.
+    let remove = |_: &SpoolError| drop(disk.remove(&path));
+    fill_segment(disk, options, number).inspect_err(remove)
+}
+
+fn fill_segment(
+    disk: &dyn Disk,
+    options: &SpoolOptions,
+    number: u32,
+) -> Result<Segment, SpoolError> {
+    let path = segment_path(options, number);
     let file = disk
         .open(&path, OpenMode::Replace)
         .map_err(SpoolError::io("cannot make", &path))?;

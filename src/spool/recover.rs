@@ -9,7 +9,7 @@ use super::format::{self, Age, Found, HEADER, Header, Kind};
 use super::log::{Log, Segment, Use, create_segment, segment_name, segment_path, write_header};
 use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
-use super::{Spool, SpoolError, SpoolOptions, history};
+use super::{Refusal, Spool, SpoolError, SpoolOptions, history};
 use crate::events;
 use crate::mail::{MessageId, Progress};
 use crate::sys::disk::{Disk, OpenMode};
@@ -298,16 +298,8 @@ impl Recovery<'_> {
     /// free but not fit to be written: without a whole header, too short, or with torn records in them.
     fn release_empty(&self, log: &mut Log) -> Result<(), SpoolError> {
         let secret = self.options.secret;
-        for segment in log.segments.iter_mut() {
-            if segment.use_ == Use::Free && !segment.fit {
-                if segment.end < self.options.segment_octets {
-                    let last = self.options.segment_octets - 1;
-                    let grown = segment.file.write_at(&[0], last);
-                    grown.map_err(SpoolError::io("cannot write", &segment.path))?;
-                }
-                segment.age = segment.age.next(secret, segment.number);
-                write_header(&*segment.file, segment.age, &segment.path)?;
-            }
+        for segment in std::mem::take(&mut log.segments) {
+            log.segments.extend(self.renewed(segment)?);
         }
         while let Some(oldest) = log.oldest_full() {
             if oldest.live > 0 {
@@ -319,6 +311,33 @@ impl Recovery<'_> {
             oldest.use_ = Use::Free;
         }
         Ok(())
+    }
+
+    /// A segment that can be written where it is free. On a full disk one that is not fit for it is let
+    /// go: nothing in it counts, and what the others hold can go out.
+    fn renewed(&self, mut segment: Segment) -> Result<Option<Segment>, SpoolError> {
+        if segment.use_ != Use::Free || segment.fit {
+            return Ok(Some(segment));
+        }
+        match self.renew(&mut segment) {
+            Ok(()) => Ok(Some(segment)),
+            Err(error) if error.refusal() == Refusal::NoSpace => {
+                let removed = self.disk.remove(&segment.path);
+                removed.map_err(SpoolError::io("cannot remove", &segment.path))?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn renew(&self, segment: &mut Segment) -> Result<(), SpoolError> {
+        if segment.end < self.options.segment_octets {
+            let last = self.options.segment_octets - 1;
+            let grown = segment.file.write_at(&[0], last);
+            grown.map_err(SpoolError::io("cannot write", &segment.path))?;
+        }
+        segment.age = segment.age.next(self.options.secret, segment.number);
+        write_header(&*segment.file, segment.age, &segment.path)
     }
 
     /// Drafts that were never committed, and halves of a replacement.
