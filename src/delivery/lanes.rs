@@ -117,15 +117,20 @@ impl Lanes {
             next_hops.route(&stored.envelope.reverse_path, &recipient.target)
         });
         for route in routes.collect::<BTreeSet<_>>() {
-            let mut lanes = self.lock();
-            let lane = lanes.entry(route).or_insert_with_key(|route| {
-                let common = Arc::clone(&self.common);
-                Arc::new(Lane::new(common, route.clone(), next_hops.hop(route)))
-            });
-            let lane = Arc::clone(lane);
-            drop(lanes);
-            lane.hand_over(stored.id, now, left);
+            self.lane(route).hand_over(stored.id, now, left);
         }
+    }
+
+    /// The lane of a route; a new one where there is none. Its next hop is looked up while nobody can set
+    /// others: a lane that is made just then must not miss them.
+    fn lane(&self, route: Route) -> Arc<Lane> {
+        let mut lanes = self.lock();
+        let lane = lanes.entry(route).or_insert_with_key(|route| {
+            let common = Arc::clone(&self.common);
+            let next_hop = common.next_hops().hop(route);
+            Arc::new(Lane::new(common, route.clone(), next_hop))
+        });
+        Arc::clone(lane)
     }
 
     /// From here on mail goes there. Whether local mail goes into Maildirs must stay as it is.
