@@ -360,6 +360,8 @@ fn a_spool_in_use_and_a_spool_that_is_not_there_are_told() {
         "{}",
         said.output
     );
+    let said = server.command(&["queue", "list", "--json"]);
+    assert_eq!(lines(&said), [r#"{"messages":[],"more":0}"#]);
     assert!(!server.folder.path().join("spool").exists());
     let said = gatepost()
         .args(["queue", "--config", "/nonexistent/x.ini"])

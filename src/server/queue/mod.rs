@@ -131,7 +131,7 @@ impl Queue<'_> {
 
     fn list_json(&self) -> String {
         let (objects, more) = self.list(Facts::json);
-        format!("{{\"messages\":[{}],\"more\":{more}}}\n", objects.join(","))
+        json_of(&objects, more)
     }
 
     /// Each message in one form, and how many there is no room for.
@@ -307,6 +307,11 @@ impl Queue<'_> {
             }
         }
     }
+}
+
+/// A list as JSON, and how many there was no room for.
+fn json_of(objects: &[String], more: usize) -> String {
+    format!("{{\"messages\":[{}],\"more\":{more}}}\n", objects.join(","))
 }
 
 impl Action {

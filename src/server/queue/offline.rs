@@ -23,11 +23,13 @@ pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError>
         run::become_account(settings, account)?;
     }
     let is_there = settings.spool.join("log").exists();
-    if !is_there && words.first() == Some(&"list") {
-        return Ok(Answer::done(format!(
-            "there is no spool in {} yet\n",
-            settings.spool.display()
-        )));
+    match words {
+        ["list", "json"] if !is_there => return Ok(Answer::done(super::json_of(&[], 0))),
+        ["list", ..] if !is_there => {
+            let spool = settings.spool.display();
+            return Ok(Answer::done(format!("there is no spool in {spool} yet\n")));
+        }
+        _ => {}
     }
     let spool = run::open_spool(settings, Arc::new(RealDisk))?;
     let queue = Queue {
