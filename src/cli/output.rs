@@ -108,5 +108,9 @@ pub fn say(text: &str) -> Result<(), Failure> {
     let outcome = output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush());
-    outcome.map_err(|error| Failure::files(IO, "standard output", &error))
+    match outcome {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::silent(IO)),
+        outcome => outcome.map_err(|error| Failure::files(IO, "standard output", &error)),
+    }
 }

@@ -53,6 +53,8 @@ pub(super) struct LaneQueue {
     /// When each expires, as far as that is known.
     ends: BTreeMap<MessageId, Instant>,
     by_end: BTreeSet<(Instant, MessageId)>,
+    /// Those in hand that an operator wants tried again at once, and when that was asked.
+    hurried: BTreeMap<MessageId, Instant>,
     /// While the host fails: when it may be tried again.
     rest_until: Option<Instant>,
     /// When it failed last.
@@ -127,14 +129,19 @@ impl LaneQueue {
         })
     }
 
-    /// A message that waits is due, because an operator asked then. Where there is one, the host's rest
-    /// is over, unless the host has failed since: whoever hurries many messages has it tried once.
+    /// A message that waits is due, because an operator asked then; one in hand will be, if it is put off.
+    /// Where there is one, the host's rest is over, unless the host has failed since: whoever hurries many messages has it tried once.
     pub(super) fn hurry(&mut self, id: MessageId, asked: Instant) {
-        let Some(Place::Waiting(at, _)) = self.places.get(&id).copied() else {
-            return;
-        };
-        self.waiting.remove(&(at, id));
-        self.wait(id, asked, Why::Due);
+        match self.places.get(&id).copied() {
+            Some(Place::Waiting(at, _)) => {
+                self.waiting.remove(&(at, id));
+                self.wait(id, asked, Why::Due);
+            }
+            Some(Place::InHand) => {
+                self.hurried.insert(id, asked);
+            }
+            None => return,
+        }
         if self.failed_at.is_none_or(|at| at <= asked) {
             (self.rest_until, self.is_probed) = (None, false);
         }
@@ -172,6 +179,7 @@ impl LaneQueue {
     /// Nothing is left to do for a message in hand.
     pub(super) fn finish(&mut self, id: MessageId) {
         self.places.remove(&id);
+        self.hurried.remove(&id);
         self.forget_end(id);
         self.is_probed = false;
     }
@@ -179,12 +187,16 @@ impl LaneQueue {
     /// The same for one that was given out by [`LaneQueue::take_expired`]: it says nothing of the host.
     pub(super) fn finish_expired(&mut self, id: MessageId) {
         self.places.remove(&id);
+        self.hurried.remove(&id);
     }
 
     /// A message in hand waits until then.
     pub(super) fn put_off(&mut self, id: MessageId, until: Instant, why: Why) {
         self.is_probed = false;
-        self.wait(id, until, why);
+        match self.hurried.remove(&id) {
+            Some(asked) => self.wait(id, asked, Why::Due),
+            None => self.wait(id, until, why),
+        }
     }
 
     /// How often the host failed in a row.
@@ -351,9 +363,13 @@ mod tests {
         queue.hurry(id(1), now);
         assert_eq!(queue.look(id(1)), Some(Look::Until(now)));
         assert_eq!(queue.take(now), Some(id(1)));
-        // What is in hand is as soon as can be.
+        // What is in hand goes on, and is due at once if it is put off.
         queue.hurry(id(1), now);
         assert_eq!(queue.look(id(1)), Some(Look::InHand));
+        queue.put_off(id(1), rest, Why::Itself);
+        assert_eq!(queue.take(now), Some(id(1)));
+        queue.put_off(id(1), rest, Why::Itself);
+        assert_eq!(queue.look(id(1)), Some(Look::Until(rest)));
         assert!(queue.withdraw(id(2)) && queue.withdraw(id(3)));
         assert_eq!((queue.look(id(2)), queue.take(now)), (None, None));
     }

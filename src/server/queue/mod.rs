@@ -297,7 +297,14 @@ impl Queue<'_> {
                 }
                 Ok(is_new)
             }
-            Action::Release => self.spool.set_held(id, false),
+            Action::Release => {
+                let is_new = self.spool.set_held(id, false)?;
+                if let Some(lanes) = self.lanes.filter(|_| is_new) {
+                    // One may still be at the attempt that was under way when it was held.
+                    lanes.hurry(id, asked);
+                }
+                Ok(is_new)
+            }
             Action::Delete => {
                 let is_free = self.lanes.is_none_or(|lanes| lanes.withdraw(id));
                 if !is_free {
