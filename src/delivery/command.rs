@@ -22,7 +22,7 @@ use super::outcome::Verdict;
 use crate::config::handlers::Command;
 use crate::events;
 use crate::mail::{ForwardPath, Reason};
-use crate::sys::program::{End, Fed, Order, Program};
+use crate::sys::program::{End, Fed, Order, PATH, Program};
 use crate::sys::{clock, machine};
 use crate::transport::client::Brake;
 
@@ -30,8 +30,6 @@ use crate::transport::client::Brake;
 const GRACE: Duration = Duration::from_secs(10);
 /// EX_TEMPFAIL of sysexits.h.
 const TRY_AGAIN: i32 = 75;
-/// Where programs are looked for by the program.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why no more is given to a program.
 enum Stop {

@@ -13,9 +13,14 @@ use super::{Settled, Spool, SpoolError};
 use crate::mail::{MessageId, Progress};
 
 impl Spool {
-    /// Every undelivered message, in the order of the ids.
+    /// Every undelivered message, oldest first.
     pub fn ids(&self) -> Vec<MessageId> {
-        self.lock().entries.keys().copied().collect()
+        let state = self.lock();
+        let entries = state.entries.iter();
+        let mut ids: Vec<_> = entries.map(|(id, entry)| (entry.received, *id)).collect();
+        drop(state);
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Holds a message, or releases it; whether that was new. One that is released is fresh again.

@@ -19,6 +19,8 @@ use super::clock;
 const LAST_SIGNAL: libc::c_int = 31;
 /// `CLOSE_RANGE_CLOEXEC` of close_range(2).
 const AT_EXEC: libc::c_uint = 4;
+/// Where programs find others, for their environment.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Octets of the output that are kept.
 pub const OUTPUT_MAX_OCTETS: usize = 1024;
 /// The longest wait before the deadline and the program are looked at again.

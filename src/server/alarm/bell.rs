@@ -8,13 +8,10 @@ use crate::delivery::webhook;
 use crate::mail::date;
 use crate::policy::alarm::{Report, State};
 use crate::protocol::json;
-use crate::sys::program::{End, Order, Program};
+use crate::sys::program::{End, Order, PATH, Program};
 use crate::sys::{clock, machine};
 use crate::transport::client::Brake;
 use crate::troubles::Troubles;
-
-/// Where a program finds others.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// `[alarm] command` and `webhook`.
 pub(super) struct Bell<'a> {

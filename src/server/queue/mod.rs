@@ -98,17 +98,6 @@ impl Queue<'_> {
         }
     }
 
-    /// Every message, oldest first. One that cannot be read is told as such by the log.
-    fn messages(&self) -> Vec<(u64, MessageId)> {
-        let mut buffer = Vec::new();
-        let ids = self.spool.ids().into_iter();
-        let mut found: Vec<_> = ids
-            .filter_map(|id| Some((self.spool.read(id, &mut buffer).ok()?.received, id)))
-            .collect();
-        found.sort_unstable();
-        found
-    }
-
     fn list_text(&self) -> String {
         let (lines, more) = self.list(Facts::line);
         let mut text = String::new();
@@ -138,7 +127,7 @@ impl Queue<'_> {
     fn list(&self, form: impl Fn(&Facts) -> String) -> (Vec<String>, usize) {
         let mut buffer = Vec::new();
         let (mut told, mut octets, mut more) = (Vec::new(), 0, 0);
-        for (_, id) in self.messages() {
+        for id in self.spool.ids() {
             if octets >= LISTED_MAX_OCTETS {
                 more += 1;
                 continue;
@@ -237,7 +226,8 @@ impl Queue<'_> {
     fn act(&self, action: Action, choice: &Choice, by: &str) -> Answer {
         let chosen = match choice {
             Choice::One(id) => vec![*id],
-            Choice::All | Choice::To(_) => self.chosen(choice),
+            Choice::All => self.spool.ids(),
+            Choice::To(_) => self.chosen(choice),
         };
         let (mut done, mut complaint, mut failed) = (0, String::new(), false);
         let asked = clock::monotonic();
@@ -268,13 +258,12 @@ impl Queue<'_> {
 
     fn chosen(&self, choice: &Choice) -> Vec<MessageId> {
         let mut buffer = Vec::new();
-        let messages = self.messages().into_iter().map(|(_, id)| id);
-        messages
-            .filter(|id| {
-                let stored = self.spool.read(*id, &mut buffer);
-                stored.is_ok_and(|stored| choice.takes(&stored))
-            })
-            .collect()
+        let ids = self.spool.ids().into_iter();
+        ids.filter(|id| {
+            let stored = self.spool.read(*id, &mut buffer);
+            stored.is_ok_and(|stored| choice.takes(&stored))
+        })
+        .collect()
     }
 
     /// Whether it was new.
