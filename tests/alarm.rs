@@ -297,14 +297,7 @@ fn a_smarthost_that_answers_and_takes_nothing_rings_too() {
 fn a_full_disk_rings_until_it_has_room_for_a_while() {
     let bell = Bell::new();
     let ini = bell.ini() + "settle = 1s\n[limits]\nfree_space = 8M\n";
-    let mut tmpfs = None;
-    let server = Server::start_with(&ini, |command| {
-        let config = Path::new(command.get_args().last().unwrap());
-        tmpfs = Tmpfs::at(config.parent().unwrap().join("spool"), "64m");
-    });
-    let Some(tmpfs) = tmpfs else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
-        eprintln!("SKIPPED: no tmpfs can be mounted");
+    let Some((server, tmpfs)) = on_tmpfs(&ini, "spool", "64m") else {
         return;
     };
     let ballast = tmpfs.0.join("ballast");
@@ -333,14 +326,7 @@ fn a_full_disk_rings_until_it_has_room_for_a_while() {
 fn a_message_refused_for_space_rings_where_no_space_is_kept_free() {
     let bell = Bell::new();
     let ini = bell.ini() + "[limits]\nfree_space = 0\n";
-    let mut tmpfs = None;
-    let server = Server::start_with(&ini, |command| {
-        let config = Path::new(command.get_args().last().unwrap());
-        tmpfs = Tmpfs::at(config.parent().unwrap().join("spool"), "12m");
-    });
-    let Some(tmpfs) = tmpfs else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
-        eprintln!("SKIPPED: no tmpfs can be mounted");
+    let Some((server, tmpfs)) = on_tmpfs(&ini, "spool", "12m") else {
         return;
     };
     assert!(fs::write(tmpfs.0.join("ballast"), vec![0; 12 << 20]).is_err());
@@ -361,14 +347,7 @@ fn a_message_refused_for_space_rings_where_no_space_is_kept_free() {
 fn mail_of_a_local_program_that_finds_no_space_rings_too() {
     let bell = Bell::new();
     let ini = bell.ini() + "[limits]\nfree_space = 0\n";
-    let mut tmpfs = None;
-    let server = Server::start_with(&ini, |command| {
-        let config = Path::new(command.get_args().last().unwrap());
-        tmpfs = Tmpfs::at(config.parent().unwrap().join("spool"), "12m");
-    });
-    let Some(tmpfs) = tmpfs else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
-        eprintln!("SKIPPED: no tmpfs can be mounted");
+    let Some((server, tmpfs)) = on_tmpfs(&ini, "spool", "12m") else {
         return;
     };
     let content = "x\r\n".repeat(300_000);
@@ -387,14 +366,7 @@ fn mail_of_a_local_program_that_finds_no_space_rings_too() {
 fn a_full_disk_of_the_mailboxes_rings_though_the_spool_has_room() {
     let bell = Bell::new();
     let ini = bell.ini() + "settle = 1s\n[queue]\nretry = 1s\n";
-    let mut tmpfs = None;
-    let server = Server::start_with(&ini, |command| {
-        let config = Path::new(command.get_args().last().unwrap());
-        tmpfs = Tmpfs::at(config.parent().unwrap().join("mail"), "1m");
-    });
-    let Some(tmpfs) = tmpfs else {
-        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
-        eprintln!("SKIPPED: no tmpfs can be mounted");
+    let Some((server, tmpfs)) = on_tmpfs(&ini, "mail", "1m") else {
         return;
     };
     let ballast = tmpfs.0.join("ballast");
@@ -505,6 +477,20 @@ impl Drop for Tmpfs {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+/// A server with one of its folders on a small file system; none where that cannot be had.
+fn on_tmpfs(ini: &str, folder: &str, size: &str) -> Option<(Server, Tmpfs)> {
+    let mut tmpfs = None;
+    let server = Server::start_with(ini, |command| {
+        let config = Path::new(command.get_args().last().unwrap());
+        tmpfs = Tmpfs::at(config.parent().unwrap().join(folder), size);
+    });
+    if tmpfs.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
+        eprintln!("SKIPPED: no tmpfs can be mounted");
+    }
+    Some((server, tmpfs?))
 }
 
 #[test]
