@@ -29,14 +29,20 @@ fn systemd_takes_the_units() {
         return;
     }
     let temporary = TempFolder::new("units");
-    for name in ["gatepost.service", "gatepost.socket"] {
+    let units = [
+        "gatepost.service",
+        "gatepost-tcp.socket",
+        "gatepost-tls.socket",
+    ];
+    for name in units {
         let unit = fs::read_to_string(folder().join("systemd").join(name)).unwrap();
         // The program that is named must be there.
         let unit = unit.replace("/usr/sbin/gatepost", env!("CARGO_BIN_EXE_gatepost"));
         fs::write(temporary.path().join(name), unit).unwrap();
     }
     let output = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", "gatepost.service", "gatepost.socket"])
+        .args(["verify", "--man=no"])
+        .args(units)
         .current_dir(temporary.path())
         .output()
         .unwrap();

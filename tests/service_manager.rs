@@ -237,6 +237,58 @@ fn ipv6_sockets_are_given_like_any_other() {
 }
 
 #[test]
+fn a_socket_with_the_name_of_a_port_is_for_this_port_alone() {
+    let bind = |number| {
+        let listener = TcpListener::bind((own_address(), number)).unwrap();
+        (listener.local_addr().unwrap(), listener)
+    };
+    // Each has the address that the other port wants.
+    let ((tcp, for_tcp), (tls, for_tls)) = (bind(TCP_PORT), bind(TLS_PORT));
+    let extra = format!(
+        "[port:tcp]\naddresses = {}\n[port:tls]\naddresses = {}\n",
+        tcp.ip(),
+        tls.ip()
+    );
+    let mut server = Server::start_with(&extra, |command| {
+        pass_as(command, "tls:tcp", [for_tcp.into(), for_tls.into()]);
+    });
+    server.wait_for_event("started");
+    let log = server.log_text();
+    for (name, address) in [("tls", tcp), ("tcp", tls)] {
+        let line = format!(
+            "event=socket_unused name={name} reason=\"port {name} does not listen on {address}\""
+        );
+        assert!(log.contains(&line), "{log}");
+    }
+    // They were closed, so that the ports could be bound.
+    Client::connect(tcp).expect("220 ");
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+
+    let ((tcp, for_tcp), (tls, for_tls)) = (bind(TCP_PORT), bind(TLS_PORT));
+    let extra = format!(
+        "[port:tcp]\naddresses = {}\n[port:tls]\naddresses = {}\nstatus = disabled\n",
+        tcp.ip(),
+        tls.ip()
+    );
+    let mut server = Server::start_with(&extra, |command| {
+        pass_as(command, "tcp:tls", [for_tcp.into(), for_tls.into()]);
+    });
+    let line = server.wait_for_event("socket_inherited");
+    assert!(
+        line.contains(&format!("port=tcp address={tcp} name=tcp")),
+        "{line}"
+    );
+    let line = server.wait_for_event("socket_unused");
+    assert!(
+        line.contains("name=tls reason=\"port tls is disabled\""),
+        "{line}"
+    );
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
 fn sockets_of_another_process_are_left_alone() {
     let server = Server::start_with("", |command| {
         command.envs([("LISTEN_FDS", "1"), ("LISTEN_PID", "1")]);
@@ -247,13 +299,19 @@ fn sockets_of_another_process_are_left_alone() {
 
 /// Has the command find these two as descriptors 3 and 4, as a service manager passes them.
 fn pass(command: &mut Command, sockets: [OwnedFd; 2]) {
+    pass_as(command, "first:second", sockets);
+}
+
+/// The same by other names.
+fn pass_as(command: &mut Command, names: &str, sockets: [OwnedFd; 2]) {
     let program = command.get_program().to_owned();
     let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let [first, second] = sockets;
-    let script = "LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=first:second \
+    let script = "LISTEN_PID=$$ LISTEN_FDS=2 \
                   exec \"$0\" \"$@\" 3<&0 4<&1 </dev/null >/dev/null";
     *command = Command::new("sh");
     command.args(["-c", script]).arg(program).args(arguments);
+    command.env("LISTEN_FDNAMES", names);
     command.env_remove("JOURNAL_STREAM");
     command.stdin(Stdio::from(first));
     command.stdout(Stdio::from(second)).stderr(Stdio::piped());

@@ -2,14 +2,14 @@
 //!
 //! A listed address that cannot be bound is an error. With the default `addresses`, an address
 //! family that this machine lacks is skipped with a log line (CONFIG: ports). Where a service manager has
-//! opened a socket on the very address, that one is used.
+//! opened a socket on the very address, that one is used; one that bears a port's name is for this port only.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use crate::config::settings::{PortKind, Settings};
+use crate::config::settings::{Port, PortKind, Settings};
 use crate::events;
 use crate::sys::inherited::Inherited;
 use crate::sys::socket;
@@ -94,18 +94,19 @@ pub fn wanted(settings: &Settings) -> Vec<Want> {
     wants
 }
 
-/// Binds everything that is wanted, or takes what was inherited for it; what may be missing and is has a
-/// log line, and so has what was inherited in vain.
+/// Binds everything that the settings want, or takes what was inherited for it; what may be missing and is
+/// has a log line, and so has what was inherited in vain.
 ///
 /// # Errors
 /// Every address that could not be bound.
 pub fn bind(
-    wants: Vec<Want>,
+    settings: &Settings,
     inherited: Vec<Inherited>,
 ) -> Result<Vec<(Want, TcpListener)>, Vec<BindError>> {
     let mut bound = Vec::new();
     let mut errors = Vec::new();
-    let inherited = inherited_for(&wants, inherited);
+    let wants = wanted(settings);
+    let inherited = inherited_for(settings, &wants, inherited);
     for (want, inherited) in wants.into_iter().zip(inherited) {
         if let Some(listener) = inherited {
             bound.push((want, listener));
@@ -126,7 +127,11 @@ pub fn bind(
 
 /// What was inherited for each of those wanted. The rest is closed before anything is bound: it may be in
 /// the way.
-fn inherited_for(wants: &[Want], inherited: Vec<Inherited>) -> Vec<Option<TcpListener>> {
+fn inherited_for(
+    settings: &Settings,
+    wants: &[Want],
+    inherited: Vec<Inherited>,
+) -> Vec<Option<TcpListener>> {
     let mut found: Vec<Option<TcpListener>> = wants.iter().map(|_| None).collect();
     for Inherited { name, listener } in inherited {
         let (address, listener) = match listener {
@@ -136,26 +141,41 @@ fn inherited_for(wants: &[Want], inherited: Vec<Inherited>) -> Vec<Option<TcpLis
                 continue;
             }
         };
-        // By what is configured: an address there has no scope.
-        let is_for = |want: &Want| {
-            want.address.ip() == address.ip() && want.address.port() == address.port()
-        };
+        // What systemd calls a socket that has no name of its own is no port's name.
+        let named = settings.ports.iter().find(|port| port.name == name);
         let mut places = wants.iter().zip(&mut found);
-        match places.find(|(want, place)| is_for(want) && place.is_none()) {
+        let place = places.find(|(want, place)| {
+            let is_its = named.is_none_or(|port| *port.name == *want.port);
+            is_its && want.is_for(address) && place.is_none()
+        });
+        match place {
             Some((want, place)) => {
                 events::manager::socket_inherited(&want.port, address, &name);
                 *place = Some(listener);
             }
-            None => {
-                let reason = format!("no port that is enabled listens on {address}");
-                events::manager::socket_unused(&name, reason);
-            }
+            None => events::manager::socket_unused(&name, in_vain(named, address)),
         }
     }
     found
 }
 
+/// Why nobody uses a socket on this address.
+fn in_vain(named: Option<&Port>, address: SocketAddr) -> String {
+    match named {
+        None => format!("no port that is enabled listens on {address}"),
+        Some(port) if port.enabled => {
+            format!("port {} does not listen on {address}", port.name)
+        }
+        Some(port) => format!("port {} is disabled", port.name),
+    }
+}
+
 impl Want {
+    /// By what is configured: an address there has no scope.
+    fn is_for(&self, address: SocketAddr) -> bool {
+        self.address.ip() == address.ip() && self.address.port() == address.port()
+    }
+
     pub(super) fn failed(&self, reason: Reason) -> BindError {
         BindError {
             port: Arc::clone(&self.port),

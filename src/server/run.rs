@@ -116,8 +116,7 @@ impl Server {
         let _ = process::raise_descriptor_limit();
         let signals = signals::take().map_err(StartError::System)?;
         let account = account(&settings)?;
-        let bound = listeners::bind(listeners::wanted(&settings), inherited);
-        let bound = bound.map_err(StartError::Bind)?;
+        let bound = listeners::bind(&settings, inherited).map_err(StartError::Bind)?;
         let begun = begin_console(&settings, account);
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
