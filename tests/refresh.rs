@@ -287,8 +287,8 @@ fn a_replaced_certificate_is_loaded_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn a_renewed_certificate_of_a_site_is_found_at_the_interval() {
-    let mut server = Server::start("");
+fn a_renewed_certificate_of_a_site_is_found_after_a_refresh() {
+    let server = Server::start("");
     let folder = server.folder.path().to_owned();
     let install = |name: &str| {
         for end in ["key", "crt"] {
@@ -298,7 +298,7 @@ fn a_renewed_certificate_of_a_site_is_found_at_the_interval() {
     };
     install("rsa");
     let sites = format!(
-        "[server]\nload_internet_sites = yes\n[control]\nupdate_interval = 1s\n\
+        "[server]\nload_internet_sites = yes\n[tls]\nwatch = 1s\n\
          [site:one]\ncertificate = {0}/site.crt\nprivate_key = {0}/site.key\n\
          tcp_anonymous = yes\ntls_anonymous = yes\n",
         folder.display()
@@ -315,7 +315,15 @@ fn a_renewed_certificate_of_a_site_is_found_at_the_interval() {
     assert_eq!(status.matches("\ncertificate file=").count(), 2, "{status}");
     assert!(status.contains(" site=one"), "{status}");
     install("chain");
-    server.wait_for_log("event=refresh_ended by=update_interval changes=1 failures=0");
+    let again = format!(
+        "event=certificate_loaded file={}",
+        folder.join("site.crt").display()
+    );
+    let until = Instant::now() + support::PATIENCE;
+    while server.log_text().matches(&again).count() < 2 {
+        assert!(Instant::now() < until, "{}", server.log_text());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn s_client(address: SocketAddr) -> String {

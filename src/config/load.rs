@@ -238,7 +238,9 @@ fn port(draft: &Draft, name: &str, kind: PortKind) -> Port {
 }
 
 fn tls(draft: &Draft) -> Tls {
+    let watch = draft.duration("tls", "watch");
     Tls {
+        watch: (!watch.is_zero()).then_some(watch),
         certificate: draft.path("tls", "certificate"),
         private_key: draft.path("tls", "private_key"),
         min_version: match draft.word("tls", "min_version") {

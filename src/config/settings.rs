@@ -164,6 +164,8 @@ pub struct Tls {
     pub private_key: Option<PathBuf>,
     /// `min_version`.
     pub min_version: TlsVersion,
+    /// `watch`; none where it is 0.
+    pub watch: Option<Duration>,
 }
 
 /// The lowest TLS version spoken.

@@ -1,4 +1,4 @@
-//! The one thread that serves the socket, takes SIGHUP's refresh, and looks for changed settings.
+//! The one thread that serves the socket, takes SIGHUP's refresh, and looks for changed files.
 //!
 //! It never waits for one client: sockets are non-blocking, and each client has until its deadline.
 
@@ -65,7 +65,7 @@ impl Remote {
     }
 }
 
-/// Starts the thread. Without a socket it serves SIGHUP and the interval alone.
+/// Starts the thread. Without a socket it serves SIGHUP and the looks alone.
 ///
 /// # Errors
 /// No descriptors, or no thread.
@@ -86,7 +86,6 @@ pub fn start(
         socket,
         clients: Vec::new(),
         operator,
-        looked: clock::monotonic(),
         stop_at: None,
     };
     let thread = thread::Builder::new()
@@ -106,7 +105,6 @@ struct Console<O> {
     socket: Option<Socket>,
     clients: Vec<Client>,
     operator: O,
-    looked: Instant,
     stop_at: Option<Instant>,
 }
 
@@ -138,8 +136,8 @@ impl<O: Operator> Console<O> {
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let interval = self.operator.interval().filter(|_| self.stop_at.is_none());
-        interval.map(|interval| self.looked + interval)
+        let next = self.operator.next_look();
+        next.filter(|_| self.stop_at.is_none())
     }
 
     fn obey(&mut self) {
@@ -159,7 +157,6 @@ impl<O: Operator> Console<O> {
     fn look(&mut self) {
         if self.next_look().is_some_and(|at| clock::monotonic() >= at) {
             self.operator.look();
-            self.looked = clock::monotonic();
         }
     }
 

@@ -32,7 +32,7 @@ pub mod console;
 pub mod socket;
 pub mod wire;
 
-use std::time::Duration;
+use std::time::Instant;
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +88,9 @@ pub trait Operator: Send + 'static {
     /// SIGHUP came.
     fn hang_up(&mut self);
 
-    /// Looks by itself whether there is something to do.
+    /// Looks by itself whether there is something to do. Its next look is later than this one.
     fn look(&mut self);
 
-    /// How often it wants to look; never without.
-    fn interval(&self) -> Option<Duration>;
+    /// When it wants to look next; never without.
+    fn next_look(&self) -> Option<Instant>;
 }

@@ -91,6 +91,22 @@ pub fn certificate_loaded(file: &Path) {
         .emit(Level::Info);
 }
 
+/// A changed certificate or key cannot be used: what is in use stays.
+pub fn certificate_kept(file: &Path, reason: impl fmt::Display) {
+    Line::new("certificate_kept")
+        .words("file", file.display())
+        .words("reason", reason)
+        .emit(Level::Warn);
+}
+
+/// A certificate that was taken up is not valid today.
+pub fn certificate_not_valid(file: &Path, reason: impl fmt::Display) {
+    Line::new("certificate_not_valid")
+        .words("file", file.display())
+        .words("reason", reason)
+        .emit(Level::Warn);
+}
+
 /// The new settings are in force.
 pub fn refresh_ended(by: impl fmt::Display, changes: usize, failures: usize) {
     let level = if failures > 0 {

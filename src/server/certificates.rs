@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use super::probe;
 use crate::config::serving::Serving;
 use crate::config::settings::Settings;
 use crate::transport::certificate;
@@ -15,7 +16,8 @@ use crate::transport::tls::ServerTls;
 pub fn load(settings: &Settings) -> Result<Option<ServerTls>, String> {
     let mut certificates = Vec::new();
     for (chain, key) in files(settings) {
-        let loaded = certificate::load(chain, key).map_err(|error| error.to_string())?;
+        let loaded = certificate::load(chain, key);
+        let loaded = loaded.map_err(|error| probe::why(&error, chain, key))?;
         certificates.push((loaded.chain, loaded.private_key));
     }
     if certificates.is_empty() {

@@ -12,12 +12,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use super::context::{Context, STOP_LIMIT};
 use super::gate::Gate;
 use super::queue::Queue;
 use super::refresh::Refresher;
+use super::renewal::Renewal;
 use super::sessions;
 use super::status::Status;
 use crate::control::wire::{self, ADDRESSEE};
@@ -32,19 +33,29 @@ pub(super) struct Console {
     gate: Arc<Gate>,
     remote: Remote,
     refresher: Refresher,
+    /// When the configuration file was looked at last.
+    looked: Instant,
     /// How requests name this service.
     addressee: String,
 }
 
 impl Console {
-    pub(super) fn new(context: Arc<Context>, gate: Arc<Gate>, remote: Remote) -> Self {
-        let refresher = Refresher::new(Arc::clone(&context), Arc::clone(&gate), remote.clone());
+    /// For a service that has just been built, with the pairs as they were when they were loaded.
+    pub(super) fn new(
+        context: Arc<Context>,
+        gate: Arc<Gate>,
+        remote: Remote,
+        renewal: Renewal,
+    ) -> Self {
+        let (own, doors) = (Arc::clone(&context), Arc::clone(&gate));
+        let refresher = Refresher::new(own, doors, remote.clone(), renewal);
         let addressee = wire::addressee(&context.setup().settings.file);
         Self {
             context,
             gate,
             remote,
             refresher,
+            looked: clock::monotonic(),
             addressee,
         }
     }
@@ -68,6 +79,12 @@ impl Console {
 
     fn status(&self) -> Status {
         Status::of(&self.context, &self.gate, &self.refresher)
+    }
+
+    /// When to look at the configuration file next.
+    fn next_update(&self) -> Option<Instant> {
+        let interval = self.context.setup().settings.control.update_interval?;
+        Some(self.looked + interval)
     }
 
     fn kill(&self, id: &str, by: &str) -> Answer {
@@ -134,12 +151,18 @@ impl Operator for Console {
     }
 
     fn look(&mut self) {
-        if self.refresher.is_due() {
-            self.refresher.refresh("update_interval");
+        let now = clock::monotonic();
+        if self.next_update().is_some_and(|at| now >= at) {
+            self.looked = now;
+            if self.refresher.is_due() {
+                self.refresher.refresh("update_interval");
+            }
         }
+        self.refresher.look_at_certificates(now);
     }
 
-    fn interval(&self) -> Option<Duration> {
-        self.context.setup().settings.control.update_interval
+    fn next_look(&self) -> Option<Instant> {
+        let certificates = self.refresher.next_look();
+        self.next_update().into_iter().chain(certificates).min()
     }
 }

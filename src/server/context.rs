@@ -55,6 +55,15 @@ impl Setup {
         }
     }
 
+    /// The same with other certificates.
+    pub(super) fn showing(&self, tls: &ServerTls) -> Self {
+        Self {
+            settings: Arc::clone(&self.settings),
+            directory: Arc::clone(&self.directory),
+            tls: Some(tls.clone()),
+        }
+    }
+
     /// The same with one port of another kind: for a listener that could not be moved.
     pub(super) fn with_kind(&self, port: &str, kind: PortKind) -> Self {
         let mut settings = Settings::clone(&self.settings);

@@ -18,6 +18,7 @@ use crate::events;
 use crate::net::{Service, Start};
 use crate::session::replies;
 use crate::sys::{clock, process};
+use crate::transport::tls::ServerTls;
 
 /// The service the reactor runs.
 pub struct Gate {
@@ -110,6 +111,16 @@ impl Gate {
         let mut current = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         *current = posts;
         self.context.replace(setup);
+    }
+
+    /// Sessions are shown these certificates from now on; all else stays.
+    pub(super) fn show(&self, tls: &ServerTls) {
+        let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
+        for post in posts.iter_mut() {
+            post.setup = post.setup.take().map(|own| Arc::new(own.showing(tls)));
+        }
+        let next = self.context.setup().showing(tls);
+        self.context.replace(Arc::new(next));
     }
 
     /// The listeners there are.

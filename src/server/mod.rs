@@ -10,6 +10,7 @@
 //! | `listeners` | the listeners that are wanted, and binding them |
 //! | `relisten` | from the listeners that are open to those that are wanted |
 //! | `refresh` | takes up a changed configuration |
+//! | `renewal` | takes up certificates that were renewed |
 //! | `console` | does what the operator's commands say |
 //! | `status` | what the service does, told to the operator |
 //! | `queue` | what waits to be delivered, told to the operator and changed |
@@ -39,6 +40,7 @@ pub mod probe;
 pub mod queue;
 mod refresh;
 pub mod relisten;
+mod renewal;
 pub mod run;
 mod sessions;
 mod status;

@@ -17,8 +17,8 @@ use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::date;
-use crate::sys::{clock, machine, replace};
-use crate::transport::certificate::{self, Culprit, Validity};
+use crate::sys::{clock, machine, process, readable, replace};
+use crate::transport::certificate::{self, CertificateError, Culprit, Validity};
 use crate::transport::roots;
 
 /// Looks at the files themselves.
@@ -50,10 +50,46 @@ pub fn load_again(file: &Path, current: &Settings) -> Result<Loaded, Vec<Problem
 
 /// Whether the files are there and only the account may not read one of them.
 pub fn is_kept_from_us(certificate: &Path, private_key: &Path) -> bool {
-    [certificate, private_key].iter().any(|path| {
+    kept_from_us(certificate, private_key).is_some()
+}
+
+fn kept_from_us<'a>(certificate: &'a Path, private_key: &'a Path) -> Option<&'a Path> {
+    [certificate, private_key].into_iter().find(|path| {
         let opened = File::open(path);
         opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     })
+}
+
+/// Why a pair cannot be used; where the account may not read it, with what helps.
+pub fn why(error: &CertificateError, certificate: &Path, private_key: &Path) -> String {
+    let Some(path) = kept_from_us(certificate, private_key) else {
+        return error.to_string();
+    };
+    // What a link leads to is what has the mode.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let us = process::account_name(process::user_id());
+    let us = us.unwrap_or_else(|| process::user_id().to_string());
+    format!(
+        "{}: Permission denied: {}",
+        path.display(),
+        cannot_read(&us)
+    )
+}
+
+/// That an account cannot read a file, and what helps.
+fn cannot_read(account: &str) -> String {
+    format!(
+        "the account {account} cannot read it, only root may read it; let a deploy hook copy it, or give it \
+         a group and mode 0640 (RENEWED CERTIFICATES in gatepost(8))"
+    )
+}
+
+/// That a certificate is not valid today.
+pub fn not_now(file: &Path, validity: Validity) -> Option<String> {
+    match currency(file, validity) {
+        Currency::Valid => None,
+        Currency::NotNow(why) => Some(why),
+    }
 }
 
 impl Probe for Files {
@@ -69,6 +105,20 @@ impl Probe for Files {
                 in_private_key: error.culprit == Culprit::PrivateKey,
                 reason: error.to_string(),
             }),
+        }
+    }
+
+    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String> {
+        // An account that is not there is another error's.
+        let (true, Ok(account)) = (process::is_root(), process::account(user)) else {
+            return Ok(());
+        };
+        match readable::may_read_as(user, account, path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(format!("{}: {}", path.display(), cannot_read(user)))
+            }
+            // Whatever else it is, root has read it.
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 

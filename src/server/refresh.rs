@@ -7,18 +7,19 @@
 //!
 //! What cannot change while the service runs is named, and stays as it was at the start: [`AT_START`].
 //! The certificate is loaded anew each time; where only root may read it, the one that root loaded
-//! stays until the next start.
+//! stays until the next start. Between refreshes [`super::renewal`] watches it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::context::{Context, Setup};
 use super::gate::{Gate, Post};
 use super::listeners::wanted;
 use super::relisten::{Doors, Moved, Open, relisten};
+use super::renewal::{self, Renewal};
 use super::{certificates, logger, managed, probe};
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
@@ -47,8 +48,6 @@ pub(super) const AT_START: &[(&str, &str)] = &[
     ("log", "format"),
 ];
 
-/// How the alarm calls a pair that was not taken up.
-const CERTIFICATE: &str = "certificate";
 /// How long a changed file must stay as it is before it is read without being told to.
 const SETTLING: Duration = Duration::from_millis(300);
 /// How often that is waited for.
@@ -84,32 +83,20 @@ pub(super) struct Refresher {
     /// What was in force at the start.
     at_start: Effective,
     next_number: usize,
-    /// The files as they were when they were last read.
-    seen: Stamps,
+    /// The configuration file as it was when it was last read.
+    seen: Option<Stamp>,
+    renewal: Renewal,
     last: Option<(SystemTime, Ending)>,
-}
-
-/// The stamps of the configuration file, and of the certificates and keys it names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamps {
-    file: Option<Stamp>,
-    certificates: Vec<Option<Stamp>>,
-}
-
-impl Stamps {
-    fn of(settings: &Settings) -> Self {
-        let files = certificates::files(settings);
-        let paths = files.flat_map(|(certificate, private_key)| [certificate, private_key]);
-        Self {
-            file: Stamp::of(&settings.file),
-            certificates: paths.map(Stamp::of).collect(),
-        }
-    }
 }
 
 impl Refresher {
     /// For a service that has just been built.
-    pub(super) fn new(context: Arc<Context>, gate: Arc<Gate>, remote: Remote) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        gate: Arc<Gate>,
+        remote: Remote,
+        renewal: Renewal,
+    ) -> Self {
         let settings = Arc::clone(&context.setup().settings);
         Self {
             next_number: gate.posts().len(),
@@ -117,7 +104,8 @@ impl Refresher {
             gate,
             remote,
             at_start: settings.effective.clone(),
-            seen: Stamps::of(&settings),
+            seen: Stamp::of(&settings.file),
+            renewal,
             last: None,
         }
     }
@@ -127,17 +115,35 @@ impl Refresher {
         self.last
     }
 
-    /// Whether a file has changed since it was last read. Waits a moment for whoever writes it: half a
+    /// When to look at the certificates next.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let watch = self.context.setup().settings.tls.watch;
+        self.renewal.next_look(watch)
+    }
+
+    /// Takes up certificates that were renewed, where it is time to look.
+    pub(super) fn look_at_certificates(&mut self, now: Instant) {
+        if self.next_look().is_some_and(|at| now >= at) {
+            self.renewal.look(&self.context, &self.gate);
+        }
+    }
+
+    /// The pairs, as they are watched.
+    pub(super) fn renewal(&self) -> &Renewal {
+        &self.renewal
+    }
+
+    /// Whether the file has changed since it was last read. Waits a moment for whoever writes it: half a
     /// file may be a good one, but is not what was meant.
     pub(super) fn is_due(&self) -> bool {
-        let settings = &self.context.setup().settings;
-        let mut found = Stamps::of(settings);
+        let file = &self.context.setup().settings.file;
+        let mut found = Stamp::of(file);
         for _ in 0..SETTLING_MAX {
             if found == self.seen {
                 return false;
             }
             thread::sleep(SETTLING);
-            let again = Stamps::of(settings);
+            let again = Stamp::of(file);
             if again == found {
                 return true;
             }
@@ -160,34 +166,24 @@ impl Refresher {
         let current = self.context.setup();
         let file = &current.settings.file;
         control::refresh_begun(by, file);
-        // Before they are read: what changes meanwhile is read again.
-        let mut seen = Stamps::of(&current.settings);
+        // Before it is read: what changes meanwhile is read again.
+        self.seen = Stamp::of(file);
         let loaded = match probe::load_again(file, &current.settings) {
             Ok(loaded) => loaded,
-            Err(problems) => {
-                self.seen = seen;
-                return self.refuse(by, &problems);
-            }
+            Err(problems) => return self.refuse(by, &problems),
         };
         let settings = as_it_may_be(loaded.settings, &current.settings);
-        seen = Stamps {
-            file: seen.file,
-            ..Stamps::of(&settings)
-        };
-        self.seen = seen;
         let mut report = Report::default();
         report.warnings(&loaded.warnings);
-        let tls = match next_tls(&settings, &current, &mut report) {
+        let tls = match self.next_tls(&settings, &current, &mut report) {
             Ok(tls) => tls,
             // It was good when it was checked a moment ago.
             Err(reason) => {
-                self.context
-                    .troubles
-                    .failed(CERTIFICATE, Kind::Certificate, &reason);
+                let troubles = &self.context.troubles;
+                troubles.failed(renewal::SUBJECT, Kind::Certificate, &reason);
                 return self.refuse_for(by, &reason);
             }
         };
-        self.context.troubles.works(CERTIFICATE);
         report.settings(&current.settings, &settings, &self.at_start);
         let settings = Arc::new(settings);
         let moved = match self.move_listeners(&settings) {
@@ -207,6 +203,36 @@ impl Refresher {
         };
         self.last = Some((clock::now(), ending));
         report.finish(by)
+    }
+
+    /// The certificates of the next setup: the current ones where they are the same, or where only root
+    /// may read one of them.
+    fn next_tls(
+        &mut self,
+        settings: &Settings,
+        current: &Setup,
+        report: &mut Report,
+    ) -> Result<Option<ServerTls>, String> {
+        // Before they are read, as with the file.
+        let renewal = Renewal::of(settings);
+        let loaded = match certificates::load(settings) {
+            Ok(loaded) => loaded,
+            Err(reason) => {
+                let is_kept = |(file, key)| probe::is_kept_from_us(file, key);
+                let kept = certificates::files(settings).any(is_kept);
+                let before = certificates::files(&current.settings);
+                if !kept || !certificates::files(settings).eq(before) {
+                    return Err(reason);
+                }
+                let why = "what is in use stays until the next start";
+                report.complain(&format!("{reason}: {why}"));
+                self.renewal.kept(&reason, &self.context);
+                return Ok(current.tls.clone());
+            }
+        };
+        self.renewal = renewal;
+        self.context.troubles.works(renewal::SUBJECT);
+        Ok(loaded.map(|tls| unless_same(tls, settings, current, report)))
     }
 
     fn refuse(&mut self, by: &str, problems: &[Problem]) -> Answer {
@@ -240,7 +266,7 @@ impl Refresher {
         };
         if let Some(problem) = problems.iter().find(of_pair) {
             let troubles = &self.context.troubles;
-            troubles.failed(CERTIFICATE, Kind::Certificate, problem);
+            troubles.failed(renewal::SUBJECT, Kind::Certificate, problem);
         }
     }
 
@@ -301,41 +327,24 @@ fn as_it_may_be(mut next: Settings, current: &Settings) -> Settings {
     next
 }
 
-/// The certificates of the next setup: the current ones where they are the same, or where only root may
-/// read one of them.
-fn next_tls(
+/// The certificates in use where nobody would see a difference; tells of those that are new.
+fn unless_same(
+    tls: ServerTls,
     settings: &Settings,
     current: &Setup,
     report: &mut Report,
-) -> Result<Option<ServerTls>, String> {
-    let files = || certificates::files(settings);
-    let tls = match certificates::load(settings) {
-        Ok(Some(tls)) => tls,
-        Ok(None) => return Ok(None),
-        Err(reason) => {
-            let kept = files().any(|(file, key)| probe::is_kept_from_us(file, key));
-            if !kept || !files().eq(certificates::files(&current.settings)) {
-                return Err(reason);
-            }
-            let why = "only root may read it; what is in use stays until the next start";
-            report.complain(&format!("{reason}: {why}"));
-            return Ok(current.tls.clone());
-        }
-    };
-    if let Some(same) = current
-        .tls
-        .as_ref()
-        .filter(|before| before.is_same_as(&tls))
-    {
-        return Ok(Some(same.clone()));
+) -> ServerTls {
+    let before = current.tls.as_ref();
+    if let Some(same) = before.filter(|before| before.is_same_as(&tls)) {
+        return same.clone();
     }
-    let before: Vec<&Identity> = current.tls.iter().flat_map(ServerTls::identities).collect();
-    for ((file, _), identity) in files().zip(tls.identities()) {
+    let before: Vec<&Identity> = before.into_iter().flat_map(ServerTls::identities).collect();
+    for ((file, _), identity) in certificates::files(settings).zip(tls.identities()) {
         if !before.contains(&identity) {
             report.certificate(file);
         }
     }
-    Ok(Some(tls))
+    tls
 }
 
 /// A port that could not be moved and speaks otherwise now goes on as it did.

@@ -31,6 +31,7 @@ use super::listeners::{self, BindError, Want};
 use super::managed;
 use super::pickup::{self, Pickup};
 use super::relisten::Open;
+use super::renewal::Renewal;
 use super::telling;
 use crate::config::settings::Settings;
 use crate::control::console;
@@ -118,16 +119,17 @@ impl Server {
         let account = account(&settings)?;
         let bound = listeners::bind(&settings, inherited).map_err(StartError::Bind)?;
         let begun = begin_console(&settings, account);
+        let renewal = Renewal::of(&settings);
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
         let socket = finish_console(&settings, begun);
         let setup = Setup::new(Arc::new(settings), tls);
-        Self::build(setup, bound, socket, signals)
+        Self::build((setup, renewal), bound, socket, signals)
     }
 
     fn build(
-        setup: Setup,
+        (setup, renewal): (Setup, Renewal),
         bound: Vec<(Want, TcpListener)>,
         socket: Option<Socket>,
         signals: Signals,
@@ -159,7 +161,7 @@ impl Server {
         let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
         let troubles = Arc::clone(&context.troubles);
         let watch = alarm::start(Arc::clone(&context)).map_err(StartError::System)?;
-        let operator = Console::new(context, gate, reactor.remote());
+        let operator = Console::new(context, gate, reactor.remote(), renewal);
         let console = console::start(socket, operator).map_err(StartError::System)?;
         let orders = SignalOrders(signals, console.0.clone());
         let watched = reactor.watch_signals(Box::new(orders));

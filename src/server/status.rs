@@ -33,7 +33,7 @@ impl Status {
         Self {
             head: head(context, gate, refresher),
             listeners: posts.iter().map(|post| listener(post, &setup)).collect(),
-            certificates: certificates(&setup),
+            certificates: certificates(&setup, refresher),
             alarms: context.board.facts(),
             counters: counters(context),
         }
@@ -133,19 +133,22 @@ fn admits(row: Row<'_>) -> Facts {
         .maybe("site", site)
 }
 
-fn certificates(setup: &Setup) -> Vec<Facts> {
+fn certificates(setup: &Setup, refresher: &Refresher) -> Vec<Facts> {
     let files = certificates::files(&setup.settings);
     let identities = setup.tls.iter().flat_map(ServerTls::identities);
     let pairs = files.zip(identities);
-    let facts = pairs.map(|((file, _), identity)| {
+    let watch = setup.settings.tls.watch;
+    let facts = pairs.enumerate().map(|(place, ((file, _), identity))| {
+        let (watch, problem) = refresher.renewal().told(place, watch);
         let facts = Facts::default()
             .text("file", file.display())
             .text("subject", &identity.subject)
             .maybe("not_after", identity.not_after.map(date::rfc3339));
-        match identity.days_left(clock::now()) {
+        let facts = match identity.days_left(clock::now()) {
             Some(days) => facts.number("days_left", days),
             None => facts.add("days_left", Fact::Nothing),
-        }
+        };
+        facts.text("watch", watch).maybe("problem", problem)
     });
     facts.collect()
 }

@@ -17,6 +17,7 @@ pub mod peer;
 pub mod process;
 pub mod program;
 pub mod random;
+pub mod readable;
 pub mod replace;
 pub mod resolver;
 pub mod signals;

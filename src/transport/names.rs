@@ -16,6 +16,7 @@ use super::binding;
 use super::identity::Identity;
 
 /// A certificate with its key, and what connections that were shown it are bound to.
+#[derive(Clone)]
 pub(super) struct Candidate {
     key: Arc<CertifiedKey>,
     /// `tls-server-end-point`.

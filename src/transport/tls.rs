@@ -48,9 +48,32 @@ impl ServerTls {
     ) -> Result<Self, rustls::Error> {
         let mut candidates = Vec::with_capacity(certificates.len());
         for (chain, key) in certificates {
-            let key = CertifiedKey::from_der(chain, key, &provider())?;
-            candidates.push(Candidate::new(key));
+            candidates.push(candidate(chain, key)?);
         }
+        Self::showing_any_of(candidates, lowest)
+    }
+
+    /// The same with another certificate at this place in the list.
+    ///
+    /// # Errors
+    /// The key does not fit its certificate, or is of a kind that is not supported.
+    pub fn with_other(
+        &self,
+        place: usize,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, rustls::Error> {
+        let mut candidates = self.choice.all.to_vec();
+        if let Some(at) = candidates.get_mut(place) {
+            *at = candidate(chain, key)?;
+        }
+        Self::showing_any_of(candidates, self.lowest)
+    }
+
+    fn showing_any_of(
+        candidates: Vec<Candidate>,
+        lowest: TlsVersion,
+    ) -> Result<Self, rustls::Error> {
         let all: Arc<[Candidate]> = candidates.into();
         let configs: Result<Vec<_>, _> = (0..all.len())
             .map(|own| {
@@ -101,6 +124,13 @@ impl ServerTls {
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.identities().eq(other.identities()) && self.lowest == other.lowest
     }
+}
+
+fn candidate(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Candidate, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &provider()).map(Candidate::new)
 }
 
 fn config(choice: Choice, lowest: TlsVersion) -> Result<Arc<ServerConfig>, rustls::Error> {

@@ -7,7 +7,7 @@ use super::super::settings::{Port, PortKind, StartTls};
 use super::{AliasesFacts, Currency, Found, Probe, UsersFacts, section};
 
 impl Found<'_> {
-    /// V-06 and W-09.
+    /// V-06, W-09 and W-15.
     pub(super) fn the_certificate_is_usable(&mut self, probe: &dyn Probe) {
         let tls_port = |port: &&Port| port.enabled && port.kind == PortKind::Tls;
         let ports: Vec<String> = self
@@ -56,17 +56,38 @@ impl Found<'_> {
         let (Some(certificate), Some(private_key)) = (&tls.certificate, &tls.private_key) else {
             return;
         };
+        self.the_pair_is_usable("tls", (certificate, private_key), probe);
+    }
+
+    /// V-06, W-09 and W-15 of one pair.
+    pub(super) fn the_pair_is_usable(
+        &mut self,
+        section: &str,
+        (certificate, private_key): (&Path, &Path),
+        probe: &dyn Probe,
+    ) {
         match probe.certificate(certificate, private_key) {
             Ok(Currency::Valid) => {}
             Ok(Currency::NotNow(why)) => {
-                self.at(("tls", "certificate"), &[], Some("W-09"), why);
+                self.at((section, "certificate"), &[], Some("W-09"), why);
             }
             Err(fault) => {
                 let key = match fault.in_private_key {
                     true => "private_key",
                     false => "certificate",
                 };
-                self.at(("tls", key), &[], None, format!("{} (V-06)", fault.reason));
+                let reason = format!("{} (V-06)", fault.reason);
+                return self.at((section, key), &[], None, reason);
+            }
+        }
+        if self.settings.tls.watch.is_none() {
+            return;
+        }
+        let user = &self.settings.user;
+        for (key, path) in [("private_key", private_key), ("certificate", certificate)] {
+            if let Err(why) = probe.renewal_is_readable(user, path) {
+                // One line: what helps the one helps the other.
+                return self.at((section, key), &[("server", "user")], Some("W-15"), why);
             }
         }
     }

@@ -24,6 +24,7 @@
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
+//! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
@@ -54,6 +55,13 @@ pub trait Probe {
         certificate: &Path,
         private_key: &Path,
     ) -> Result<Currency, CertificateFault>;
+
+    /// Whether the account the service runs as will be able to read a certificate or key that root
+    /// reads at the start.
+    ///
+    /// # Errors
+    /// That it will not, with the file's name and what helps.
+    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String>;
 
     /// Reads a users file.
     fn users(&self, path: &Path) -> UsersFacts;

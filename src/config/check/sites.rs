@@ -1,7 +1,7 @@
 //! Rules over sites: each address has one, each allows something, each has its certificate.
 
 use super::super::rules::Site;
-use super::{Currency, Found, Probe};
+use super::{Found, Probe};
 
 impl Found<'_> {
     /// Two sites for one address, and two for every other address (CONFIG: sites). That holds also
@@ -45,7 +45,7 @@ impl Found<'_> {
         }
     }
 
-    /// V-06 and W-09 of the sites' own certificates.
+    /// V-06, W-09 and W-15 of the sites' own certificates.
     pub(super) fn site_certificates_are_usable(&mut self, probe: &dyn Probe) {
         if !self.settings.load_internet_sites {
             return;
@@ -67,20 +67,9 @@ impl Found<'_> {
                     let reason = "private_key needs this key beside it (V-06)";
                     self.at((&section, "certificate"), &both, None, reason);
                 }
-                (Some(certificate), Some(key)) => match probe.certificate(certificate, key) {
-                    Ok(Currency::Valid) => {}
-                    Ok(Currency::NotNow(why)) => {
-                        self.at((&section, "certificate"), &[], Some("W-09"), why);
-                    }
-                    Err(fault) => {
-                        let key = match fault.in_private_key {
-                            true => "private_key",
-                            false => "certificate",
-                        };
-                        let reason = format!("{} (V-06)", fault.reason);
-                        self.at((&section, key), &[], None, reason);
-                    }
-                },
+                (Some(certificate), Some(key)) => {
+                    self.the_pair_is_usable(&section, (certificate, key), probe);
+                }
             }
         }
     }

@@ -19,8 +19,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "update_interval",
         kind: Kind::Interval { max: "1d" },
         default: Default::Value("0"),
-        meaning: "How often the service looks by itself whether this file, the certificate or its \
-                  key has changed, and then takes it up; 0: only when it is told to.",
+        meaning: "How often the service looks by itself whether this file has changed, and then \
+                  takes it up; 0: only when it is told to.",
         change: "Set 2m to have what a Domino server does.",
         domino: Some("the check for changed settings every two minutes"),
     },

@@ -33,6 +33,16 @@ pub(super) const KEYS: &[Key] = &[
         domino: None,
     },
     Key {
+        section: "tls",
+        name: "watch",
+        kind: Kind::Interval { max: "1d" },
+        default: Default::Value("30s"),
+        meaning: "How often the service looks whether a certificate or key, also one of a site, was \
+                  renewed, and then takes it up; 0: only at a refresh and at a start.",
+        change: "Set 0 where the program that renews them restarts the service.",
+        domino: None,
+    },
+    Key {
         section: "extensions",
         name: "starttls",
         kind: Kind::Word(&["disabled", "enabled", "required"]),

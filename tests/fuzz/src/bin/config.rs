@@ -200,6 +200,13 @@ impl Probe for World {
         }
     }
 
+    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String> {
+        match kind(path) {
+            1 => Err(format!("{user} cannot read it")),
+            _ => Ok(()),
+        }
+    }
+
     fn users(&self, path: &Path) -> UsersFacts {
         let names = ["alice", "bob"].map(str::to_owned).to_vec();
         match kind(path) {
