@@ -429,7 +429,7 @@ fn a_log_that_nobody_takes_is_told_on_standard_error() {
     fs::write(folder.path().join("f.ini"), ini).unwrap();
     let got = run(&folder, &["serve", "--config", "f.ini"]);
     assert_eq!(got.code, Some(69));
-    let want = "gatepost: no syslog listens, log lines are lost until one does ([log] target)";
+    let want = "gatepost: nobody listens on /dev/log, log lines are lost until somebody does ([log] target)";
     assert!(
         got.problems.iter().any(|line| line == want),
         "{:?}",

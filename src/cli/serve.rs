@@ -17,8 +17,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (inherited, managed) = (inherited::take(), manager::take());
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&loaded.settings.log);
-    if logger::is_lost(&loaded.settings.log) {
-        complain("gatepost: no syslog listens, log lines are lost until one does ([log] target)\n");
+    if let Some(socket) = logger::is_lost(&loaded.settings.log) {
+        complain(&format!(
+            "gatepost: nobody listens on {socket}, log lines are lost until somebody does ([log] target)\n"
+        ));
     }
     if let Err(reason) = managed {
         events::manager::unreachable(reason);

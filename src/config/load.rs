@@ -349,6 +349,7 @@ fn log(draft: &Draft) -> Log {
         },
         target: match draft.word("log", "target") {
             Some("syslog") => LogTarget::Syslog,
+            Some("journal") => LogTarget::Journal,
             _ => LogTarget::Stderr,
         },
         format: match draft.word("log", "format") {

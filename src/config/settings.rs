@@ -359,6 +359,8 @@ pub enum LogTarget {
     Stderr,
     /// The local syslog socket.
     Syslog,
+    /// systemd's journal, by its own socket.
+    Journal,
 }
 
 /// How log lines look.

@@ -12,11 +12,19 @@ pub const WORDS_MAX_OCTETS: usize = 1024;
 
 /// Whether lines are JSON members instead of `key=value`.
 static JSON: AtomicBool = AtomicBool::new(false);
+/// Whether a line is followed by its values as fields of the journal.
+static FIELDS: AtomicBool = AtomicBool::new(false);
 
 /// From now on lines are made as JSON members (`"event":"x","sid":"y"`), for a logger that puts
 /// braces around them.
 pub fn write_json() {
     JSON.store(true, Ordering::Relaxed);
+}
+
+/// From now on each line is followed by its values once more, each on a line `KEY=value`, as the journal's
+/// own protocol has them.
+pub fn add_fields() {
+    FIELDS.store(true, Ordering::Relaxed);
 }
 
 /// Whether lines are JSON members.
@@ -27,6 +35,8 @@ pub fn is_json() -> bool {
 /// One line under construction.
 pub(crate) struct Line {
     text: String,
+    /// `\nKEY=value` for each, where they are wanted.
+    fields: Option<String>,
     json: bool,
     limited: bool,
 }
@@ -41,8 +51,10 @@ impl Line {
         if json {
             text.push('"');
         }
+        let fields = FIELDS.load(Ordering::Relaxed);
         Self {
             text,
+            fields: fields.then(|| format!("\nEVENT={event}")),
             json,
             limited: false,
         }
@@ -52,6 +64,7 @@ impl Line {
     pub(crate) fn limited() -> Self {
         Self {
             text: String::new(),
+            fields: None,
             json: false,
             limited: true,
         }
@@ -70,6 +83,10 @@ impl Line {
             return self;
         }
         let cut = cut(value, max_octets);
+        if let Some(fields) = &mut self.fields {
+            // What is cut has no line ends, so the short form of a field will do.
+            let _ = write!(fields, "\n{}={cut}", key.to_ascii_uppercase());
+        }
         if self.json {
             // The plain escape leaves printable ASCII, of which JSON minds two.
             let _ = write!(
@@ -99,7 +116,8 @@ impl Line {
     /// Hands the line to the logger.
     pub(crate) fn emit(self, level: Level) {
         if !self.limited {
-            log::log!(target: "gatepost", level, "{}", self.text);
+            let fields = self.fields.as_deref().unwrap_or_default();
+            log::log!(target: "gatepost", level, "{}{fields}", self.text);
         }
     }
 }
@@ -155,5 +173,27 @@ mod tests {
             assert_eq!(escape(value), want);
         }
         assert_eq!(escape(&"a".repeat(500)), format!("{}...", "a".repeat(128)));
+    }
+
+    #[test]
+    fn values_cannot_leave_an_object_or_their_field() {
+        let hostile: String = (0..=255).map(|code: u8| char::from(code)).collect();
+        for at in 0..hostile.chars().count() {
+            let value: String = hostile.chars().skip(at).take(40).collect();
+            let line = Line {
+                text: String::new(),
+                fields: Some(String::new()),
+                json: true,
+                limited: false,
+            };
+            let line = line.text("helo", &value);
+            let inner = line.text.strip_prefix(",\"helo\":\"").unwrap();
+            let inner = inner.strip_suffix('"').unwrap().replace("\\\\", "");
+            assert!(!inner.replace("\\\"", "").contains(['"', '\\']), "{inner}");
+            assert!(inner.bytes().all(|octet| (0x20..0x7f).contains(&octet)));
+            let fields = line.fields.unwrap();
+            assert_eq!(fields.matches('\n').count(), 1, "{fields:?}");
+            assert!(fields.starts_with("\nHELO="));
+        }
     }
 }

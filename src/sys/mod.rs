@@ -10,6 +10,7 @@ pub mod disk;
 pub mod dropped;
 pub mod folder;
 pub mod inherited;
+pub mod log_socket;
 pub mod lookup;
 pub mod machine;
 pub mod manager;
@@ -23,7 +24,7 @@ pub mod resolver;
 pub mod signals;
 pub mod socket;
 pub mod stamp;
-pub mod syslog;
+
 pub mod terminal;
 
 #[cfg(test)]

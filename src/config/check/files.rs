@@ -80,9 +80,6 @@ impl Found<'_> {
                 return self.at((section, key), &[], None, reason);
             }
         }
-        if self.settings.tls.watch.is_none() {
-            return;
-        }
         let user = &self.settings.user;
         for (key, path) in [("private_key", private_key), ("certificate", certificate)] {
             if let Err(why) = probe.renewal_is_readable(user, path) {

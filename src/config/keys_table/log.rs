@@ -16,11 +16,12 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         section: "log",
         name: "target",
-        kind: Kind::Word(&["stderr", "syslog"]),
+        kind: Kind::Word(&["stderr", "syslog", "journal"]),
         default: Default::Value("stderr"),
-        meaning: "Where log lines go: to standard error, which the service manager collects, or to \
-                  the local syslog.",
-        change: "Set syslog where nothing collects standard error.",
+        meaning: "Where log lines go: to standard error, which the service manager collects, to the \
+                  local syslog, or to systemd's journal with each value as a field.",
+        change: "Set syslog where nothing collects standard error; journal to search by journalctl \
+                 EVENT=login_failed.",
         domino: None,
     },
     Key {
