@@ -6,7 +6,7 @@ _gatepost() {
   COMPREPLY=()
   case $previous in
     --config) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --from|--helo|--hostname|--local|--mail-from|--port|--rcpt|--tcp-port|--tls-port|--to|--user|--via|-F|-f) return ;;
+    --from|--helo|--hostname|--interval|--local|--mail-from|--port|--rcpt|--tcp-port|--tls-port|--to|--user|--via|-F|-f) return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
@@ -16,7 +16,7 @@ _gatepost() {
     esac
   done
   case $command in
-    '') words='serve check init passwd explain tell reload status sessions queue unban sendmail test-mail try --config --help --version' ;;
+    '') words='serve check init passwd explain tell reload status top sessions queue unban sendmail test-mail try --config --help --version' ;;
     serve) words='--config --help --version' ;;
     check) words='--config --help --version' ;;
     init) words='--hostname --tcp-port --tls-port --config --help --version' ;;
@@ -25,6 +25,7 @@ _gatepost() {
     tell) words='--config --help --version config quit smtp update' ;;
     reload) words='--config --help --version' ;;
     status) words='--json --config --help --version' ;;
+    top) words='--interval --once --config --help --version' ;;
     sessions) words='--json --config --help --version kill' ;;
     queue) words='--json --all --to --config --help --version delete hold list release retry show' ;;
     unban) words='--config --help --version' ;;

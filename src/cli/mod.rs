@@ -18,6 +18,7 @@ pub mod sessions;
 pub mod status;
 pub mod tell;
 pub mod test_mail;
+mod top;
 pub mod try_out;
 pub mod unban;
 
@@ -147,6 +148,19 @@ const COMMANDS: &[Command] = &[
         flags: &["--json"],
         words: 0,
         run: status::run,
+    },
+    Command {
+        name: "top",
+        usage: "[--interval SECONDS] [--once]",
+        purpose: "shows live what the running service does: ports, sessions, rates, queue",
+        help: "It asks each second, or each --interval (1 to 3600). q or Ctrl-C ends it, p pauses, c shows clients\n\
+               alone, d the destinations of the queue, a everything; the space bar asks at once. A service that\n\
+               is away is waited for. Without a terminal, or with --once, one moment is printed. Exit codes:\n\
+               0, 69 nothing runs (where one moment is printed), 77 not permitted.",
+        options: top::OPTIONS,
+        flags: top::FLAGS,
+        words: 0,
+        run: top::run,
     },
     Command {
         name: "sessions",

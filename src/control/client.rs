@@ -66,6 +66,19 @@ impl std::error::Error for AskError {}
 /// # Errors
 /// See [`AskError`]. What the service refuses is an answer.
 pub fn ask(path: &Path, config: &Path, words: &[&str]) -> Result<Answer, AskError> {
+    ask_within(path, config, words, PATIENCE)
+}
+
+/// The same, where the service may be silent for so long.
+///
+/// # Errors
+/// See [`AskError`]. What the service refuses is an answer.
+pub fn ask_within(
+    path: &Path,
+    config: &Path,
+    words: &[&str],
+    patience: Duration,
+) -> Result<Answer, AskError> {
     let addressee = wire::addressee(config);
     let words = [&[addressee.as_str()], words].concat();
     let request = wire::request(&words).ok_or(AskError::BadRequest)?;
@@ -81,12 +94,12 @@ pub fn ask(path: &Path, config: &Path, words: &[&str]) -> Result<Answer, AskErro
         _ => AskError::Io(path.to_owned(), error),
     };
     let mut stream = UnixStream::connect(path).map_err(failed)?;
-    exchange(&mut stream, &request).map_err(failed)
+    exchange(&mut stream, &request, patience).map_err(failed)
 }
 
-fn exchange(stream: &mut UnixStream, request: &[u8]) -> io::Result<Answer> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(stream: &mut UnixStream, request: &[u8], patience: Duration) -> io::Result<Answer> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(request)?;
     let mut line = Vec::new();
     let mut octet = [0];

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
 use super::lane_queue::{LaneQueue, Look, Why};
-use super::lanes::Common;
+use super::lanes::{Common, Standing};
 use super::next_hop::{NextHop, Route};
 use crate::events;
 use crate::mail::MessageId;
@@ -144,6 +144,20 @@ impl Lane {
             _ => shared.trouble.clone(),
         };
         Some((look, trouble))
+    }
+
+    /// How the destination stands.
+    pub(super) fn standing(&self) -> Standing {
+        let shared = self.lock();
+        Standing {
+            name: self.route.to_string(),
+            messages: shared.queue.messages(),
+            in_hand: shared.queue.in_hand(),
+            trouble: match shared.queue.failures() {
+                0 => String::new(),
+                _ => shared.trouble.clone(),
+            },
+        }
     }
 
     /// A message that waits is due, because an operator asked then; and the destination rests no longer,

@@ -129,6 +129,16 @@ impl LaneQueue {
         })
     }
 
+    /// Every message that is known.
+    pub(super) fn messages(&self) -> Vec<MessageId> {
+        self.places.keys().copied().collect()
+    }
+
+    /// How many of them a thread has.
+    pub(super) fn in_hand(&self) -> usize {
+        self.places.len().saturating_sub(self.waiting.len())
+    }
+
     /// A message that waits is due, because an operator asked then; one in hand will be, if it is put off.
     /// Where there is one, the host's rest is over, unless the host has failed since: whoever hurries many messages has it tried once.
     pub(super) fn hurry(&mut self, id: MessageId, asked: Instant) {

@@ -60,6 +60,19 @@ impl Default for LaneOptions {
     }
 }
 
+/// How a destination stands, for an operator who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// As the operator knows it.
+    pub name: String,
+    /// The messages with recipients for it that are not done.
+    pub messages: Vec<MessageId>,
+    /// How many of them are being carried.
+    pub in_hand: usize,
+    /// Why it could not be used the last time; empty where it works.
+    pub trouble: String,
+}
+
 /// What all lanes share.
 pub(super) struct Common {
     pub(super) spool: Arc<Spool>,
@@ -161,6 +174,12 @@ impl Lanes {
             Look::InHand => None,
             Look::Until(at) => Some(*at),
         })
+    }
+
+    /// How each destination stands.
+    pub fn standings(&self) -> Vec<Standing> {
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        lanes.iter().map(|lane| lane.standing()).collect()
     }
 
     /// A message that waits in lanes is due, because an operator asked then; and their destinations rest

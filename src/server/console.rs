@@ -5,6 +5,7 @@
 //! | `tell smtp update config` | a refresh |
 //! | `tell smtp quit` | ends the service gently |
 //! | `status [json]` | tells what the service does |
+//! | `overview` | tells what `gatepost top` shows |
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
@@ -16,6 +17,7 @@ use std::time::Instant;
 
 use super::context::{Context, STOP_LIMIT};
 use super::gate::Gate;
+use super::overview;
 use super::queue::Queue;
 use super::refresh::Refresher;
 use super::renewal::Renewal;
@@ -87,6 +89,10 @@ impl Console {
         Some(self.looked + interval)
     }
 
+    fn overview(&self) -> String {
+        self.status().text() + &overview::text(&self.context, &self.gate)
+    }
+
     fn kill(&self, id: &str, by: &str) -> Answer {
         match sessions::kill(&self.context, id, by) {
             Some(sid) => Answer::done(format!("session {sid} ends\n")),
@@ -137,6 +143,7 @@ impl Operator for Console {
             ["tell", "smtp", "quit"] => self.quit(&by),
             ["status"] => Answer::done(self.status().text()),
             ["status", "json"] => Answer::done(self.status().json()),
+            ["overview"] => Answer::done(self.overview()),
             ["sessions"] => Answer::done(sessions::text(&self.context)),
             ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
             ["sessions", "kill", id] => self.kill(id, &by),

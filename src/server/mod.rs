@@ -14,6 +14,7 @@
 //! | `console` | does what the operator's commands say |
 //! | `status` | what the service does, told to the operator |
 //! | `queue` | what waits to be delivered, told to the operator and changed |
+//! | `overview` | the same and more, as `gatepost top` shows it |
 //! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
 //! | `managed` | what the service manager is told |
@@ -35,6 +36,7 @@ pub mod listeners;
 pub mod logger;
 mod managed;
 mod notes;
+mod overview;
 pub mod pickup;
 pub mod probe;
 pub mod queue;

@@ -306,6 +306,13 @@ impl Spool {
         left.map(|entry| entry.received).min()
     }
 
+    /// When the oldest of these was accepted, seconds since 1970; none where none is left.
+    pub fn oldest_of(&self, ids: &[MessageId]) -> Option<u64> {
+        let state = self.lock();
+        let entries = ids.iter().filter_map(|id| state.entries.get(id));
+        entries.map(|entry| entry.received).min()
+    }
+
     /// Takes up to `most` messages that were not given out yet, oldest first.
     pub fn take_fresh(&self, most: usize, into: &mut Vec<MessageId>) {
         let mut state = self.lock();

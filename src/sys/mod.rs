@@ -21,6 +21,7 @@ pub mod random;
 pub mod readable;
 pub mod replace;
 pub mod resolver;
+pub mod screen;
 pub mod signals;
 pub mod socket;
 pub mod stamp;
