@@ -22,6 +22,7 @@ use line::Line;
 pub mod alarm;
 pub mod aliases;
 pub mod control;
+pub mod devices;
 pub mod dns;
 pub mod handlers;
 pub mod limit;

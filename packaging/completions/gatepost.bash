@@ -16,7 +16,7 @@ _gatepost() {
     esac
   done
   case $command in
-    '') words='serve check init passwd explain tell reload status top sessions queue unban sendmail test-mail try --config --help --version' ;;
+    '') words='serve check init passwd explain tell reload status top sessions devices queue unban sendmail test-mail try --config --help --version' ;;
     serve) words='--config --help --version' ;;
     check) words='--config --help --version' ;;
     init) words='--hostname --tcp-port --tls-port --config --help --version' ;;
@@ -27,6 +27,7 @@ _gatepost() {
     status) words='--json --config --help --version' ;;
     top) words='--interval --once --config --help --version' ;;
     sessions) words='--json --config --help --version kill' ;;
+    devices) words='--json --config --help --version forget' ;;
     queue) words='--json --all --to --config --help --version delete hold list release retry show' ;;
     unban) words='--config --help --version' ;;
     sendmail) words='-t -i -f -F -v --config --help --version' ;;

@@ -1,6 +1,6 @@
 # Completion of gatepost(8) for fish; from the program's own table of commands.
 
-set -l commands serve check init passwd explain tell reload status top sessions queue unban sendmail test-mail try
+set -l commands serve check init passwd explain tell reload status top sessions devices queue unban sendmail test-mail try
 complete -c gatepost -f
 complete -c gatepost -l config -r -F
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a serve -d 'runs the service in the foreground'
@@ -13,6 +13,7 @@ complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a reload -d
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a status -d 'shows what the running service does'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a top -d 'shows live what the running service does: ports, sessions, rates, queue'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'lists the sessions of the running service, or ends one'
+complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a devices -d 'shows what each client did last, what is wrong with it, and what helps'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a queue -d 'lists and changes what waits to be delivered'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a unban -d 'makes the running service forget the failed logins of an address or a user'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a sendmail -d 'takes a message of a local program, as sendmail(8) does'
@@ -55,6 +56,10 @@ complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l json
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -a 'kill'
+complete -c gatepost -n '__fish_seen_subcommand_from devices' -l json
+complete -c gatepost -n '__fish_seen_subcommand_from devices' -l help
+complete -c gatepost -n '__fish_seen_subcommand_from devices' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from devices' -a 'forget'
 complete -c gatepost -n '__fish_seen_subcommand_from queue' -l json
 complete -c gatepost -n '__fish_seen_subcommand_from queue' -l all
 complete -c gatepost -n '__fish_seen_subcommand_from queue' -l to -x

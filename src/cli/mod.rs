@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod check;
 mod console;
+pub mod devices;
 pub mod explain;
 pub mod init;
 pub mod output;
@@ -175,6 +176,22 @@ const COMMANDS: &[Command] = &[
         flags: &["--json"],
         words: ANY_WORDS,
         run: sessions::run,
+    },
+    Command {
+        name: "devices",
+        usage: "[ADDRESS] [--json] | forget ADDRESS",
+        purpose: "shows what each client did last, what is wrong with it, and what helps",
+        help: "A line for each client address, those in trouble first, with what is wrong in plain words\n\
+               and what to set or do below it; any line with \"or:\" may be done instead. ADDRESS tells all\n\
+               that is known of one. STATE is trouble, unclear (it left without trying: a monitor does the\n\
+               same), or ok. forget removes one. What is known is kept over a restart; where no service\n\
+               runs, what the last one knew is shown. Exit codes: 0, 64 the word is no address, 69 nothing\n\
+               is known of it, or nothing runs that could forget it, 74 the file cannot be read, 77 not\n\
+               permitted.",
+        options: &[],
+        flags: &["--json"],
+        words: ANY_WORDS,
+        run: devices::run,
     },
     Command {
         name: "queue",

@@ -29,6 +29,8 @@ pub struct Settings {
     pub spool: PathBuf,
     /// `[server] user`.
     pub user: String,
+    /// `[server] devices`: client addresses that are remembered; 0 = none.
+    pub devices: usize,
     /// `[server] load_internet_sites`.
     pub load_internet_sites: bool,
     /// `[server_access]`.

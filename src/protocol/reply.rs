@@ -80,6 +80,11 @@ impl Reply {
         self.code
     }
 
+    /// The enhanced status code, where it has one.
+    pub fn status(&self) -> Option<EnhancedStatus> {
+        self.status
+    }
+
     /// Whether it is a permanent refusal (5yz).
     pub fn is_permanent_refusal(&self) -> bool {
         self.code / 100 == 5

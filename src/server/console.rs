@@ -9,6 +9,7 @@
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
+//! | `devices` … | tells and forgets what clients did last ([`super::devices`]) |
 //! | `queue` … | tells and changes what waits ([`super::queue`]) |
 
 use std::net::IpAddr;
@@ -148,6 +149,10 @@ impl Operator for Console {
             ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
             ["sessions", "kill", id] => self.kill(id, &by),
             ["unban", who] => self.unban(who, &by),
+            ["devices", words @ ..] => {
+                let setup = self.context.setup();
+                self.context.devices.answer(&setup.settings, words, &by)
+            }
             ["queue", words @ ..] => self.queue().answer(words, &by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }

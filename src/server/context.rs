@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::alarm::Board;
 use super::certificates;
+use super::devices::Devices;
 use super::driver::Connection;
 use super::telling;
 use crate::config::settings::{PortKind, Settings};
@@ -96,6 +97,8 @@ pub struct Context {
     pub troubles: Arc<Troubles>,
     /// What is wrong now.
     pub board: Board,
+    /// What each client address did last.
+    pub devices: Arc<Devices>,
     /// When the service was built.
     pub started: Instant,
     throttle: Mutex<Throttle>,
@@ -109,9 +112,11 @@ impl Context {
         spool: Arc<Spool>,
         lanes: Arc<Lanes>,
         notifier: Arc<Notifier>,
+        devices: Arc<Devices>,
         stats: Arc<Stats>,
     ) -> Self {
         Self {
+            devices,
             resolver: Resolver::system(Arc::clone(&stats)),
             setup: RwLock::new(setup),
             spool,
@@ -147,6 +152,7 @@ impl Context {
     pub(super) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);
         self.notifier.set_rules(telling::rules(&next));
+        self.devices.set_limit(settings.devices);
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.lanes
             .set_next_hops(NextHops::of(&settings), clock::monotonic());

@@ -175,6 +175,9 @@ impl Gate {
     }
 
     fn turn_away(&self, port: &Port, mut socket: TcpStream, client: SocketAddr, full: Full) {
+        if full == Full::PerAddress {
+            self.context.devices.turned_away(client.ip(), &port.name);
+        }
         let (reply, reason) = match full {
             Full::InAll => (replies::too_many_sessions(), "too many sessions"),
             Full::PerAddress => (

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `certificates` | those of `[tls]` and of sites |
 //! | `context` | what all sessions of one run share |
+//! | `devices` | what each client address did last, what is wrong with it, and what helps |
 //! | `explain` | why a message is or would be refused |
 //! | `gate` | accepted sockets: limits, then a session each |
 //! | `driver` | runs one session: octets in, effects performed, replies out |
@@ -29,6 +30,7 @@ pub mod alarm;
 mod certificates;
 mod console;
 pub mod context;
+pub mod devices;
 pub mod driver;
 pub mod explain;
 pub mod gate;

@@ -23,12 +23,15 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
             login,
             failed,
             reason,
+            fault: _,
         } => events::login_failed(sid, client, login, *failed, reason),
         Note::LoginTurnedAway { login } => events::login_turned_away(sid, client, login),
         Note::Listed { cause, .. } => events::client_listed(sid, client, cause),
         Note::Refused(refused) => log_refused(sid, client, refused),
         // Only `explain` asks for these.
         Note::Decided { .. } => {}
+        // The log has what it is about.
+        Note::Said(_) => {}
         Note::LoginUnavailable => {
             events::client_misbehaves(sid, client, "a login could not be checked: no users file");
         }
@@ -45,7 +48,7 @@ pub(super) fn count(stats: &Stats, note: &Note) {
         Note::Refused(refused) => {
             match refused.what {
                 Subject::Client => stats.clients_refused.count(),
-                Subject::Command(_) => {}
+                Subject::Command(_) | Subject::Mechanism(_) => {}
                 Subject::Sender(_) => stats.senders_refused.count(),
                 Subject::Recipient(_) if refused.reason == "relay" => stats.relay_refused.count(),
                 Subject::Recipient(_) => stats.recipients_refused.count(),
@@ -58,6 +61,7 @@ pub(super) fn count(stats: &Stats, note: &Note) {
         | Note::BadLine(_)
         | Note::TooManyErrors
         | Note::Decided { .. }
+        | Note::Said(_)
         | Note::LoginUnavailable => {}
     }
 }
@@ -74,6 +78,7 @@ fn log_refused(sid: &str, client: SocketAddr, refused: &Refused) {
     let (event, who) = match &refused.what {
         Subject::Client => ("client_refused", ("at", "connect")),
         Subject::Command(command) => ("command_refused", ("command", *command)),
+        Subject::Mechanism(_) => ("command_refused", ("command", "AUTH")),
         Subject::Sender(None) => ("sender_refused", ("at", "MAIL")),
         Subject::Sender(Some(from)) => ("sender_refused", ("from", from.as_str())),
         Subject::Recipient(to) => ("recipient_refused", ("to", to.as_str())),

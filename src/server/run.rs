@@ -25,6 +25,7 @@ use super::alarm;
 use super::certificates;
 use super::console::Console;
 use super::context::{Context, STOP_LIMIT, Setup};
+use super::devices::Devices;
 use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
@@ -101,6 +102,7 @@ pub struct Server {
     console: (console::Remote, JoinHandle<()>),
     pickup: Pickup,
     alarm: (Arc<Troubles>, JoinHandle<()>),
+    devices: Arc<Devices>,
 }
 
 impl Server {
@@ -143,9 +145,19 @@ impl Server {
         let rules = telling::rules(&setup);
         let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
         let notifier = Arc::new(notifier);
+        let devices = Devices::open(Arc::clone(&disk), &settings.spool, settings.devices);
+        let devices = Arc::new(devices);
         let (lanes, threads) = start_spool(&settings, &spool, disk, &notifier)?;
         let (for_context, for_notices) = (Arc::clone(&spool), Arc::clone(&notifier));
-        let context = Context::new(setup, for_context, Arc::clone(&lanes), for_notices, stats);
+        let (for_lanes, for_devices) = (Arc::clone(&lanes), Arc::clone(&devices));
+        let context = Context::new(
+            setup,
+            for_context,
+            for_lanes,
+            for_notices,
+            for_devices,
+            stats,
+        );
         let context = Arc::new(context);
         if bound.is_empty() {
             events::no_port_enabled();
@@ -180,6 +192,7 @@ impl Server {
             console,
             pickup,
             alarm: (troubles, watch),
+            devices,
         })
     }
 
@@ -196,6 +209,7 @@ impl Server {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         managed::ready(self.listeners, None);
         let result = self.reactor.run();
+        self.devices.write();
         // While there is still a committer.
         self.pickup.stop();
         let (troubles, watch) = self.alarm;

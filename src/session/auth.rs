@@ -1,6 +1,6 @@
 //! AUTH (RFC 4954): sequence, switched off, TLS, mechanism, in this order. SCRAM's own steps are in `scram`.
 
-use super::note::Subject;
+use super::note::{LoginFault, Subject};
 use super::scram::Judged;
 use super::{Credentials, Due, Effect, Note, Output, Paced, Session, State, Step, replies};
 use crate::config::settings::Mechanism;
@@ -9,6 +9,9 @@ use crate::policy::access;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::protocol::reply::Reply;
 use crate::protocol::sasl::{Exchange, Next};
+
+/// The longest name of a mechanism, letters (RFC 4422 section 3.1).
+const MECHANISM_MAX: usize = 20;
 
 /// A login that is being judged.
 pub(super) struct Attempt {
@@ -52,12 +55,14 @@ impl Session {
         let (Some(mechanism), initial, None) = (words.next(), words.next(), words.next()) else {
             return self.say(replies::bad_arguments(), output);
         };
-        let exchange = match self.mechanism_called(mechanism) {
+        let called = self.mechanism_called(mechanism);
+        self.mechanism = called.or(self.mechanism);
+        let exchange = match called {
             Some(Mechanism::ScramSha256Plus) => self.scram_bound(),
             Some(Mechanism::ScramSha256) => self.scram_unbound(),
             Some(Mechanism::Plain) => Exchange::Plain,
             Some(Mechanism::Login) => Exchange::LoginName,
-            None => return self.say(replies::unknown_mechanism(), output),
+            None => return self.refuse_mechanism(mechanism, output),
         };
         let challenge = exchange.first_challenge();
         self.state = State::Auth(exchange);
@@ -167,7 +172,7 @@ impl Session {
             }
             LoginOutcome::Refused => {
                 let reason = "wrong password or unknown user".to_owned();
-                self.login_failed(attempt.login, reason, output)
+                self.login_failed(attempt.login, (LoginFault::Password, reason), output)
             }
         }
     }
@@ -205,7 +210,7 @@ impl Session {
                 self.tell("login", "refused", &cause, output);
                 let cause = cause.in_words(&self.settings);
                 let reason = format!("access denied by server access settings: {cause}");
-                self.login_failed(attempt.login, reason, output)
+                self.login_failed(attempt.login, (LoginFault::Access, reason), output)
             }
             Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("access needs no DNS"),
         }
@@ -221,7 +226,7 @@ impl Session {
     pub(super) fn login_failed(
         &mut self,
         login: String,
-        reason: String,
+        (fault, reason): (LoginFault, String),
         output: &mut Output,
     ) -> Step {
         self.failed_logins += 1;
@@ -229,6 +234,7 @@ impl Session {
         output.notes.push(Note::LoginFailed {
             login,
             failed: self.failed_logins,
+            fault,
             reason,
         });
         if self.failed_logins >= self.settings.auth.attempts_max {
@@ -237,6 +243,20 @@ impl Session {
             return Step::Close;
         }
         self.say(replies::authentication_failed(), output)
+    }
+
+    /// What a client calls its mechanism is told, for it says what to choose on the device.
+    fn refuse_mechanism(&mut self, name: &[u8], output: &mut Output) -> Step {
+        let name: String = String::from_utf8_lossy(name)
+            .chars()
+            .take(MECHANISM_MAX)
+            .collect();
+        let cause = Cause::new("auth", "mechanisms", format!("{name} is not offered"));
+        let reply = replies::unknown_mechanism();
+        let why = ("mechanism", Some(&cause));
+        let what = Subject::Mechanism(name);
+        self.note_refused(what, reply.code(), why, output);
+        self.say(reply, output)
     }
 
     fn refuse_auth(&mut self, reply: Reply, cause: &Cause, output: &mut Output) -> Step {

@@ -31,7 +31,9 @@ impl Session {
             ),
             Connecting::Deferred(cause) => {
                 self.note_turned_away(421, "connection", &cause, output);
-                replies::connection_deferred().write_to(&mut output.wire);
+                let reply = replies::connection_deferred();
+                reply.write_to(&mut output.wire);
+                output.notes.push(Note::Said(reply));
                 self.state = State::Closed;
                 Step::Close
             }
@@ -64,7 +66,9 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         self.note_turned_away(reply.code(), step, cause, output);
-        self.explained(reply, cause).write_to(&mut output.wire);
+        let reply = self.explained(reply, cause);
+        reply.write_to(&mut output.wire);
+        output.notes.push(Note::Said(reply));
         self.state = State::TurnedAway;
         Step::Receive
     }

@@ -177,6 +177,8 @@ pub struct SessionFacts<'a> {
     pub helo: Option<&'a str>,
     /// The user it has logged in as.
     pub login: Option<&'a str>,
+    /// The mechanism of the last login that was tried.
+    pub mechanism: Option<&'static str>,
     /// Replies of class 5yz.
     pub errors: u32,
 }

@@ -24,7 +24,7 @@ use std::time::SystemTime;
 
 use zeroize::Zeroize as _;
 
-use crate::config::settings::{Port, Settings};
+use crate::config::settings::{Mechanism, Port, Settings};
 use crate::mail::{Envelope, Target, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
 use crate::policy::connection::Mark;
@@ -90,6 +90,8 @@ pub struct Session {
     line: LineReader,
     hello: Option<Hello>,
     login: Option<String>,
+    /// The mechanism of the last login that was tried.
+    mechanism: Option<Mechanism>,
     transaction: Option<Box<Transaction>>,
     errors: u32,
     failed_logins: u32,
@@ -187,6 +189,7 @@ impl Session {
             line: LineReader::default(),
             hello: None,
             login: None,
+            mechanism: None,
             transaction: None,
             errors: 0,
             failed_logins: 0,
@@ -321,6 +324,11 @@ impl Session {
         self.is_in_mail_data() || transaction.is_some_and(|t| t.body.has_open_message())
     }
 
+    /// Whether a mail transaction is open.
+    pub fn has_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Grows with each whole command or response.
     pub fn commands_completed(&self) -> u64 {
         self.commands_completed
@@ -336,6 +344,7 @@ impl Session {
         SessionFacts {
             helo: self.hello.as_ref().map(|hello| hello.name.as_str()),
             login: self.login.as_deref(),
+            mechanism: self.mechanism.map(replies::mechanism_name),
             errors: self.errors,
         }
     }
@@ -355,7 +364,8 @@ impl Session {
     fn look_at_first_octet(&mut self, input: &[u8], output: &mut Output) -> Option<Step> {
         let first = *input.first()?;
         let is_first = !std::mem::replace(&mut self.first_octet_seen, true);
-        if is_first && self.tls.is_none() && first == TLS_HANDSHAKE {
+        let is_hello = first == TLS_HANDSHAKE || first == SSL2_HELLO;
+        if is_first && self.tls.is_none() && is_hello {
             output.notes.push(Note::TlsOnPlainPort);
             self.state = State::Closed;
             return Some(Step::Close);
@@ -454,12 +464,17 @@ impl Session {
             let limit = self.settings.connections.error_limit;
             if limit > 0 && self.errors > limit {
                 output.notes.push(Note::TooManyErrors);
-                replies::too_many_errors(&self.settings.messages).write_to(&mut output.wire);
+                let last = replies::too_many_errors(&self.settings.messages);
+                last.write_to(&mut output.wire);
+                output.notes.push(Note::Said(last));
                 self.state = State::Closed;
                 return Step::Close;
             }
         }
         reply.write_to(&mut output.wire);
+        if reply.code() >= 400 {
+            output.notes.push(Note::Said(reply));
+        }
         Step::Receive
     }
 
@@ -516,3 +531,5 @@ fn is_allowed_before_tls(verb: Verb) -> bool {
 
 /// The first octet of a TLS record that holds a handshake message; no SMTP command begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// The first octet of the hello that old devices send, which is that of SSL 2.0 (RFC 5246 appendix E.2).
+const SSL2_HELLO: u8 = 0x80;

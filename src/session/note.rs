@@ -1,6 +1,9 @@
 //! What a session wants the log to know.
 
+use std::borrow::Cow;
+
 use crate::protocol::line::LineError;
+use crate::protocol::reply::Reply;
 
 /// One thing for the log. The caller adds which session it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum Note {
     },
     /// Something was refused.
     Refused(Refused),
+    /// A reply of class 4yz or 5yz was said; what it is about was noted before, where anything was.
+    Said(Reply),
     /// A login succeeded.
     LoggedIn {
         /// The user.
@@ -42,6 +47,8 @@ pub enum Note {
         login: String,
         /// How many have failed in this session.
         failed: u32,
+        /// Whose doing it is.
+        fault: LoginFault,
         /// Why.
         reason: String,
     },
@@ -65,6 +72,19 @@ pub struct Refused {
     pub reason: &'static str,
     /// The setting that made it so, where one did.
     pub cause: Option<String>,
+    /// That setting's section and key.
+    pub setting: Option<(Cow<'static, str>, &'static str)>,
+}
+
+/// Whose doing a failed login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginFault {
+    /// The password is wrong, or there is no such user.
+    Password,
+    /// The password is right, and server access keeps the user out.
+    Access,
+    /// Somebody may have changed what was said in between.
+    Downgraded,
 }
 
 /// What was refused.
@@ -74,6 +94,8 @@ pub enum Subject {
     Client,
     /// A command.
     Command(&'static str),
+    /// AUTH by a mechanism of this name.
+    Mechanism(String),
     /// A sender, by its reverse-path; none where it was not yet looked at.
     Sender(Option<String>),
     /// A recipient, by its forward-path.

@@ -10,6 +10,7 @@
 //! password was right. `scram-sha-256-plus` is offered inside TLS only, where there is something to bind to.
 
 use super::auth::{Attempt, Unseen};
+use super::note::LoginFault;
 use super::{Due, Effect, Note, Output, Session, State, Step, replies};
 use crate::config::settings::Mechanism;
 use crate::directory::LoginOutcome;
@@ -99,7 +100,10 @@ impl Session {
                 self.logged_in(attempt, LoginOutcome::Accepted(user), output)
             }
             Outcome::Refused => self.logged_in(Attempt::new(login), LoginOutcome::Refused, output),
-            Outcome::Downgraded => self.login_failed(login, DOWNGRADED.to_owned(), output),
+            Outcome::Downgraded => {
+                let why = (LoginFault::Downgraded, DOWNGRADED.to_owned());
+                self.login_failed(login, why, output)
+            }
         }
     }
 

@@ -2,15 +2,21 @@
 
 use std::time::SystemTime;
 
+use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, replies};
 use crate::config::settings::StartTls;
 use crate::mail::TlsFacts;
 use crate::policy::admission::Stage;
+use crate::policy::verdict::Cause;
 
 impl Session {
     pub(super) fn starttls(&mut self, arguments: &[u8], output: &mut Output) -> Step {
         if self.settings.extensions.starttls == StartTls::Disabled && self.tls.is_none() {
-            return self.say(replies::not_available(), output);
+            let cause = Cause::new("extensions", "starttls", "it is disabled");
+            let reply = replies::not_available();
+            let why = ("settings", Some(&cause));
+            self.note_refused(Subject::Command("STARTTLS"), reply.code(), why, output);
+            return self.say(reply, output);
         }
         if self.tls.is_some() {
             return self.say(replies::bad_sequence(), output);

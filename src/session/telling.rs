@@ -40,6 +40,7 @@ impl Session {
             reply,
             reason,
             cause: cause.map(|cause| cause.in_words(&self.settings)),
+            setting: cause.map(|cause| (cause.section.clone(), cause.key)),
         }));
     }
 

@@ -3,7 +3,8 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `stream` | the server's side of a connection, non-blocking |
-//! | `tls` | the server's TLS configuration, and TLS errors in plain words |
+//! | `tls` | the server's TLS configuration |
+//! | `failure` | why TLS with a client failed |
 //! | `client` | the client's side, blocking with a time limit |
 //! | `names` | which certificate a client is shown |
 //! | `binding` | what a TLS session can be bound to |
@@ -18,6 +19,7 @@
 mod binding;
 pub mod certificate;
 pub mod client;
+pub mod failure;
 pub mod identity;
 mod names;
 pub mod roots;

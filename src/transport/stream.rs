@@ -11,7 +11,8 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use rustls::ServerConnection;
 
-use super::tls::{ServerTls, TlsFailure, facts};
+use super::failure::{FirstOctets, TlsFailure};
+use super::tls::{ServerTls, facts};
 use crate::mail::TlsFacts;
 use crate::protocol::scram::ChannelBindings;
 
@@ -61,6 +62,8 @@ impl From<io::Error> for StreamError {
 pub struct Stream {
     socket: TcpStream,
     tls: Option<Box<ServerConnection>>,
+    /// What the client began TLS with.
+    first: FirstOctets,
     /// Plain octets the peer has not taken yet.
     unsent: Vec<u8>,
     /// The socket may have octets: cleared when a read comes back short.
@@ -77,6 +80,7 @@ impl Stream {
         Self {
             socket,
             tls: None,
+            first: FirstOctets::default(),
             unsent: Vec::new(),
             unread: true,
             decrypted: false,
@@ -101,8 +105,7 @@ impl Stream {
     /// rustls refuses the configuration.
     pub fn start_tls(&mut self, tls: &ServerTls) -> Result<(), StreamError> {
         let config = tls.config().ok_or_else(no_certificate)?;
-        let mut connection =
-            ServerConnection::new(config).map_err(|error| StreamError::Tls(error.into()))?;
+        let mut connection = ServerConnection::new(config).map_err(|error| self.failed(error))?;
         connection.set_buffer_limit(Some(SEND_BUFFER_OCTETS));
         self.tls = Some(Box::new(connection));
         Ok(())
@@ -137,11 +140,21 @@ impl Stream {
         }
     }
 
+    fn failed(&self, error: rustls::Error) -> StreamError {
+        StreamError::Tls(TlsFailure::of(error, &self.first))
+    }
+
+    /// Whether the client has sent anything for TLS.
+    pub fn has_begun_tls(&self) -> bool {
+        self.first.is_begun()
+    }
+
     /// What the handshake agreed on.
     pub fn tls_facts(&self) -> Option<TlsFacts> {
         let tls = self.tls.as_ref()?;
-        let suite = tls.negotiated_cipher_suite().map(|suite| suite.suite());
-        Some(facts(tls.protocol_version(), suite))
+        // None yet in a handshake that does not come that far.
+        let suite = tls.negotiated_cipher_suite()?.suite();
+        Some(facts(tls.protocol_version(), Some(suite)))
     }
 
     /// What the session can be bound to, once the handshake that began with `tls` is done; nothing in
@@ -279,6 +292,7 @@ impl Stream {
         };
         let mut source = Counted {
             socket: &self.socket,
+            first: &mut self.first,
             short: false,
         };
         match tls.read_tls(&mut source) {
@@ -290,7 +304,7 @@ impl Stream {
                 if let Err(error) = tls.process_new_packets() {
                     // Tell the peer why; whether it hears it does not matter.
                     let _ = tls.write_tls(&mut self.socket);
-                    return Err(StreamError::Tls(error.into()));
+                    return Err(self.failed(error));
                 }
                 Ok(Received::Octets(count))
             }
@@ -344,6 +358,7 @@ fn send_some(socket: &mut TcpStream, octets: &[u8]) -> io::Result<usize> {
 /// Reads from a socket and notes whether it had less than there was room for.
 struct Counted<'a> {
     socket: &'a TcpStream,
+    first: &'a mut FirstOctets,
     short: bool,
 }
 
@@ -351,6 +366,7 @@ impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.socket.read(buffer)?;
         self.short = count < buffer.len();
+        self.first.take(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
 }

@@ -1,4 +1,4 @@
-//! The server's TLS configuration, and TLS errors in plain words.
+//! The server's TLS configuration.
 //!
 //! TLS 1.2 and 1.3, no client certificates, sessions resumed by tickets (stateless, keys rotate, one
 //! ticket a handshake), no early data.
@@ -166,50 +166,5 @@ pub(super) fn facts(version: Option<ProtocolVersion>, suite: Option<CipherSuite>
             _ => "TLSv1.2",
         },
         cipher: suite.and_then(|suite| suite.as_str()).unwrap_or("unknown"),
-    }
-}
-
-/// Why a TLS session failed, for the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TlsFailure {
-    /// What came was no TLS at all: the client speaks plain text on a TLS port.
-    PlainText,
-    /// The client offers nothing we speak (old versions, old ciphers).
-    Incompatible(String),
-    /// The client refused us, usually because it does not trust the certificate.
-    RefusedByPeer(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl From<rustls::Error> for TlsFailure {
-    fn from(error: rustls::Error) -> Self {
-        match error {
-            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-                Self::PlainText
-            }
-            rustls::Error::PeerIncompatible(what) => Self::Incompatible(format!("{what:?}")),
-            rustls::Error::AlertReceived(alert) => Self::RefusedByPeer(format!("{alert:?}")),
-            other => Self::Other(other.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for TlsFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PlainText => f.write_str(
-                "the client speaks plain text on a TLS port: have it use TLS, or the TCP/IP port",
-            ),
-            Self::Incompatible(what) => write!(
-                f,
-                "the client offers no TLS version or cipher that is still spoken ({what})"
-            ),
-            Self::RefusedByPeer(alert) => write!(
-                f,
-                "the client ended TLS with {alert}: it may not trust the certificate"
-            ),
-            Self::Other(what) => f.write_str(what),
-        }
     }
 }

@@ -55,6 +55,16 @@ pub(super) const KEYS: &[Key] = &[
         domino: None,
     },
     Key {
+        section: "server",
+        name: "devices",
+        kind: Kind::Number { min: 0, max: 2000 },
+        default: Default::Value("500"),
+        meaning: "Client addresses of which gatepost devices knows what they did last and what is \
+                  wrong with them; 0 = none, and what was known is removed.",
+        change: "Lower it on a box with little memory: a thousand take some half a MiB.",
+        domino: None,
+    },
+    Key {
         section: "port:tcp",
         name: "number",
         kind: Kind::Number { min: 1, max: 65535 },

@@ -86,6 +86,8 @@ impl Watch {
     fn run(mut self) {
         let troubles = Arc::clone(&self.context.troubles);
         loop {
+            // This thread is the one that looks about once a minute anyway.
+            self.context.devices.write_if_due();
             let rules = self.look();
             self.ring(&troubles);
             if !troubles.pause(SPACING) || !troubles.wait(self.patience(rules)) {

@@ -206,6 +206,7 @@ impl Connection {
         }
         if let (Ok(committed), Some(message)) = (&result, self.draft.take()) {
             self.messages += 1;
+            self.watch.accepted();
             self.context.stats.messages_accepted.count();
             self.context.stats.octets_accepted.add(message.octets);
             let OpenMessage {

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Setup};
+use super::devices::{Begun, Ended, Place, Reached, Watch};
 use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
@@ -47,6 +48,8 @@ pub use view::{Card, View};
 const READS_A_TURN: usize = 8;
 /// Octets read at once.
 const READ_OCTETS: usize = 32 * 1024;
+/// How long a client waits in silence that expects us to speak first; who only looks goes sooner.
+const PATIENT: Duration = Duration::from_secs(5);
 /// How long a last reply may take to be read.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -105,6 +108,8 @@ pub struct Connection {
     messages: u64,
     /// The operator wants its end.
     to_end: bool,
+    /// What is found wrong with the client.
+    watch: Watch,
     _admitted: Admitted,
 }
 
@@ -156,6 +161,7 @@ impl Connection {
             commands_completed: 0,
             messages: 0,
             to_end: false,
+            watch: Watch::default(),
             _admitted: admitted,
         }
     }
@@ -286,7 +292,10 @@ impl Connection {
                 Ok(step)
             }
             Ok(Received::Nothing) => Err(self.park(Interest::Readable)),
-            Ok(Received::End) => Err(self.end(EndReason::Dropped, bench)),
+            Ok(Received::End) => {
+                self.broke_off(EndReason::Dropped);
+                Err(self.end(EndReason::Dropped, bench))
+            }
             Err(error) => Err(self.broken_stream(error, bench)),
         };
         bench.buffer = buffer;
@@ -331,6 +340,7 @@ impl Connection {
         }
         for note in bench.output.notes.drain(..) {
             self.count_login(&note);
+            self.watch.note(&note);
             notes::count(&self.context.stats, &note);
             notes::log(&sid_of(self.serial), self.client, &note);
         }
@@ -394,8 +404,11 @@ impl Connection {
             // Spool and resolver always answer; until they do there is nothing to say.
             State::Held => return self.hold(bench),
             State::Closing(reason) => return self.end(reason, bench),
-            State::Handshaking => return self.end(EndReason::Timeout, bench),
-            State::Talking => {}
+            State::Handshaking => {
+                self.broke_off(EndReason::Timeout);
+                return self.end(EndReason::Timeout, bench);
+            }
+            State::Talking => self.broke_off(EndReason::Timeout),
         }
         if !self.stream.is_sent() {
             return self.end(EndReason::Timeout, bench);
@@ -485,12 +498,33 @@ impl Connection {
             (_, State::Closing(reason)) => self.end(reason, bench),
             (StreamError::Tls(failure), _) => {
                 self.context.stats.tls_failures.count();
+                self.watch.tls_failed(&failure);
                 let port = self.port().map_or("?", |port| port.name.as_str());
                 events::tls_failed(&self.sid(), self.client, port, failure);
                 self.end(EndReason::Tls, bench)
             }
-            (StreamError::Io(_), _) => self.end(EndReason::Dropped, bench),
+            (StreamError::Io(_), _) => {
+                self.broke_off(EndReason::Dropped);
+                self.end(EndReason::Dropped, bench)
+            }
         }
+    }
+
+    /// The client went away, or has been silent too long.
+    fn broke_off(&mut self, reason: EndReason) {
+        let place = match self.state {
+            State::Handshaking => {
+                let waited = clock::monotonic().saturating_duration_since(self.waiting_since);
+                Place::Handshake(match self.stream.has_begun_tls() {
+                    true => Begun::Yes,
+                    false if waited >= PATIENT || reason == EndReason::Timeout => Begun::Silent,
+                    false => Begun::AtOnce,
+                })
+            }
+            State::Talking if self.session.is_in_mail_data() => Place::MailData,
+            State::Talking | State::Held | State::Delayed | State::Closing(_) => Place::Elsewhere,
+        };
+        self.watch.broke_off(reason, place);
     }
 
     fn end(&mut self, reason: EndReason, bench: &mut Bench) -> Outcome {
@@ -501,7 +535,8 @@ impl Connection {
         Outcome::Done
     }
 
-    fn log_end(&self, reason: EndReason) {
+    fn log_end(&mut self, reason: EndReason) {
+        self.tell_devices(reason);
         let facts = self.session.facts();
         events::session_ended(&SessionSummary {
             sid: &self.sid(),
@@ -517,6 +552,31 @@ impl Connection {
                 .saturating_duration_since(self.opened)
                 .as_secs(),
         });
+    }
+}
+
+impl Connection {
+    /// What this session was, for whoever asks about its client.
+    fn tell_devices(&mut self, reason: EndReason) {
+        let watch = std::mem::take(&mut self.watch);
+        let facts = self.session.facts();
+        let reached = match (facts.helo, self.session.has_transaction()) {
+            (_, true) => Reached::Transaction,
+            (Some(_), false) => Reached::Hello,
+            (None, false) if self.session.commands_completed() > 0 => Reached::Hello,
+            (None, false) => Reached::Nothing,
+        };
+        let ended = Ended {
+            client: self.client.ip(),
+            local: self.local,
+            port: &self.port_name,
+            tls: self.stream.tls_facts(),
+            facts,
+            messages: self.messages,
+            reason,
+            reached,
+        };
+        self.context.devices.ended(watch, ended);
     }
 }
 

@@ -1,0 +1,302 @@
+//! Watches one session and makes up its mind what is wrong with the client, from the session's notes.
+//!
+//! The gravest thing counts: a later refusal replaces an earlier one, but what mostly follows from another
+//! (503 after a refused recipient, 530 after a failed login) never replaces its cause. Promises: nothing is
+//! allocated but for what is refused; passwords never come here.
+
+use super::kind::{Kind, Weight};
+use crate::events::EndReason;
+use crate::protocol::line::LineError;
+use crate::protocol::reply::{EnhancedStatus, Reply};
+use crate::session::Note;
+use crate::session::note::{LoginFault, Refused, Subject};
+use crate::transport::failure::{PeerAlert, TlsFailure};
+
+/// What one session found wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) kind: Kind,
+    /// What it is about: a version, a name, an address.
+    pub(super) detail: String,
+    /// What the client was told; empty where nothing was said.
+    pub(super) reply: String,
+    /// It went well later on in the same session.
+    pub(super) mended: bool,
+}
+
+/// The eyes on one session.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Watch {
+    fault: Option<Box<Fault>>,
+    /// Whom the next reply of class 4yz or 5yz is about.
+    reply_is: Awaited,
+    accepted: u32,
+    logged_in: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Awaited {
+    /// A reply nothing was noted before: it speaks for itself.
+    #[default]
+    Unannounced,
+    /// About the fault that is kept.
+    OfFault,
+    /// About one that is not kept.
+    OfNothing,
+}
+
+/// Where a client went away or fell silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Place {
+    /// In the TLS handshake; whether it had sent anything.
+    Handshake(Begun),
+    /// In the content of a message.
+    MailData,
+    /// Anywhere else.
+    Elsewhere,
+}
+
+/// Whether the client had a part in the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Begun {
+    /// It said something.
+    Yes,
+    /// Not a word in some seconds.
+    Silent,
+    /// Not a word, but it went away at once.
+    AtOnce,
+}
+
+/// How far a session came, at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Reached {
+    /// No command.
+    Nothing,
+    /// EHLO or HELO, or another command.
+    Hello,
+    /// A mail transaction.
+    Transaction,
+}
+
+impl Watch {
+    /// Takes what the session noted.
+    pub(in crate::server) fn note(&mut self, note: &Note) {
+        match note {
+            Note::TlsOnPlainPort => self.found(Kind::TlsOnPlainPort, ""),
+            Note::OtherProtocol => self.announced(Kind::OtherProtocol, ""),
+            Note::BadLine(LineError::TooLong) => self.announced(Kind::LineTooLong, ""),
+            Note::BadLine(LineError::BareCrOrLf | LineError::Nul) => {
+                self.announced(Kind::BareLineEndInCommand, "");
+            }
+            Note::TooManyErrors => self.announced(Kind::TooManyErrors, ""),
+            Note::LoggedIn { .. } => {
+                self.logged_in = true;
+                self.mend(Kind::is_of_login);
+            }
+            Note::LoginFailed { login, fault, .. } => {
+                let kind = match fault {
+                    LoginFault::Password | LoginFault::Downgraded => Kind::LoginFailed,
+                    LoginFault::Access => Kind::LoginDenied,
+                };
+                self.announced(kind, login);
+            }
+            Note::LoginTurnedAway { login } => self.announced(Kind::LoginThrottled, login),
+            Note::LoginUnavailable => self.announced(Kind::LoginUnavailable, ""),
+            Note::Refused(refused) => match kind_of(refused) {
+                Some(kind) => self.announced(kind, detail_of(refused)),
+                None => self.reply_is = Awaited::OfNothing,
+            },
+            Note::Said(reply) => self.said(reply),
+            Note::Listed { .. } | Note::Decided { .. } => {}
+        }
+    }
+
+    /// TLS failed.
+    pub(in crate::server) fn tls_failed(&mut self, failure: &TlsFailure) {
+        match failure {
+            TlsFailure::PlainText => self.found(Kind::PlainOnTlsPort, ""),
+            TlsFailure::OldVersion(version) => self.found(Kind::TlsVersion, version),
+            TlsFailure::NothingInCommon(what) => self.found(Kind::TlsCipher, what),
+            TlsFailure::RefusedByPeer(alert) => match alert {
+                PeerAlert::UnknownAuthority => self.found(Kind::TlsAuthority, "UnknownCA"),
+                PeerAlert::Expired => self.found(Kind::TlsExpired, "CertificateExpired"),
+                PeerAlert::Certificate(name) => self.found(Kind::TlsCertificate, name),
+                PeerAlert::Unsupported(name) => self.found(Kind::TlsUnsupported, name),
+                PeerAlert::Other(name) => self.found(Kind::TlsBroken, name),
+            },
+            TlsFailure::Other(what) => self.found(Kind::TlsBroken, what),
+        }
+    }
+
+    /// The client went away or fell silent.
+    pub(in crate::server) fn broke_off(&mut self, reason: EndReason, place: Place) {
+        let is_silence = reason == EndReason::Timeout;
+        match place {
+            Place::Handshake(Begun::Yes) if is_silence => self.found(Kind::TlsSlow, ""),
+            Place::Handshake(Begun::Yes) => self.found(Kind::TlsCut, ""),
+            Place::Handshake(Begun::Silent) => self.found(Kind::SilentOnTlsPort, ""),
+            Place::Handshake(Begun::AtOnce) => self.found(Kind::Silent, ""),
+            Place::MailData if is_silence => self.found(Kind::StalledInData, ""),
+            Place::MailData => self.found(Kind::CutInData, ""),
+            Place::Elsewhere => {}
+        }
+    }
+
+    /// A message was accepted.
+    pub(in crate::server) fn accepted(&mut self) {
+        self.accepted += 1;
+        self.mend(|_| true);
+    }
+
+    /// The session is over; what is to be kept of it.
+    pub(super) fn finish(mut self, reason: EndReason, reached: Reached) -> Option<Fault> {
+        let went = matches!(
+            reason,
+            EndReason::Quit | EndReason::Dropped | EndReason::Timeout
+        );
+        if went && self.fault.is_none() && self.accepted == 0 && !self.logged_in {
+            match reached {
+                Reached::Nothing => self.found(Kind::Silent, ""),
+                Reached::Hello => self.found(Kind::LeftAfterHello, ""),
+                Reached::Transaction => self.found(Kind::LeftUnfinished, ""),
+            }
+        }
+        self.fault.map(|fault| *fault)
+    }
+
+    fn mend(&mut self, is_mended: impl Fn(Kind) -> bool) {
+        if let Some(fault) = self.fault.as_mut().filter(|fault| is_mended(fault.kind)) {
+            fault.mended = true;
+        }
+    }
+
+    /// The reply comes next.
+    fn announced(&mut self, kind: Kind, detail: &str) {
+        self.reply_is = match self.keeps(kind) {
+            true => Awaited::OfFault,
+            false => Awaited::OfNothing,
+        };
+        self.found(kind, detail);
+    }
+
+    fn found(&mut self, kind: Kind, detail: &str) {
+        if self.keeps(kind) {
+            self.fault = Some(Box::new(Fault {
+                kind,
+                detail: detail.to_owned(),
+                reply: String::new(),
+                mended: false,
+            }));
+        }
+    }
+
+    /// Whether `kind` replaces what is known.
+    fn keeps(&self, kind: Kind) -> bool {
+        let Some(known) = self.fault.as_ref().filter(|known| !known.mended) else {
+            return true;
+        };
+        // Whoever cannot log in is then told to, or may not relay.
+        let follows = matches!(kind, Kind::LoginRequired | Kind::RelayDenied);
+        kind.weight() == Weight::Cause && !(follows && known.kind.is_of_login())
+    }
+
+    fn said(&mut self, reply: &Reply) {
+        match std::mem::take(&mut self.reply_is) {
+            Awaited::OfNothing => return,
+            Awaited::OfFault => {}
+            Awaited::Unannounced => {
+                let Some(kind) = kind_of_reply(reply) else {
+                    return;
+                };
+                if !self.keeps(kind) {
+                    return;
+                }
+                self.found(kind, &words_of(reply));
+            }
+        }
+        if let Some(fault) = self.fault.as_mut() {
+            fault.reply = words_of(reply);
+        }
+    }
+}
+
+fn words_of(reply: &Reply) -> String {
+    String::from_utf8_lossy(&reply.to_octets())
+        .trim_end()
+        .to_owned()
+}
+
+/// What a refusal is, by its reason and setting.
+fn kind_of(refused: &Refused) -> Option<Kind> {
+    let setting = refused.setting.as_ref();
+    let (section, key) = setting.map_or(("", ""), |(section, key)| (section.as_ref(), *key));
+    let is_deferral = refused.reply / 100 == 4;
+    Some(match (refused.reason, section, key) {
+        ("space", ..) => Kind::NoSpace,
+        ("quota", ..) => Kind::MailboxFull,
+        ("spool", ..) if refused.reply == 452 => Kind::NoSpace,
+        _ if is_deferral => Kind::ServerTrouble,
+        ("mechanism", ..) => Kind::Mechanism,
+        ("settings", "extensions", "starttls") => Kind::StartTlsOff,
+        ("settings", "auth", "plaintext_from") => Kind::AuthNeedsTls,
+        ("settings", ..) => Kind::AuthOff,
+        ("starttls", ..) => Kind::StartTlsRequired,
+        ("login", "senders", _) => Kind::SenderNotOwner,
+        ("login", ..) => Kind::LoginRequired,
+        ("size", ..) => Kind::TooLarge,
+        ("host_name", ..) => Kind::NoHostName,
+        ("sender", _, "allow") => Kind::SenderNotAllowed,
+        ("sender", ..) => Kind::SenderDenied,
+        ("sender_domain", ..) => Kind::SenderDomain,
+        ("limit", ..) => Kind::TooManyRecipients,
+        ("recipient", _, "allow") => Kind::RecipientNotAllowed,
+        ("recipient", _, "deny_groups") => Kind::RecipientGroup,
+        ("recipient", _, "deny_ambiguous") => Kind::RecipientAmbiguous,
+        ("recipient", ..) => Kind::RecipientDenied,
+        ("unknown", ..) => Kind::RecipientUnknown,
+        ("relay", "smarthost", _) => Kind::NoSmarthost,
+        ("relay", ..) => Kind::RelayDenied,
+        ("bare_line_ends", ..) => Kind::BareLineEnds,
+        ("loop", ..) => Kind::Loop,
+        ("blacklist", ..) => Kind::Blacklisted,
+        ("dnsbl", ..) => Kind::DnsListed,
+        ("connections", _, "allow") => Kind::ConnectionNotAllowed,
+        ("connections", ..) => Kind::ConnectionDenied,
+        ("site", ..) => Kind::SiteNotEnabled,
+        _ => return None,
+    })
+}
+
+/// What a refusal is about.
+fn detail_of(refused: &Refused) -> &str {
+    match &refused.what {
+        Subject::Mechanism(name) => name,
+        _ if refused.reply / 100 == 4 => refused.reason,
+        Subject::Client | Subject::Command(_) | Subject::Sender(None) => "",
+        Subject::Sender(Some(address)) => bare(address),
+        Subject::Recipient(address) | Subject::Message(address) => bare(address),
+    }
+}
+
+/// An address without its brackets.
+fn bare(address: &str) -> &str {
+    address.trim_start_matches('<').trim_end_matches('>')
+}
+
+/// What a reply is about that nothing was noted before.
+fn kind_of_reply(reply: &Reply) -> Option<Kind> {
+    let status = reply.status().unwrap_or(EnhancedStatus(0, 0, 0));
+    Some(match (reply.code(), status) {
+        // The client's own wish.
+        (501, EnhancedStatus(5, 0, 0)) => return None,
+        (501, EnhancedStatus(5, 1, _)) => Kind::BadAddress,
+        (553, EnhancedStatus(5, 6, 7)) => Kind::NeedsSmtputf8,
+        (555, _) => Kind::BadParameter,
+        (503, _) => Kind::BadSequence,
+        (530, _) => Kind::LoginRequired,
+        (452, _) => Kind::NoSpace,
+        (400..=499, _) => Kind::ServerTrouble,
+        (500..=599, _) => Kind::BadCommand,
+        _ => return None,
+    })
+}
