@@ -7,6 +7,8 @@ mod fake_host;
 #[path = "support/sim_disk.rs"]
 mod sim_disk;
 mod support;
+#[path = "support/tmpfs.rs"]
+mod tmpfs;
 #[path = "support/web.rs"]
 mod web;
 
@@ -15,7 +17,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +35,7 @@ use gatepost::sys::disk::Disk;
 use gatepost::troubles::{Kind, Noted, Troubles};
 use sim_disk::SimDisk;
 use support::{Client, PATIENCE, Server, TempFolder, data, own_address};
+use tmpfs::on_tmpfs;
 use web::{Answer, Web};
 
 const OUTSIDE: &str = "a@there.example";
@@ -456,41 +459,6 @@ fn a_checkpoint_that_fails_is_noted_until_one_succeeds() {
         deliverer.checkpoint(now);
         assert_eq!(kinds(&troubles)["deliveries"], None, "{:?}", disk.trace());
     }
-}
-
-/// A small file system that is unmounted when the test ends.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    fn at(folder: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&folder).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]);
-        let mounted = mount.arg(&folder).output();
-        mounted
-            .is_ok_and(|output| output.status.success())
-            .then_some(Self(folder))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-/// A server with one of its folders on a small file system; none where that cannot be had.
-fn on_tmpfs(ini: &str, folder: &str, size: &str) -> Option<(Server, Tmpfs)> {
-    let mut tmpfs = None;
-    let server = Server::start_with(ini, |command| {
-        let config = Path::new(command.get_args().last().unwrap());
-        tmpfs = Tmpfs::at(config.parent().unwrap().join(folder), size);
-    });
-    if tmpfs.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs mount(8)");
-        eprintln!("SKIPPED: no tmpfs can be mounted");
-    }
-    Some((server, tmpfs?))
 }
 
 #[test]

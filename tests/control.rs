@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use support::{Client, PATIENCE, Said, Server, TempFolder, base_ini, data, gatepost, own_address};
 
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["tell", "smtp", "update", "config"],
     &["tell", "smtp", "quit"],
     &["reload"],
@@ -23,6 +23,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["sessions"],
     &["sessions", "kill", "1"],
     &["unban", "192.0.2.1"],
+    &["health"],
 ];
 
 fn socket(server: &Server) -> PathBuf {
@@ -73,13 +74,17 @@ fn other_words_are_wrong_usage() {
     let folder = TempFolder::new("usage");
     let config = folder.path().join("f.ini");
     fs::write(&config, "[control]\nsocket = control\n").unwrap();
-    let rows: [&[&str]; 12] = [
+    let rows: [&[&str]; 16] = [
         &["tell"],
         &["tell", "smtp"],
         &["tell", "smtp", "restart"],
         &["tell", "http", "quit"],
         &["reload", "now"],
         &["status", "--jsn"],
+        &["status", "--format", "xml"],
+        &["status", "--json", "--format", "prometheus"],
+        &["health", "now"],
+        &["health", "--format"],
         &["sessions", "kill"],
         &["sessions", "kill", "x y"],
         &["sessions", "stop", "1"],

@@ -9,12 +9,14 @@ use std::process::Command;
 
 use gatepost::config::values::USER_NAME_MAX_OCTETS;
 use gatepost::control::console::CLIENTS_MAX;
+use gatepost::control::pages;
 use gatepost::directory::aliases::ALIASES_MAX;
 use gatepost::directory::graph::TARGETS_MAX;
 use gatepost::directory::secret::{PASSWORD_MAX_OCTETS, ROUNDS_MAX};
 use gatepost::events::limit::LINES_A_WINDOW;
 use gatepost::events::line::VALUE_MAX_OCTETS;
 use gatepost::policy::throttle::{ACCOUNTS_MAX, ADDRESSES_MAX};
+use gatepost::protocol::http_request::HEAD_MAX_OCTETS;
 use gatepost::protocol::line::{AUTH_LINE_MAX_OCTETS, COMMAND_LINE_MAX_OCTETS};
 use gatepost::spool::INLINE_MAX_OCTETS;
 
@@ -72,6 +74,51 @@ fn every_event_is_explained_with_its_level_and_keys() {
     );
 }
 
+/// The list of metrics is written anew with GATEPOST_BLESS.
+#[test]
+fn every_metric_is_told_with_what_it_means() {
+    let page = page("gatepost.8");
+    let section = page.find("\n.Ss Prometheus\n").unwrap();
+    let list = ".Bl -tag -width Ds -compact\n";
+    let begin = section + page[section..].find(list).unwrap() + list.len();
+    let end = begin + page[begin..].find(".El\n").unwrap();
+    let entry = |(name, meaning): &(&str, &str)| {
+        let lines = wrapped(meaning, 80);
+        format!(".It Va {name}\n{lines}\n")
+    };
+    let want: String = gatepost::server::metrics::families()
+        .iter()
+        .map(entry)
+        .collect();
+    if std::env::var_os("GATEPOST_BLESS").is_some() {
+        let blessed = [&page[..begin], &want, &page[end..]].concat();
+        fs::write(root().join("packaging/man/gatepost.8"), blessed).unwrap();
+        return;
+    }
+    let told = &page[begin..end];
+    assert!(told == want, "GATEPOST_BLESS=1 writes it anew:\n{want}");
+}
+
+fn wrapped(text: &str, columns: usize) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let gap = if lines.is_empty() { "" } else { " " };
+        // A sentence ends with its line, as mandoc wants it.
+        let breaks = width + gap.len() + word.len() > columns || lines.ends_with('.');
+        if breaks && !lines.is_empty() {
+            lines.push('\n');
+            width = 0;
+        } else {
+            lines.push_str(gap);
+            width += gap.len();
+        }
+        lines.push_str(word);
+        width += word.len();
+    }
+    lines
+}
+
 #[test]
 fn the_fixed_limits_are_those_of_the_program() {
     let ini = fs::read_to_string(root().join("packaging/man/gatepost.ini.5")).unwrap();
@@ -95,6 +142,15 @@ fn the_fixed_limits_are_those_of_the_program() {
         (
             page("gatepost.8"),
             format!("{CLIENTS_MAX} clients at a time"),
+        ),
+        (
+            page("gatepost.8"),
+            format!(
+                "{} connections at a time, {}K octets and {} seconds a request",
+                pages::CLIENTS_MAX,
+                HEAD_MAX_OCTETS / 1024,
+                pages::PATIENCE.as_secs()
+            ),
         ),
         (
             page("gatepost.8"),

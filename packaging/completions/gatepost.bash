@@ -16,7 +16,7 @@ _gatepost() {
     esac
   done
   case $command in
-    '') words='serve check init passwd explain tell reload status top sessions devices queue unban sendmail test-mail try --config --help --version' ;;
+    '') words='serve check init passwd explain tell reload status top health sessions devices queue unban sendmail test-mail try --config --help --version' ;;
     serve) words='--config --help --version' ;;
     check) words='--config --help --version' ;;
     init) words='--hostname --tcp-port --tls-port --config --help --version' ;;
@@ -24,8 +24,9 @@ _gatepost() {
     explain) words='--from --port --tls --user --helo --mail-from --rcpt --config --help --local --version' ;;
     tell) words='--config --help --version config quit smtp update' ;;
     reload) words='--config --help --version' ;;
-    status) words='--json --config --help --version' ;;
+    status) words='--format --json --config --help --version json prometheus text' ;;
     top) words='--interval --once --config --help --version' ;;
+    health) words='--json --config --help --version' ;;
     sessions) words='--json --config --help --version kill' ;;
     devices) words='--json --config --help --version forget' ;;
     queue) words='--json --all --to --config --help --version delete hold list release retry show' ;;

@@ -1,6 +1,6 @@
 # Completion of gatepost(8) for fish; from the program's own table of commands.
 
-set -l commands serve check init passwd explain tell reload status top sessions devices queue unban sendmail test-mail try
+set -l commands serve check init passwd explain tell reload status top health sessions devices queue unban sendmail test-mail try
 complete -c gatepost -f
 complete -c gatepost -l config -r -F
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a serve -d 'runs the service in the foreground'
@@ -12,6 +12,7 @@ complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a tell -d '
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a reload -d 'is tell smtp update config'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a status -d 'shows what the running service does'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a top -d 'shows live what the running service does: ports, sessions, rates, queue'
+complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a health -d 'says whether the running service takes mail, for watchdogs and containers'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'lists the sessions of the running service, or ends one'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a devices -d 'shows what each client did last, what is wrong with it, and what helps'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a queue -d 'lists and changes what waits to be delivered'
@@ -45,13 +46,18 @@ complete -c gatepost -n '__fish_seen_subcommand_from tell' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from tell' -a 'config quit smtp update'
 complete -c gatepost -n '__fish_seen_subcommand_from reload' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from reload' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from status' -l format
 complete -c gatepost -n '__fish_seen_subcommand_from status' -l json
 complete -c gatepost -n '__fish_seen_subcommand_from status' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from status' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from status' -a 'json prometheus text'
 complete -c gatepost -n '__fish_seen_subcommand_from top' -l interval -x
 complete -c gatepost -n '__fish_seen_subcommand_from top' -l once
 complete -c gatepost -n '__fish_seen_subcommand_from top' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from top' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from health' -l json
+complete -c gatepost -n '__fish_seen_subcommand_from health' -l help
+complete -c gatepost -n '__fish_seen_subcommand_from health' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l json
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from sessions' -l version

@@ -48,6 +48,7 @@ pub(super) fn print(answer: Answer) -> Result<(), Failure> {
         }
         Outcome::Usage => USAGE,
         Outcome::Unavailable => UNAVAILABLE,
+        Outcome::NotNow => TRY_LATER,
         Outcome::NotPermitted => NOT_PERMITTED,
         Outcome::Configuration => CONFIGURATION,
     };

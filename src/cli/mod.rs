@@ -8,6 +8,7 @@ pub mod check;
 mod console;
 pub mod devices;
 pub mod explain;
+pub mod health;
 pub mod init;
 pub mod output;
 pub mod passwd;
@@ -141,11 +142,12 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "status",
-        usage: "[--json]",
+        usage: "[--format text|json|prometheus] [--json]",
         purpose: "shows what the running service does",
         help: "Lines of key=value: the service, each listener and what it admits, certificates, and\n\
-               counters since the start. Exit codes: 0, 69 nothing runs, 77 not permitted.",
-        options: &[],
+               counters since the start. --json is --format json; prometheus is what [metrics] listen\n\
+               serves. Exit codes: 0, 69 nothing runs, 77 not permitted.",
+        options: &[status::FORMAT],
         flags: &["--json"],
         words: 0,
         run: status::run,
@@ -162,6 +164,19 @@ const COMMANDS: &[Command] = &[
         flags: top::FLAGS,
         words: 0,
         run: top::run,
+    },
+    Command {
+        name: "health",
+        usage: "[--json]",
+        purpose: "says whether the running service takes mail, for watchdogs and containers",
+        help: "It asks the service by its control socket, needs no connection to a port, and ends within\n\
+               5 s whatever hangs. What does not keep mail from being taken, such as a smarthost that is\n\
+               dead, is a warning. Exit codes: 0 mail is taken; 69 nothing runs, or it does not answer;\n\
+               75 mail is not taken, with a line for each reason; 77 not permitted.",
+        options: &[],
+        flags: &["--json"],
+        words: 0,
+        run: health::run,
     },
     Command {
         name: "sessions",

@@ -80,6 +80,12 @@ impl Failure {
         }
     }
 
+    /// What it says, without the program's name and the end of the last line.
+    pub fn reason(&self) -> &str {
+        let text = self.text.trim_end();
+        text.strip_prefix("gatepost: ").unwrap_or(text)
+    }
+
     /// Prints it on standard error.
     pub fn print(&self) {
         complain(&self.text);

@@ -5,7 +5,7 @@
 //! would have been is not guessed at: rules ask [`Draft::is_intact`] first. Refuses to know: rules
 //! over several keys.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -352,6 +352,14 @@ impl Draft {
         match self.value(section, key) {
             Some(Value::HostPorts(list)) => list,
             other => unreachable!("[{section}] {key} as host_ports: {other:?}"),
+        }
+    }
+
+    /// A list of addresses with a port.
+    pub fn socket_addresses(&self, section: &str, key: &str) -> Vec<SocketAddr> {
+        match self.value(section, key) {
+            Some(Value::SocketAddresses(list)) => list,
+            other => unreachable!("[{section}] {key} as socket addresses: {other:?}"),
         }
     }
 

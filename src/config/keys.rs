@@ -113,6 +113,8 @@ pub enum Kind {
     SenderDomains,
     /// A list of hosts, some with a port, in an order that means something; or empty.
     HostPorts,
+    /// A few addresses with a port, or none.
+    SocketAddresses,
     /// A list of users and groups.
     AccessNames,
     /// A list of words.
@@ -160,6 +162,7 @@ impl Kind {
                 | Kind::RelayDomains
                 | Kind::SenderDomains
                 | Kind::HostPorts
+                | Kind::SocketAddresses
                 | Kind::AccessNames
                 | Kind::Arguments
                 | Kind::Durations { .. }
@@ -225,6 +228,9 @@ impl Kind {
                     .to_owned()
             }
             Kind::HostPorts => "a list of HOST, HOST:PORT and [IPv6]:PORT, or empty".to_owned(),
+            Kind::SocketAddresses => {
+                "a list of at most 8 ADDRESS:PORT and [IPv6]:PORT, or empty".to_owned()
+            }
             Kind::AccessNames => "a list of users, @group and * (every user)".to_owned(),
             Kind::Networks => "a list of networks (CIDR) or addresses, or empty".to_owned(),
             Kind::Words(words) => format!("a list of {}", words.join(", ")),

@@ -17,8 +17,8 @@ use super::load_rules;
 use super::load_smarthosts;
 use super::problem::Problem;
 use super::settings::{
-    Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Port,
-    PortKind, Queue, Recipients, Settings, StartTls, Tls, TlsVersion,
+    Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Metrics,
+    Port, PortKind, Queue, Recipients, Settings, StartTls, Tls, TlsVersion,
 };
 use super::values;
 
@@ -173,6 +173,9 @@ fn assemble(draft: &mut Draft) -> Settings {
         handlers,
         queue: queue(draft),
         alarm,
+        metrics: Metrics {
+            listen: draft.socket_addresses("metrics", "listen"),
+        },
         log: log(draft),
         effective: Effective::of(draft),
     }

@@ -85,6 +85,8 @@ pub struct Settings {
     pub queue: Queue,
     /// `[alarm]`.
     pub alarm: Alarm,
+    /// `[metrics]`.
+    pub metrics: Metrics,
     /// `[log]`.
     pub log: Log,
     /// What the file says, key by key, for comparing it with the next one.
@@ -341,6 +343,13 @@ pub struct Control {
     pub socket: PathBuf,
     /// `update_interval`; none where it is 0.
     pub update_interval: Option<Duration>,
+}
+
+/// `[metrics]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// `listen`.
+    pub listen: Vec<SocketAddr>,
 }
 
 /// `[queue]`.

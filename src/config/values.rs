@@ -3,7 +3,7 @@
 //! Promises: what is accepted is in range and well formed; a reason names the value and says what
 //! would be right. Refuses to know: which key a value belongs to, and any file.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
@@ -61,6 +61,8 @@ pub enum Value {
     RelayDomains(Vec<RelayPattern>),
     /// Hosts, some with a port.
     HostPorts(Vec<HostPort>),
+    /// Addresses with a port.
+    SocketAddresses(Vec<SocketAddr>),
     /// An address or none.
     MailAddress(Option<Mailbox>),
     /// Users and groups.
@@ -128,6 +130,7 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
         | Kind::RelayDomains
         | Kind::SenderDomains
         | Kind::HostPorts
+        | Kind::SocketAddresses
         | Kind::AccessNames
         | Kind::Arguments
         | Kind::Durations { .. }
@@ -150,6 +153,7 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused
             .some_of(sender_domain, "at least one domain is needed")
             .map(Value::RelayDomains),
         Kind::HostPorts => list.few(HostPort::parse).map(Value::HostPorts),
+        Kind::SocketAddresses => list.few(socket_address).map(Value::SocketAddresses),
         Kind::AccessNames => list.each(AccessName::parse).map(Value::Access),
         Kind::Addresses => list
             .some_of(address, "at least one address is needed")
@@ -163,6 +167,18 @@ fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused
             .map(Value::Words),
         _ => unreachable!("only lists come here"),
     }
+}
+
+/// An address as it is, for a name might be another one tomorrow; and a port.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let good = |address: &SocketAddr| {
+        let is_plain = address.ip().to_canonical() == address.ip();
+        address.port() != 0 && is_plain && !text.contains('%')
+    };
+    let parsed: Option<SocketAddr> = text.parse().ok();
+    parsed.filter(good).ok_or_else(|| {
+        format!("{text:?} is not ADDRESS:PORT, such as 127.0.0.1:9425 or [::1]:9425")
+    })
 }
 
 fn yes_no(text: &str) -> Result<bool, String> {

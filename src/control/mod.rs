@@ -6,6 +6,7 @@
 //! | `console` | the one thread that serves it, and looks for changed settings |
 //! | `client` | asks a running service |
 //! | `wire` | the two messages |
+//! | `pages` | beside all that: the one thread that shows pages to programs over HTTP |
 //!
 //! The protocol is private to one version of the program: client and service are the same binary. One
 //! request per connection. The client sends one line of words; the service answers with a head that
@@ -29,6 +30,7 @@
 
 pub mod client;
 pub mod console;
+pub mod pages;
 pub mod socket;
 pub mod wire;
 
@@ -43,6 +45,8 @@ pub enum Outcome {
     Usage,
     /// Not all of it could be had.
     Unavailable,
+    /// It is not as it should be, and may be later.
+    NotNow,
     /// Whoever asked may not.
     NotPermitted,
     /// The configuration has errors; nothing was changed.

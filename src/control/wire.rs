@@ -95,10 +95,11 @@ fn cut(text: &str) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-const OUTCOMES: [Outcome; 5] = [
+const OUTCOMES: [Outcome; 6] = [
     Outcome::Done,
     Outcome::Usage,
     Outcome::Unavailable,
+    Outcome::NotNow,
     Outcome::NotPermitted,
     Outcome::Configuration,
 ];
@@ -108,6 +109,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Done => "done",
         Outcome::Usage => "usage",
         Outcome::Unavailable => "unavailable",
+        Outcome::NotNow => "not-now",
         Outcome::NotPermitted => "not-permitted",
         Outcome::Configuration => "configuration",
     }

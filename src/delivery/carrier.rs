@@ -322,6 +322,7 @@ impl<'a> Carrier<'a> {
             match verdict {
                 Verdict::Taken(said) => {
                     next_hop.tell_taken(id, to, host, said.words());
+                    self.lane.count_delivered();
                     load.end(
                         place,
                         match offers_dsn {
@@ -425,6 +426,7 @@ impl<'a> Load<'a> {
     fn fail(&mut self, place: usize, to: &Recipient, reason: Reason, action: Action, lane: &Lane) {
         events::outcome::failed(self.stored.id, logged(to), &reason);
         self.note(to, &reason, lane);
+        lane.tally.failed.count();
         if let Some(notifier) = &lane.common.notifier {
             notifier.count_failed(action);
         }
@@ -448,6 +450,7 @@ impl<'a> Load<'a> {
             self.late.insert(place, reason.clone());
         }
         self.note(to, reason, lane);
+        lane.count_deferred();
         true
     }
 

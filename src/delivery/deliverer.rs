@@ -25,6 +25,7 @@ use super::unsynced::Unsynced;
 use crate::events;
 use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
 use crate::spool::{Attempts, Content, Party, Refusal, Settled, Spool, SpoolError, Stored};
+use crate::stats::Stats;
 use crate::sys::clock;
 use crate::sys::disk::Disk;
 use crate::troubles::{Kind, Troubles};
@@ -91,6 +92,8 @@ pub struct Deliverer {
     has_maildirs: bool,
     /// Where it is noted that a disk fails.
     troubles: Arc<Troubles>,
+    /// Where it is counted what becomes of recipients.
+    stats: Arc<Stats>,
     notifier: Option<Arc<Notifier>>,
     deferred: Deferred,
     unsynced: Unsynced,
@@ -114,6 +117,7 @@ impl Deliverer {
             lanes: None,
             has_maildirs: true,
             troubles: Arc::default(),
+            stats: Arc::default(),
             notifier: None,
             deferred: Deferred::default(),
             unsynced: Unsynced::default(),
@@ -130,6 +134,7 @@ impl Deliverer {
     pub fn with_lanes(mut self, lanes: Arc<Lanes>) -> Self {
         self.has_maildirs = lanes.has_maildirs();
         self.troubles = lanes.troubles();
+        self.stats = lanes.stats();
         self.lanes = Some(lanes);
         self
     }
@@ -474,6 +479,7 @@ impl Deliverer {
                         self.note_failed_copy(&error);
                         let reason = Reason::own(status_of(&error), error);
                         if self.put_off(judge, place, &reason, &mut served) {
+                            self.stats.recipients_deferred.count();
                             events::deferred(stored.id, forward_path, reason, delay.as_secs());
                         }
                         continue;
@@ -482,6 +488,7 @@ impl Deliverer {
                 reached.push(user);
             }
             served.end(place, judge.delivered(place));
+            self.stats.recipients_delivered.count();
             events::delivered(stored.id, forward_path, user);
         }
         served

@@ -36,6 +36,7 @@ use super::lanes::{Common, Standing};
 use super::next_hop::{NextHop, Route};
 use crate::events;
 use crate::mail::MessageId;
+use crate::stats::Counter;
 use crate::sys::clock;
 use crate::troubles::{Kind, Troubles};
 
@@ -48,6 +49,7 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Lane {
     pub(super) common: Arc<Common>,
     pub(super) route: Route,
+    pub(super) tally: Tally,
     shared: Mutex<Shared>,
     work: Condvar,
     ended: Condvar,
@@ -59,6 +61,35 @@ struct Shared {
     /// Why the destination could not be used when it was tried last.
     trouble: String,
     running: usize,
+}
+
+/// What became of a lane's recipients since the start.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) delivered: Counter,
+    pub(super) deferred: Counter,
+    pub(super) failed: Counter,
+}
+
+/// How a destination is at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneVitals {
+    /// Its name, as the operator knows it.
+    pub name: String,
+    /// Messages that wait or are in hand.
+    pub messages: usize,
+    /// Those of them that are in hand.
+    pub in_hand: usize,
+    /// How often it could not be used, in a row.
+    pub failures: u32,
+    /// Whether nobody tries to reach it at the moment, because of that.
+    pub is_resting: bool,
+    /// Recipients it took since the start.
+    pub delivered: u64,
+    /// Attempts at a recipient that put it off.
+    pub deferred: u64,
+    /// Recipients it refused, or that expired.
+    pub failed: u64,
 }
 
 /// What a thread does next.
@@ -79,6 +110,7 @@ impl Lane {
         Self {
             common,
             route,
+            tally: Tally::default(),
             shared: Mutex::new(Shared {
                 queue: LaneQueue::default(),
                 next_hop: next_hop.map(Arc::new),
@@ -170,6 +202,34 @@ impl Lane {
     /// A message that waits is known no more; false where a thread has it.
     pub(super) fn withdraw(&self, id: MessageId) -> bool {
         self.lock().queue.withdraw(id)
+    }
+
+    /// How the destination is now.
+    pub(super) fn vitals(&self, now: Instant) -> LaneVitals {
+        let shared = self.lock();
+        let (messages, in_hand) = shared.queue.depth();
+        LaneVitals {
+            name: self.route.to_string(),
+            messages,
+            in_hand,
+            failures: shared.queue.failures(),
+            is_resting: shared.queue.is_resting(now),
+            delivered: self.tally.delivered.value(),
+            deferred: self.tally.deferred.value(),
+            failed: self.tally.failed.value(),
+        }
+    }
+
+    /// A recipient's copy was taken.
+    pub(super) fn count_delivered(&self) {
+        self.tally.delivered.count();
+        self.common.options.stats.recipients_delivered.count();
+    }
+
+    /// A recipient is put off until later.
+    pub(super) fn count_deferred(&self) {
+        self.tally.deferred.count();
+        self.common.options.stats.recipients_deferred.count();
     }
 
     /// The brake was pulled.

@@ -209,6 +209,17 @@ impl LaneQueue {
         }
     }
 
+    /// How many messages are known, and how many of them threads have.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        let known = self.places.len();
+        (known, known - self.waiting.len())
+    }
+
+    /// Whether the host rests.
+    pub(super) fn is_resting(&self, now: Instant) -> bool {
+        self.rest_until.is_some_and(|until| until > now)
+    }
+
     /// How often the host failed in a row.
     pub(super) fn failures(&self) -> u32 {
         self.failures

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::deliverer::RETRY;
 use super::lane::Lane;
+pub use super::lane::LaneVitals;
 pub use super::lane_queue::Look;
 use super::next_hop::{NextHops, Route};
 use super::notifier::Notifier;
@@ -22,6 +23,7 @@ use super::outcome::QueueRules;
 use super::smtp_client::Limits;
 use crate::mail::MessageId;
 use crate::spool::{Spool, Stored};
+use crate::stats::Stats;
 use crate::sys::{clock, random};
 use crate::transport::client::Brake;
 use crate::troubles::Troubles;
@@ -46,6 +48,8 @@ pub struct LaneOptions {
     pub rest: [Duration; 3],
     /// Where it is noted what cannot be used.
     pub troubles: Arc<Troubles>,
+    /// Where it is counted what becomes of recipients.
+    pub stats: Arc<Stats>,
 }
 
 impl Default for LaneOptions {
@@ -56,6 +60,7 @@ impl Default for LaneOptions {
             queue: QueueRules::patient(RETRY.to_vec()),
             rest: REST,
             troubles: Arc::default(),
+            stats: Arc::default(),
         }
     }
 }
@@ -112,6 +117,17 @@ impl Lanes {
     /// Where it is noted what cannot be used.
     pub fn troubles(&self) -> Arc<Troubles> {
         Arc::clone(&self.common.options.troubles)
+    }
+
+    /// Where it is counted what becomes of recipients.
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.common.options.stats)
+    }
+
+    /// How each destination is now that had a message since the start.
+    pub fn vitals(&self, now: Instant) -> Vec<LaneVitals> {
+        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        lanes.iter().map(|lane| lane.vitals(now)).collect()
     }
 
     /// Whether local recipients go into Maildirs.

@@ -84,6 +84,27 @@ pub fn listen_failed(reason: impl fmt::Display) {
         .emit(Level::Error);
 }
 
+/// Numbers are served on an address.
+pub fn metrics_listening(address: SocketAddr) {
+    Line::new("metrics_listening")
+        .text("address", address)
+        .emit(Level::Info);
+}
+
+/// Numbers are no longer served on an address.
+pub fn metrics_ended(address: SocketAddr) {
+    Line::new("metrics_ended")
+        .text("address", address)
+        .emit(Level::Info);
+}
+
+/// The thread that serves numbers ended by a failure; the service runs on without it.
+pub fn metrics_failed(reason: impl fmt::Display) {
+    Line::new("metrics_failed")
+        .words("reason", reason)
+        .emit(Level::Error);
+}
+
 /// A certificate is in use from now on.
 pub fn certificate_loaded(file: &Path) {
     Line::new("certificate_loaded")

@@ -15,7 +15,8 @@
 //! most one live timer; it outlives the job and serves the next one in that place, so that short
 //! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 200 octets.
 //!
-//! The operator looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
+//! [`Lot::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
+//! looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
 //! by [`Lot::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::{Interest, Job, Outcome, Signals, Wake};
+use crate::sys::clock;
 
 /// Places looked at before the lock is let go for a moment.
 const LOOK_AT_ONCE: usize = 64;
@@ -78,6 +80,19 @@ pub struct Seen<J: Job> {
     pub view: Option<J::View>,
 }
 
+/// How the workers are at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crew {
+    /// How many there are.
+    pub workers: usize,
+    /// How many of them run a job.
+    pub busy: usize,
+    /// Jobs that wait for one of them.
+    pub queued: usize,
+    /// When all are busy: since when none of them has taken a job.
+    pub busy_since: Option<Instant>,
+}
+
 /// A timer the reactor should have: at this moment, look at this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Timer {
@@ -90,6 +105,8 @@ struct State<J: Job> {
     free: Vec<usize>,
     queue: VecDeque<Due<J>>,
     idle_workers: usize,
+    /// For each worker: when it took the job that it runs.
+    busy_since: Vec<Option<Instant>>,
     new_timers: Vec<Timer>,
     stopping: bool,
     closed: bool,
@@ -130,6 +147,7 @@ impl<J: Job> Lot<J> {
             free: Vec::new(),
             queue: VecDeque::new(),
             idle_workers: 0,
+            busy_since: Vec::new(),
             new_timers: Vec::new(),
             stopping: false,
             closed: false,
@@ -144,6 +162,24 @@ impl<J: Job> Lot<J> {
     pub fn occupied(&self) -> usize {
         let state = self.lock();
         state.places.len() - state.free.len()
+    }
+
+    /// So many workers are about to come, numbered from 0.
+    pub(super) fn employ(&self, workers: usize) {
+        self.lock().busy_since.resize(workers, None);
+    }
+
+    /// How the workers are now.
+    pub fn crew(&self) -> Crew {
+        let state = self.lock();
+        let busy = state.busy_since.iter().flatten();
+        let is_full = state.busy_since.iter().all(Option::is_some);
+        Crew {
+            workers: state.busy_since.len(),
+            busy: busy.clone().count(),
+            queued: state.queue.len(),
+            busy_since: busy.max().copied().filter(|_| is_full),
+        }
     }
 
     /// Hands `message` to a held job; one that is not yet held gets it when it asks to be. A stale
@@ -374,6 +410,7 @@ impl<J: Job> Lot<J> {
     /// closed. The flag says that the reactor has a new timer to look at.
     pub(super) fn settle_and_next(
         &self,
+        worker: usize,
         settled: Option<(Ticket, Box<J>, Outcome)>,
         wake_reactor: &dyn Fn(),
     ) -> Option<Due<J>> {
@@ -392,8 +429,10 @@ impl<J: Job> Lot<J> {
                 if let Some(place) = state.place(due.ticket) {
                     due.signals = place.noted.take();
                 }
+                state.set_busy(worker, Some(clock::monotonic()));
                 return Some(due);
             }
+            state.set_busy(worker, None);
             state.idle_workers += 1;
             state = self
                 .work
@@ -441,6 +480,12 @@ impl<J: Job> State<J> {
         self.places
             .get_mut(ticket.index)
             .filter(|place| place.generation == ticket.generation)
+    }
+
+    fn set_busy(&mut self, worker: usize, since: Option<Instant>) {
+        if let Some(place) = self.busy_since.get_mut(worker) {
+            *place = since;
+        }
     }
 
     fn vacate(&mut self, ticket: Ticket) {

@@ -18,7 +18,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,20 @@ enum Order {
         numbers: Vec<usize>,
         done: Sender<()>,
     },
+    Answer {
+        done: Sender<()>,
+    },
+}
+
+/// What came of asking the reactor whether it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It answered, from its loop.
+    Heard,
+    /// It did not in time.
+    Silent,
+    /// It has ended.
+    Gone,
 }
 
 /// Tells a running [`Reactor`] things from other threads.
@@ -98,6 +112,17 @@ impl Remote {
         let (done, answer) = channel();
         self.order(Order::Remove { numbers, done });
         answer.recv().map_err(|_| going_down())
+    }
+
+    /// Asks whether its loop goes on; waits so long for the answer.
+    pub fn ask(&self, patience: Duration) -> Echo {
+        let (done, answer) = channel();
+        self.order(Order::Answer { done });
+        match answer.recv_timeout(patience) {
+            Ok(()) => Echo::Heard,
+            Err(RecvTimeoutError::Timeout) => Echo::Silent,
+            Err(RecvTimeoutError::Disconnected) => Echo::Gone,
+        }
     }
 
     fn order(&self, order: Order) {
@@ -310,6 +335,9 @@ impl<S: Service> Reactor<S> {
                 // Whoever gave the order may have gone.
                 Order::Add { listeners, done } => {
                     let _ = done.send(self.add(listeners));
+                }
+                Order::Answer { done } => {
+                    let _ = done.send(());
                 }
                 Order::Remove { numbers, done } => {
                     self.remove(&numbers);

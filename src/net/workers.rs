@@ -24,24 +24,25 @@ pub(super) fn start<J: Job>(
     bench: &dyn Fn() -> J::Bench,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut workers = Vec::with_capacity(count);
+    lot.employ(count);
     for number in 0..count {
         let (lot, waker, bench) = (Arc::clone(lot), Arc::clone(waker), bench());
         let worker = thread::Builder::new()
             .name(format!("worker-{number}"))
             .stack_size(STACK_OCTETS)
-            .spawn(move || work(&lot, &waker, bench))?;
+            .spawn(move || work(number, &lot, &waker, bench))?;
         workers.push(worker);
     }
     Ok(workers)
 }
 
-fn work<J: Job>(lot: &Lot<J>, waker: &Waker, mut bench: J::Bench) {
+fn work<J: Job>(number: usize, lot: &Lot<J>, waker: &Waker, mut bench: J::Bench) {
     let wake_reactor = || {
         // The waker is an eventfd; the one way it fails is a full counter, which wakes as well.
         let _ = waker.wake();
     };
     let mut settled = None;
-    while let Some(due) = lot.settle_and_next(settled.take(), &wake_reactor) {
+    while let Some(due) = lot.settle_and_next(number, settled.take(), &wake_reactor) {
         settled = run(lot, due, &mut bench);
     }
 }

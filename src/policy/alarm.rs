@@ -46,6 +46,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 6] = [
+        Self::Login,
+        Self::Unreachable,
+        Self::QueueAge,
+        Self::Disk,
+        Self::Certificate,
+        Self::Spool,
+    ];
+
     /// Its name in the log, in the status and for programs.
     pub fn word(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
-//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side; and what
-//! webhooks need of HTTP, JSON and MIME.
+//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side; what
+//! webhooks need of HTTP, JSON and MIME; and what programs that watch the service read.
 //!
 //! Promises: octets in, values out; any split of the input gives the same values. Refuses to know:
 //! settings, sockets, clocks, who is who.
@@ -8,7 +8,9 @@ pub mod chunk;
 pub mod client;
 pub mod command;
 pub mod data;
+pub mod exposition;
 pub mod http;
+pub mod http_request;
 pub mod json;
 pub mod line;
 pub mod mime;

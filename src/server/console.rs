@@ -4,8 +4,9 @@
 //! | --- | --- |
 //! | `tell smtp update config` | a refresh |
 //! | `tell smtp quit` | ends the service gently |
-//! | `status [json]` | tells what the service does |
+//! | `status [json]` or `status prometheus` | tells what the service does |
 //! | `overview` | tells what `gatepost top` shows |
+//! | `health [json]` | tells whether mail is taken |
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
@@ -13,12 +14,14 @@
 //! | `queue` … | tells and changes what waits ([`super::queue`]) |
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::context::{Context, STOP_LIMIT};
-use super::gate::Gate;
+use super::health::{self, Health};
+use super::metrics;
+use super::observed::Observed;
 use super::overview;
+use super::pages::PageServer;
 use super::queue::Queue;
 use super::refresh::Refresher;
 use super::renewal::Renewal;
@@ -27,14 +30,11 @@ use super::status::Status;
 use crate::control::wire::{self, ADDRESSEE};
 use crate::control::{Answer, Operator, Outcome};
 use crate::events::control;
-use crate::net::reactor::Remote;
 use crate::sys::clock;
 
 /// The operator's hands on one service.
 pub(super) struct Console {
-    context: Arc<Context>,
-    gate: Arc<Gate>,
-    remote: Remote,
+    observed: Observed,
     refresher: Refresher,
     /// When the configuration file was looked at last.
     looked: Instant,
@@ -44,28 +44,22 @@ pub(super) struct Console {
 
 impl Console {
     /// For a service that has just been built, with the pairs as they were when they were loaded.
-    pub(super) fn new(
-        context: Arc<Context>,
-        gate: Arc<Gate>,
-        remote: Remote,
-        renewal: Renewal,
-    ) -> Self {
-        let (own, doors) = (Arc::clone(&context), Arc::clone(&gate));
-        let refresher = Refresher::new(own, doors, remote.clone(), renewal);
-        let addressee = wire::addressee(&context.setup().settings.file);
+    pub(super) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
         Self {
-            context,
-            gate,
-            remote,
-            refresher,
+            addressee: wire::addressee(&observed.context.setup().settings.file),
+            refresher: Refresher::new(observed.clone(), renewal, pages),
             looked: clock::monotonic(),
-            addressee,
+            observed,
         }
+    }
+
+    fn context(&self) -> &Context {
+        &self.observed.context
     }
 
     /// The words were for another service, which has been given the same socket and did not get it.
     fn not_meant(&self) -> Answer {
-        let settings = &self.context.setup().settings;
+        let settings = &self.context().setup().settings;
         let why = format!(
             "{} is the socket of the service with {}; give each a [control] socket of its own",
             settings.control.socket.display(),
@@ -76,26 +70,26 @@ impl Console {
 
     fn quit(&self, by: &str) -> Answer {
         control::quit(by);
-        self.remote.stop(STOP_LIMIT);
+        self.observed.remote.stop(STOP_LIMIT);
         Answer::done("the service ends\n")
     }
 
     fn status(&self) -> Status {
-        Status::of(&self.context, &self.gate, &self.refresher)
+        Status::of(&self.observed, self.refresher.renewal())
     }
 
     /// When to look at the configuration file next.
     fn next_update(&self) -> Option<Instant> {
-        let interval = self.context.setup().settings.control.update_interval?;
+        let interval = self.context().setup().settings.control.update_interval?;
         Some(self.looked + interval)
     }
 
     fn overview(&self) -> String {
-        self.status().text() + &overview::text(&self.context, &self.gate)
+        self.status().text() + &overview::text(&self.observed.context, &self.observed.gate)
     }
 
     fn kill(&self, id: &str, by: &str) -> Answer {
-        match sessions::kill(&self.context, id, by) {
+        match sessions::kill(self.context(), id, by) {
             Some(sid) => Answer::done(format!("session {sid} ends\n")),
             None => Answer::refused(
                 Outcome::Unavailable,
@@ -106,8 +100,8 @@ impl Console {
 
     fn queue(&self) -> Queue<'_> {
         Queue {
-            spool: &self.context.spool,
-            lanes: Some(self.context.lanes()),
+            spool: &self.context().spool,
+            lanes: Some(self.context().lanes()),
         }
     }
 
@@ -115,10 +109,10 @@ impl Console {
         let now = clock::monotonic();
         let bare = who.trim_start_matches('[').trim_end_matches(']');
         let had_failures = match bare.parse::<IpAddr>() {
-            Ok(address) => self.context.throttle().forget_address(address, now),
+            Ok(address) => self.context().throttle().forget_address(address, now),
             Err(_) => {
-                let account = self.context.setup().directory.account(who);
-                self.context.throttle().forget_account(&account, now)
+                let account = self.context().setup().directory.account(who);
+                self.context().throttle().forget_account(&account, now)
             }
         };
         if !had_failures {
@@ -145,13 +139,16 @@ impl Operator for Console {
             ["status"] => Answer::done(self.status().text()),
             ["status", "json"] => Answer::done(self.status().json()),
             ["overview"] => Answer::done(self.overview()),
-            ["sessions"] => Answer::done(sessions::text(&self.context)),
-            ["sessions", "json"] => Answer::done(sessions::json(&self.context)),
+            ["status", "prometheus"] => Answer::done(metrics::text(&self.observed)),
+            ["health"] => healthy(Health::text, &self.observed),
+            ["health", "json"] => healthy(Health::json, &self.observed),
+            ["sessions"] => Answer::done(sessions::text(self.context())),
+            ["sessions", "json"] => Answer::done(sessions::json(self.context())),
             ["sessions", "kill", id] => self.kill(id, &by),
             ["unban", who] => self.unban(who, &by),
             ["devices", words @ ..] => {
-                let setup = self.context.setup();
-                self.context.devices.answer(&setup.settings, words, &by)
+                let setup = self.context().setup();
+                self.context().devices.answer(&setup.settings, words, &by)
             }
             ["queue", words @ ..] => self.queue().answer(words, &by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
@@ -176,5 +173,17 @@ impl Operator for Console {
     fn next_look(&self) -> Option<Instant> {
         let certificates = self.refresher.next_look();
         self.next_update().into_iter().chain(certificates).min()
+    }
+}
+
+fn healthy(told: fn(&Health) -> String, observed: &Observed) -> Answer {
+    let health = health::of(observed);
+    Answer {
+        outcome: match health.is_well() {
+            true => Outcome::Done,
+            false => Outcome::NotNow,
+        },
+        output: told(&health),
+        complaint: String::new(),
     }
 }

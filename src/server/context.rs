@@ -1,13 +1,15 @@
 //! What all sessions of one run share.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::alarm::Board;
 use super::certificates;
 use super::devices::Devices;
 use super::driver::Connection;
+use super::refresh::Refreshes;
 use super::telling;
 use crate::config::settings::{PortKind, Settings};
 use crate::delivery::{Lanes, NextHops, Notifier};
@@ -99,8 +101,16 @@ pub struct Context {
     pub board: Board,
     /// What each client address did last.
     pub devices: Arc<Devices>,
+    /// How the configuration was read again.
+    pub refreshes: Refreshes,
     /// When the service was built.
     pub started: Instant,
+    /// The same by the clock on the wall, as it was then.
+    pub started_wall: SystemTime,
+    /// Where `[metrics] listen` is served.
+    metrics_on: Mutex<Vec<SocketAddr>>,
+    /// When the disk failed at a message, nanoseconds since the start; 0 = it worked since.
+    spool_failed: AtomicU64,
     throttle: Mutex<Throttle>,
     stopping: OnceLock<Instant>,
 }
@@ -126,7 +136,11 @@ impl Context {
             notifier,
             lot: Arc::new(Lot::new()),
             stats,
+            refreshes: Refreshes::default(),
             started: clock::monotonic(),
+            started_wall: clock::now(),
+            metrics_on: Mutex::default(),
+            spool_failed: AtomicU64::new(0),
             throttle: Mutex::default(),
             stopping: OnceLock::new(),
         }
@@ -159,6 +173,22 @@ impl Context {
         self.troubles.nudge();
     }
 
+    /// Where `[metrics] listen` is served now.
+    pub(super) fn metrics_on(&self) -> Vec<SocketAddr> {
+        let addresses = self.metrics_on.lock();
+        addresses.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is served there from now on.
+    pub(super) fn set_metrics_on(&self, addresses: Vec<SocketAddr>) {
+        // It is replaced as a whole.
+        let mut current = self
+            .metrics_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *current = addresses;
+    }
+
     /// The failed logins of this run; a refresh keeps them. Not to be held over anything that waits.
     pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // A panic while it is held leaves at worst a count that is one off.
@@ -167,6 +197,13 @@ impl Context {
 
     /// The spool did not take a message: the alarm's to know.
     pub fn spool_refused(&self, refusal: Refusal) {
+        self.stats.messages_not_stored.count();
+        if refusal == Refusal::Failure {
+            let since = clock::monotonic().saturating_duration_since(self.started);
+            let nanoseconds = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+            self.spool_failed
+                .store(nanoseconds.max(1), Ordering::Relaxed);
+        }
         let (kind, words) = match refusal {
             Refusal::NoSpace => (Kind::Space, "a message was refused for want of space"),
             Refusal::Failure => (
@@ -177,8 +214,15 @@ impl Context {
         self.troubles.failed(LOG, kind, words);
     }
 
+    /// When the disk failed at a message, where it has taken none since.
+    pub(super) fn spool_failed_at(&self) -> Option<Instant> {
+        let nanoseconds = self.spool_failed.load(Ordering::Relaxed);
+        (nanoseconds > 0).then(|| self.started + Duration::from_nanos(nanoseconds))
+    }
+
     /// The spool took a message.
     pub fn spool_works(&self) {
+        self.spool_failed.store(0, Ordering::Relaxed);
         self.troubles.works(LOG);
     }
 

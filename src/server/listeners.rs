@@ -54,10 +54,15 @@ impl fmt::Display for BindError {
             address,
             reason,
         } = self;
-        write!(f, "port {port} cannot listen on {address}: ")?;
-        let error = match reason {
-            Reason::HeldBy(other) => return write!(f, "port {other} still has it"),
-            Reason::System(error) => error,
+        write!(f, "port {port} cannot listen on {address}: {reason}")
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = match self {
+            Self::HeldBy(other) => return write!(f, "port {other} still has it"),
+            Self::System(error) => error,
         };
         match error.kind() {
             io::ErrorKind::AddrInUse => f.write_str("another program has it"),

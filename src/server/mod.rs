@@ -14,6 +14,10 @@
 //! | `renewal` | takes up certificates that were renewed |
 //! | `console` | does what the operator's commands say |
 //! | `status` | what the service does, told to the operator |
+//! | `observed` | a running service as those who watch it see it |
+//! | `metrics` | its numbers for Prometheus |
+//! | `health` | whether it takes mail |
+//! | `pages` | what both look like over HTTP, and where |
 //! | `queue` | what waits to be delivered, told to the operator and changed |
 //! | `overview` | the same and more, as `gatepost top` shows it |
 //! | `sessions` | the sessions there are, told to the operator |
@@ -34,11 +38,15 @@ pub mod devices;
 pub mod driver;
 pub mod explain;
 pub mod gate;
+mod health;
 pub mod listeners;
 pub mod logger;
 mod managed;
+pub mod metrics;
 mod notes;
 mod overview;
+mod observed;
+mod pages;
 pub mod pickup;
 pub mod probe;
 pub mod queue;

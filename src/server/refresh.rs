@@ -11,13 +11,15 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::context::{Context, Setup};
 use super::gate::{Gate, Post};
 use super::listeners::wanted;
+use super::observed::Observed;
+use super::pages::PageServer;
 use super::relisten::{Doors, Moved, Open, relisten};
 use super::renewal::{self, Renewal};
 use super::{certificates, logger, managed, probe};
@@ -75,6 +77,43 @@ impl Ending {
     }
 }
 
+/// How the refreshes since the start ended.
+#[derive(Debug, Default)]
+pub struct Refreshes(Mutex<Told>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    last: Option<(SystemTime, Ending)>,
+    taken_up: Option<SystemTime>,
+}
+
+impl Refreshes {
+    fn note(&self, ending: Ending) {
+        let now = clock::now();
+        let mut told = self.lock();
+        told.last = Some((now, ending));
+        match ending {
+            Ending::Applied | Ending::InPart => told.taken_up = Some(now),
+            Ending::NotChanged => {}
+        }
+    }
+
+    /// When the last one was and how it ended; none since the start.
+    pub(super) fn last(&self) -> Option<(SystemTime, Ending)> {
+        self.lock().last
+    }
+
+    /// When a file was taken up last; none since the start.
+    pub(super) fn taken_up(&self) -> Option<SystemTime> {
+        self.lock().taken_up
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        // It is written as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Refreshes one service.
 pub(super) struct Refresher {
     context: Arc<Context>,
@@ -83,20 +122,20 @@ pub(super) struct Refresher {
     /// What was in force at the start.
     at_start: Effective,
     next_number: usize,
+    pages: PageServer,
     /// The configuration file as it was when it was last read.
     seen: Option<Stamp>,
     renewal: Renewal,
-    last: Option<(SystemTime, Ending)>,
 }
 
 impl Refresher {
     /// For a service that has just been built.
-    pub(super) fn new(
-        context: Arc<Context>,
-        gate: Arc<Gate>,
-        remote: Remote,
-        renewal: Renewal,
-    ) -> Self {
+    pub(super) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
+        let Observed {
+            context,
+            gate,
+            remote,
+        } = observed;
         let settings = Arc::clone(&context.setup().settings);
         Self {
             next_number: gate.posts().len(),
@@ -104,15 +143,10 @@ impl Refresher {
             gate,
             remote,
             at_start: settings.effective.clone(),
+            pages,
             seen: Stamp::of(&settings.file),
             renewal,
-            last: None,
         }
-    }
-
-    /// When the last refresh was and how it ended; none since the start.
-    pub(super) fn last(&self) -> Option<(SystemTime, Ending)> {
-        self.last
     }
 
     /// When to look at the certificates next.
@@ -157,7 +191,7 @@ impl Refresher {
     pub(super) fn refresh(&mut self, by: &str) -> Answer {
         managed::reloading();
         let answer = self.read_again(by);
-        let ending = self.last.map(|(_, ending)| ending);
+        let ending = self.context.refreshes.last().map(|(_, ending)| ending);
         managed::ready(self.gate.posts().len(), ending);
         answer
     }
@@ -186,7 +220,7 @@ impl Refresher {
         };
         report.settings(&current.settings, &settings, &self.at_start);
         let settings = Arc::new(settings);
-        let moved = match self.move_listeners(&settings) {
+        let moved = match self.move_all(&settings, &mut report) {
             Ok(moved) => moved,
             Err(error) => return Answer::refused(Outcome::Unavailable, error),
         };
@@ -201,7 +235,7 @@ impl Refresher {
             0 => Ending::Applied,
             _ => Ending::InPart,
         };
-        self.last = Some((clock::now(), ending));
+        self.context.refreshes.note(ending);
         report.finish(by)
     }
 
@@ -272,9 +306,23 @@ impl Refresher {
 
     fn refuse_for(&mut self, by: &str, reason: &str) -> Answer {
         control::refresh_failed(by, reason);
-        self.last = Some((clock::now(), Ending::NotChanged));
+        self.context.refreshes.note(Ending::NotChanged);
         let why = format!("configuration not changed: {reason}");
         Answer::refused(Outcome::Configuration, why)
+    }
+
+    /// The metrics go first, for a port may want what they have; and once more, where they want what a port had.
+    fn move_all(&mut self, settings: &Settings, report: &mut Report) -> io::Result<Moved> {
+        let (mut lines, mut failures) = self.pages.relisten(settings);
+        let moved = self.move_listeners(settings)?;
+        if !failures.is_empty() {
+            let (more, left) = self.pages.relisten(settings);
+            lines.extend(more);
+            failures = left;
+        }
+        report.lines.append(&mut lines);
+        failures.into_iter().for_each(|why| report.failure(why));
+        Ok(moved)
     }
 
     fn move_listeners(&mut self, settings: &Settings) -> io::Result<Moved> {

@@ -3,6 +3,7 @@
 //! | step | as root | fails with |
 //! | --- | --- | --- |
 //! | bind every port, or take the socket that was inherited for it | yes | 69, nothing was greeted |
+//! | bind what `[metrics] listen` says | yes | nothing: a log line, and the service runs without |
 //! | make the console's socket | yes | nothing: a log line, and the service runs without a console |
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
@@ -30,6 +31,8 @@ use super::driver::Bench;
 use super::gate::{Gate, Post};
 use super::listeners::{self, BindError, Want};
 use super::managed;
+use super::observed::Observed;
+use super::pages::{self, PageServer};
 use super::pickup::{self, Pickup};
 use super::relisten::Open;
 use super::renewal::Renewal;
@@ -120,6 +123,7 @@ impl Server {
         let signals = signals::take().map_err(StartError::System)?;
         let account = account(&settings)?;
         let bound = listeners::bind(&settings, inherited).map_err(StartError::Bind)?;
+        let for_pages = pages::bind(&settings);
         let begun = begin_console(&settings, account);
         let renewal = Renewal::of(&settings);
         // What only root may read is read before the account is taken on.
@@ -127,21 +131,21 @@ impl Server {
         settle_in(&settings, account)?;
         let socket = finish_console(&settings, begun);
         let setup = Setup::new(Arc::new(settings), tls);
-        Self::build((setup, renewal), bound, socket, signals)
+        Self::build((setup, renewal), bound, for_pages, (socket, signals))
     }
 
     fn build(
         (setup, renewal): (Setup, Renewal),
         bound: Vec<(Want, TcpListener)>,
-        socket: Option<Socket>,
-        signals: Signals,
+        for_pages: Vec<(Want, TcpListener)>,
+        (socket, signals): (Option<Socket>, Signals),
     ) -> Result<Self, StartError> {
         let setup = Arc::new(setup);
         let settings = Arc::clone(&setup.settings);
         let stats = Arc::<Stats>::default();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         managed::recovering();
-        let spool = open_spool(&settings, Arc::clone(&disk))?;
+        let spool = open_spool(&settings, Arc::clone(&disk), Arc::clone(&stats))?;
         let rules = telling::rules(&setup);
         let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
         let notifier = Arc::new(notifier);
@@ -173,7 +177,13 @@ impl Server {
         let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
         let troubles = Arc::clone(&context.troubles);
         let watch = alarm::start(Arc::clone(&context)).map_err(StartError::System)?;
-        let operator = Console::new(context, gate, reactor.remote(), renewal);
+        let observed = Observed {
+            context,
+            gate,
+            remote: reactor.remote(),
+        };
+        let pages = PageServer::new(observed.clone(), for_pages);
+        let operator = Console::new(observed, renewal, pages);
         let console = console::start(socket, operator).map_err(StartError::System)?;
         let orders = SignalOrders(signals, console.0.clone());
         let watched = reactor.watch_signals(Box::new(orders));
@@ -320,9 +330,13 @@ fn start_spool(
         mail_root: settings.mail_root.clone(),
         hostname: settings.hostname.to_string(),
     };
+    let for_lanes = LaneOptions {
+        stats: spool.stats(),
+        ..LaneOptions::default()
+    };
     let lanes = Arc::new(Lanes::new(
         Arc::clone(spool),
-        LaneOptions::default(),
+        for_lanes,
         NextHops::of(settings),
         Some(Arc::clone(notifier)),
     ));
@@ -385,12 +399,14 @@ fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
 pub(super) fn open_spool(
     settings: &Settings,
     disk: Arc<dyn Disk>,
+    stats: Arc<Stats>,
 ) -> Result<Arc<Spool>, StartError> {
     let mut run = [0; 8];
     random::fill(&mut run).map_err(StartError::System)?;
     let mut options = SpoolOptions::new(settings.spool.clone(), u64::from_le_bytes(run));
     options.free_space = settings.limits.free_space;
     options.memory_octets = settings.limits.mail_memory;
+    options.stats = stats;
     Spool::open(disk, options)
         .map(Arc::new)
         .map_err(StartError::Spool)

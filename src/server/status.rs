@@ -2,13 +2,14 @@
 
 use super::certificates;
 use super::context::{Context, Setup};
-use super::gate::{Gate, Post};
-use super::refresh::Refresher;
+use super::gate::Post;
+use super::observed::{Door, Observed};
+use super::renewal::Renewal;
 use super::told::{Fact, Facts};
 use crate::config::serving::Serving;
-use crate::config::settings::PortKind;
 use crate::mail::date;
 use crate::policy::admission::{Row, rows};
+use crate::stats::Stats;
 use crate::sys::clock;
 use crate::transport::tls::ServerTls;
 
@@ -16,6 +17,7 @@ use crate::transport::tls::ServerTls;
 pub(super) struct Status {
     head: Facts,
     listeners: Vec<Listener>,
+    metrics: Vec<Facts>,
     certificates: Vec<Facts>,
     alarms: Vec<Facts>,
     counters: Facts,
@@ -27,15 +29,17 @@ struct Listener {
 }
 
 impl Status {
-    pub(super) fn of(context: &Context, gate: &Gate, refresher: &Refresher) -> Self {
+    pub(super) fn of(observed: &Observed, renewal: &Renewal) -> Self {
+        let context = &*observed.context;
         let setup = context.setup();
-        let posts = gate.posts();
+        let posts = observed.gate.posts();
         Self {
-            head: head(context, gate, refresher),
+            head: head(observed),
             listeners: posts.iter().map(|post| listener(post, &setup)).collect(),
-            certificates: certificates(&setup, refresher),
+            metrics: metrics(context),
+            certificates: certificates(&setup, renewal),
             alarms: context.board.facts(),
-            counters: counters(context),
+            counters: counters(&context.stats),
         }
     }
 
@@ -54,6 +58,9 @@ impl Status {
         if self.listeners.is_empty() {
             text.push_str("no SMTP port is enabled\n");
         }
+        for metrics in &self.metrics {
+            text.push_str(&format!("metrics {}\n", metrics.line()));
+        }
         for certificate in &self.certificates {
             text.push_str(&format!("certificate {}\n", certificate.line()));
         }
@@ -71,6 +78,7 @@ impl Status {
         let whole = self
             .head
             .add("listeners", Fact::List(listeners.collect()))
+            .add("metrics", Fact::List(self.metrics))
             .add("certificates", Fact::List(self.certificates))
             .add("alarms", Fact::List(self.alarms))
             .add("counters", Fact::Object(self.counters));
@@ -78,11 +86,12 @@ impl Status {
     }
 }
 
-fn head(context: &Context, gate: &Gate, refresher: &Refresher) -> Facts {
+fn head(observed: &Observed) -> Facts {
+    let context = &*observed.context;
     let settings = &context.setup().settings;
-    let sessions = gate.counts();
+    let sessions = observed.gate.counts();
     let uptime = clock::monotonic().saturating_duration_since(context.started);
-    let last = refresher.last();
+    let last = context.refreshes.last();
     let result = last.map_or("never refreshed", |(_, ending)| ending.words());
     Facts::default()
         .text("version", env!("CARGO_PKG_VERSION"))
@@ -105,15 +114,12 @@ fn listener(post: &Post, setup: &Setup) -> Listener {
     let rows = settings
         .port(&post.open.port)
         .map(|port| rows(settings, port, post.open.address.ip()));
-    let kind = match post.open.kind {
-        PortKind::Tcp => "tcp",
-        PortKind::Tls => "tls",
-    };
+    let door = Door::of(post);
     Listener {
         head: Facts::default()
-            .text("port", &post.open.port)
-            .text("kind", kind)
-            .text("address", post.open.address),
+            .text("port", door.port)
+            .text("kind", door.kind)
+            .text("address", door.address),
         stages: rows.into_iter().flatten().map(admits).collect(),
     }
 }
@@ -133,13 +139,19 @@ fn admits(row: Row<'_>) -> Facts {
         .maybe("site", site)
 }
 
-fn certificates(setup: &Setup, refresher: &Refresher) -> Vec<Facts> {
+fn metrics(context: &Context) -> Vec<Facts> {
+    let addresses = context.metrics_on().into_iter();
+    let facts = addresses.map(|address| Facts::default().text("address", address));
+    facts.collect()
+}
+
+fn certificates(setup: &Setup, renewal: &Renewal) -> Vec<Facts> {
     let files = certificates::files(&setup.settings);
     let identities = setup.tls.iter().flat_map(ServerTls::identities);
     let pairs = files.zip(identities);
     let watch = setup.settings.tls.watch;
     let facts = pairs.enumerate().map(|(place, ((file, _), identity))| {
-        let (watch, problem) = refresher.renewal().told(place, watch);
+        let (watch, problem) = renewal.told(place, watch);
         let facts = Facts::default()
             .text("file", file.display())
             .text("subject", &identity.subject)
@@ -153,31 +165,13 @@ fn certificates(setup: &Setup, refresher: &Refresher) -> Vec<Facts> {
     facts.collect()
 }
 
-fn counters(context: &Context) -> Facts {
-    let stats = &context.stats;
-    Facts::default()
-        .number("sessions", stats.sessions.value())
-        .number("connections_refused", stats.connections_refused.value())
-        .number("messages_accepted", stats.messages_accepted.value())
-        .number("octets_accepted", stats.octets_accepted.value())
-        .number("clients_refused", stats.clients_refused.value())
-        .number("blacklist_hits", stats.blacklist_hits.value())
-        .number("dnsbl_hits", stats.dnsbl_hits.value())
-        .number("logins", stats.logins.value())
-        .number("logins_failed", stats.logins_failed.value())
-        .number("logins_turned_away", stats.logins_turned_away.value())
-        .number("senders_refused", stats.senders_refused.value())
-        .number("recipients_refused", stats.recipients_refused.value())
-        .number("relay_refused", stats.relay_refused.value())
-        .number("messages_refused", stats.messages_refused.value())
-        .number("recipients_failed", stats.recipients_failed.value())
-        .number("recipients_expired", stats.recipients_expired.value())
-        .number("notifications", stats.notifications.value())
-        .number("plaintext_discarded", stats.plaintext_discarded.value())
-        .number("tls_failures", stats.tls_failures.value())
-        .number("dns_questions", stats.dns_questions.value())
-        .number("dns_cache_hits", stats.dns_cache_hits.value())
-        .number("dns_failures", stats.dns_failures.value())
-        .number("dns_timeouts", stats.dns_timeouts.value())
-        .number("bugs", stats.bugs.value())
+fn counters(stats: &Stats) -> Facts {
+    let mut facts = Facts::default();
+    for counter in stats.counters() {
+        facts = facts.number(counter.name, counter.value);
+    }
+    let commits = &stats.commit_times;
+    facts
+        .number("commits", commits.count())
+        .number("commits_milliseconds", commits.sum().as_millis())
 }

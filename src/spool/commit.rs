@@ -98,7 +98,7 @@ impl Spool {
                     self.refuse_waiting(waiting, Refusal::Failure);
                     return;
                 }
-                self.lock().waiting.push(waiting);
+                self.lock().wait_for_commit(waiting);
                 self.commit_work.notify_all();
             }
             Err(refusal) => done(Err(refusal)),
@@ -144,7 +144,7 @@ impl Spool {
         let mut record = vec![0; HEADER];
         record.append(&mut format::done_payload(&done, 0));
         let (tell, told) = channel();
-        self.lock().waiting.push(Waiting::Done {
+        self.lock().wait_for_commit(Waiting::Done {
             // Its files are removed by whoever asks.
             ids: Vec::new(),
             record,
@@ -164,7 +164,7 @@ impl Spool {
             let ids = part.iter().map(|(id, _)| *id).collect();
             let mut record = vec![0; HEADER];
             record.append(&mut format::done_payload(part, octets_max));
-            state.waiting.push(Waiting::Done {
+            state.wait_for_commit(Waiting::Done {
                 ids,
                 record,
                 party,
@@ -235,8 +235,14 @@ impl Spool {
         // The deliverer commits its last done records itself; two at once would share a stretch.
         let _turn = self.committing.lock();
         let began = clock::monotonic();
-        let mut waiting = std::mem::take(&mut self.lock().waiting);
+        let mut waiting = {
+            let mut state = self.lock();
+            (state.waiting_since, state.committing_since) = (None, Some(began));
+            std::mem::take(&mut state.waiting)
+        };
         let count = waiting.len();
+        let is_message = |waiting: &Waiting| matches!(waiting, Waiting::Message { .. });
+        let has_messages = waiting.iter().any(is_message);
         while !waiting.is_empty() {
             match self.place(&mut waiting) {
                 Ok(stretch) => self.write_stretch(stretch),
@@ -248,6 +254,10 @@ impl Spool {
             }
         }
         let took = clock::monotonic().saturating_duration_since(began);
+        self.lock().committing_since = None;
+        if has_messages {
+            self.options.stats.commit_times.took(took);
+        }
         Pace { count, took }
     }
 
@@ -395,6 +405,7 @@ impl Spool {
                         received,
                         replayed: false,
                         changed: None,
+                        held: false,
                     };
                     state.entries.insert(id, entry);
                     state.fresh.push_back(id);

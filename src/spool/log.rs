@@ -100,6 +100,12 @@ impl Log {
             .any(|segment| segment.use_ == Use::Free)
     }
 
+    /// How many segments are free.
+    pub(super) fn free_count(&self) -> usize {
+        let free = |segment: &&Segment| segment.use_ == Use::Free;
+        self.segments.iter().filter(free).count()
+    }
+
     /// How many segments are full.
     pub(super) fn full_count(&self) -> usize {
         self.segments

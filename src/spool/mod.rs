@@ -55,6 +55,7 @@
 //! | `store` | the messages there are, and reading them |
 //! | `settle` | letting go of messages and of segments |
 //! | `operate` | hold, release, delete, for the operator |
+//! | `vitals` | how the spool is, for whoever watches |
 //! | `history` | what was tried, for the operator |
 //! | `recover` | start-up |
 
@@ -62,9 +63,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::MessageId;
+use crate::stats::Stats;
 
 mod commit;
 mod draft;
@@ -76,6 +79,7 @@ mod operate;
 mod recover;
 mod settle;
 mod store;
+pub mod vitals;
 
 pub use draft::Draft;
 pub use history::Attempt;
@@ -154,6 +158,8 @@ pub struct SpoolOptions {
     pub run: u64,
     /// What the salts of the log are made from, known to nobody; 0 = drawn when the spool is opened.
     pub secret: u64,
+    /// Where commits are counted.
+    pub stats: Arc<Stats>,
 }
 
 impl SpoolOptions {
@@ -168,6 +174,7 @@ impl SpoolOptions {
             patience: STARVATION_MAX,
             run,
             secret: 0,
+            stats: Arc::default(),
         }
     }
 

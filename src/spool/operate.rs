@@ -39,6 +39,9 @@ impl Spool {
         let mut meta = self.read_env(id)?;
         meta.held = held;
         self.write_env(&meta)?;
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            entry.held = held;
+        }
         drop(turn);
         if !held {
             self.give_back(id);

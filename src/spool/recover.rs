@@ -144,6 +144,7 @@ impl Recovery<'_> {
                 received: meta.received,
                 replayed: true,
                 changed: None,
+                held: meta.held,
             };
             entries.insert(meta.id, entry);
         }
@@ -274,6 +275,7 @@ impl Recovery<'_> {
                     received: *received,
                     replayed: true,
                     changed: None,
+                    held: false,
                 });
             }
             Payload::Done(done) => {

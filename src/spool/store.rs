@@ -46,6 +46,10 @@ pub(super) struct State {
     pub(super) returned: VecDeque<MessageId>,
     pub(super) has_history: BTreeSet<MessageId>,
     pub(super) waiting: Vec<Waiting>,
+    /// Since when the first of them waits.
+    pub(super) waiting_since: Option<Instant>,
+    /// Since when a commit is under way.
+    pub(super) committing_since: Option<Instant>,
     pub(super) closing: bool,
     /// The committer has no segment to write to.
     pub(super) starved: bool,
@@ -58,6 +62,12 @@ pub(super) struct State {
 impl State {
     fn has_work(&self) -> bool {
         !self.fresh.is_empty() || !self.returned.is_empty()
+    }
+
+    /// One more waits for the committer.
+    pub(super) fn wait_for_commit(&mut self, waiting: Waiting) {
+        self.waiting_since.get_or_insert_with(clock::monotonic);
+        self.waiting.push(waiting);
     }
 
     /// A message that was in the log no longer holds its segment.
@@ -80,6 +90,8 @@ pub(super) struct Entry {
     pub(super) replayed: bool,
     /// What is known beyond its record; the record has the rest.
     pub(super) changed: Option<Box<Changed>>,
+    /// Whether the operator holds it.
+    pub(super) held: bool,
 }
 
 impl Entry {
@@ -193,6 +205,8 @@ impl Spool {
                 returned: VecDeque::new(),
                 has_history,
                 waiting: Vec::new(),
+                waiting_since: None,
+                committing_since: None,
                 closing: false,
                 starved: false,
                 stuck: None,
@@ -266,26 +280,35 @@ impl Spool {
     /// # Errors
     /// They do not, or the system cannot tell.
     pub fn check_space(&self, octets: u64) -> Result<(), Refusal> {
-        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::monotonic();
-        let fresh = space.filter(|(at, _)| now.saturating_duration_since(*at) < SPACE_FRESH);
-        let free = match fresh {
-            Some((_, free)) => free,
-            None => {
-                let folder = &self.options.folder;
-                let asked = self.disk.free_octets(folder);
-                let asked =
-                    asked.map_err(SpoolError::io("cannot ask for the free space of", folder));
-                let free = asked.map_err(|error| refuse(&error))?;
-                *space = Some((now, free));
-                free
-            }
-        };
-        let kept = self.free_space.load(Ordering::Relaxed);
-        if free < kept.saturating_add(octets) {
+        let free = self.free_octets()?;
+        if free < self.kept_octets().saturating_add(octets) {
             return Err(Refusal::NoSpace);
         }
         Ok(())
+    }
+
+    /// How much space is free in the file system, octets; asked for anew after a moment.
+    ///
+    /// # Errors
+    /// The system cannot tell.
+    pub fn free_octets(&self) -> Result<u64, Refusal> {
+        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock::monotonic();
+        let fresh = space.filter(|(at, _)| now.saturating_duration_since(*at) < SPACE_FRESH);
+        if let Some((_, free)) = fresh {
+            return Ok(free);
+        }
+        let folder = &self.options.folder;
+        let asked = self.disk.free_octets(folder);
+        let asked = asked.map_err(SpoolError::io("cannot ask for the free space of", folder));
+        let free = asked.map_err(|error| refuse(&error))?;
+        *space = Some((now, free));
+        Ok(free)
+    }
+
+    /// How much of it is to stay free, octets.
+    pub fn kept_octets(&self) -> u64 {
+        self.free_space.load(Ordering::Relaxed)
     }
 
     /// Keeps this much space free from now on, and holds this much content in memory, octets.

@@ -2,9 +2,10 @@
 //!
 //! Promises: links are not followed but for the folder that is named; a name need not be UTF-8.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::stamp::Stamp;
@@ -50,5 +51,18 @@ impl Folders for RealFolders {
 
     fn octets(&self, file: &Path) -> io::Result<u64> {
         Ok(fs::symlink_metadata(file)?.len())
+    }
+}
+
+/// Whether we may make files in a folder: its mode, and its file system, which a fault makes read-only.
+///
+/// # Errors
+/// Why not.
+pub fn writable(folder: &Path) -> io::Result<()> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: the path is a C string that outlives the call.
+    match unsafe { libc::access(path.as_ptr(), libc::W_OK | libc::X_OK) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -27,6 +27,7 @@ pub mod socket;
 pub mod stamp;
 
 pub mod terminal;
+pub mod usage;
 
 #[cfg(test)]
 #[path = "../../tests/support/random.rs"]

@@ -24,7 +24,9 @@
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
+//! | W-13 | `[metrics] listen` | numbers that the network can read |
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
+//! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
@@ -38,6 +40,7 @@ use super::settings::{LoginSecret, Port, Settings};
 mod access;
 mod files;
 mod handlers;
+mod metrics;
 mod ports;
 mod relay;
 mod sites;
@@ -173,6 +176,8 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_smarthosts_can_be_used(probe);
     found.the_commands_can_run(probe);
     found.the_webhooks_can_be_used(probe);
+    found.the_metrics_have_their_addresses();
+    found.the_metrics_stay_on_this_machine();
     let problems = found.problems;
     draft.problems.extend(problems);
 }

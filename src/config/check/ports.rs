@@ -226,6 +226,6 @@ fn shared_address(one: &Port, other: &Port) -> Option<IpAddr> {
 }
 
 /// Whether two sockets on these addresses meet. `::` is every IPv6 address and no IPv4 one.
-fn covers(a: IpAddr, b: IpAddr) -> bool {
+pub(super) fn covers(a: IpAddr, b: IpAddr) -> bool {
     a == b || a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified())
 }

@@ -11,6 +11,7 @@ mod delivery;
 mod handlers;
 mod lists;
 mod log;
+mod metrics;
 mod operation;
 mod queue;
 mod relay;
@@ -35,6 +36,7 @@ pub(super) const TABLES: &[&[Key]] = &[
     smarthost::KEYS,
     queue::KEYS,
     alarm::KEYS,
+    metrics::KEYS,
 ];
 
 const ENABLED_DISABLED: &[&str] = &["enabled", "disabled"];

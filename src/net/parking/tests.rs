@@ -47,7 +47,7 @@ fn enter(lot: &Lot<Idle>, number: u32) -> Ticket {
 
 /// Plays a worker: takes the next job, which is `number`, and tells why it runs.
 fn take(lot: &Lot<Idle>, number: u32) -> (Ticket, Box<Idle>, Wake<&'static str>) {
-    let due = lot.settle_and_next(None, &|| {}).unwrap();
+    let due = lot.settle_and_next(0, None, &|| {}).unwrap();
     assert_eq!(due.job.0, number);
     (due.ticket, due.job, due.wake)
 }
@@ -112,7 +112,7 @@ fn a_job_is_ended_at_once_or_as_soon_as_it_would_wait() {
 /// What the job is woken with after it has ended a run like this.
 fn next(lot: &Lot<Idle>, ticket: Ticket, outcome: Outcome) -> Wake<&'static str> {
     let settled = Some((ticket, Box::new(Idle(0)), outcome));
-    lot.settle_and_next(settled, &|| {}).unwrap().wake
+    lot.settle_and_next(0, settled, &|| {}).unwrap().wake
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn every_job_is_told_once_that_the_service_stops() {
     lot.lock().settle(parked, Box::new(Idle(0)), park);
     lot.stop_all();
     for want in [held, parked] {
-        let due = lot.settle_and_next(None, &|| {}).unwrap();
+        let due = lot.settle_and_next(0, None, &|| {}).unwrap();
         assert_eq!(due.ticket, want);
         assert!(matches!(due.wake, Wake::Stop), "{:?}", due.wake);
     }
@@ -146,4 +146,32 @@ fn every_job_is_told_once_that_the_service_stops() {
     lot.finished(held);
     let late = lot.reserve(deadline, 0);
     assert!(matches!(next(&lot, late, park), Wake::Stop));
+}
+
+#[test]
+fn the_crew_is_busy_since_the_last_of_them_took_a_job() {
+    let lot = Lot::new();
+    lot.employ(2);
+    let crew = |workers, busy, queued| {
+        let found = lot.crew();
+        assert_eq!(
+            (found.workers, found.busy, found.queued),
+            (workers, busy, queued)
+        );
+        found.busy_since
+    };
+    for number in 0..3 {
+        enter(&lot, number);
+    }
+    assert_eq!(crew(2, 0, 3), None);
+    let first = lot.settle_and_next(0, None, &|| {}).unwrap();
+    assert_eq!(crew(2, 1, 2), None, "one is free");
+    let second = lot.settle_and_next(1, None, &|| {}).unwrap();
+    let since = crew(2, 2, 1).unwrap();
+    let again = Some((second.ticket, second.job, Outcome::Again));
+    let third = lot.settle_and_next(1, again, &|| {}).unwrap();
+    assert!(crew(2, 2, 1).unwrap() >= since);
+    drop((first, third));
+    lot.close();
+    assert!(lot.settle_and_next(0, None, &|| {}).is_none());
 }

@@ -20,7 +20,7 @@ use super::told::Facts;
 use crate::config::settings::Settings;
 use crate::events;
 use crate::mail::date;
-use crate::policy::alarm::{After, Alarms, Report, Rules, State};
+use crate::policy::alarm::{After, Alarms, Cause, Report, Rules, State};
 use crate::sys::clock;
 use crate::transport::client::Brake;
 use crate::troubles::Troubles;
@@ -50,6 +50,18 @@ impl Board {
                 .text("reason", &report.words)
         };
         self.lock().iter().map(facts).collect()
+    }
+
+    /// What is wrong.
+    pub(super) fn reports(&self) -> Vec<Report> {
+        self.lock().clone()
+    }
+
+    /// How many alarms of this cause are on.
+    pub(super) fn count(&self, cause: Cause) -> usize {
+        let reports = self.lock();
+        let of_it = reports.iter().filter(|report| report.place.cause == cause);
+        of_it.count()
     }
 
     fn show(&self, reports: Vec<Report>) {

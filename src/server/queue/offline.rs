@@ -31,7 +31,7 @@ pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError>
         }
         _ => {}
     }
-    let spool = run::open_spool(settings, Arc::new(RealDisk))?;
+    let spool = run::open_spool(settings, Arc::new(RealDisk), Arc::default())?;
     let queue = Queue {
         spool: &spool,
         lanes: None,
