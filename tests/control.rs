@@ -196,12 +196,17 @@ fn only_root_the_account_and_the_group_may() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o7777;
     assert_eq!(mode(socket(&server)), 0o660);
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_gatepost"));
-    let as_nobody = |groups: &str| {
+    let run = |groups: &str, word: &str| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", groups]);
-        command.arg(&binary).args(["status", "--config"]);
+        command.arg(&binary).args([word, "--config"]);
         command.arg(server.config());
         Said::of(&command.output().unwrap())
+    };
+    let as_nobody = |groups: &str| {
+        let (said, health) = (run(groups, "status"), run(groups, "health"));
+        assert_eq!(said.code, health.code, "{health:?}");
+        said
     };
     let said = as_nobody("--clear-groups");
     if said.code == Some(126) || said.code == Some(127) {

@@ -508,3 +508,6 @@ fn signals_of(event: &Event) -> Signals {
         hangup,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ use super::observed::Observed;
 use super::refresh::Ending;
 use super::told::{Fact, Facts};
 use crate::config::Settings;
+use crate::net::parking::Crew;
 use crate::net::reactor::Echo;
 use crate::spool::Refusal;
 use crate::sys::{clock, folder};
@@ -48,6 +49,13 @@ struct Finding {
 pub(super) struct Health {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
+}
+
+/// What is known of the threads that mail needs.
+struct Threads {
+    reactor: Echo,
+    crew: Crew,
+    commit_since: Option<Instant>,
 }
 
 /// How the service is now.
@@ -126,21 +134,34 @@ impl Health {
 
     fn look_at_threads(&mut self, observed: &Observed) {
         let context = &observed.context;
-        match observed.remote.ask(REACTOR_PATIENCE) {
+        let threads = Threads {
+            reactor: observed.remote.ask(REACTOR_PATIENCE),
+            crew: context.lot.crew(),
+            commit_since: context.spool.vitals().commit_since,
+        };
+        if context.stop_deadline().is_some() {
+            self.problem("stopping", "the service is going down");
+        }
+        self.judge(&threads, clock::monotonic());
+    }
+
+    /// Finds threads that do not go on.
+    fn judge(&mut self, threads: &Threads, now: Instant) {
+        let is_stuck = |since: Option<Instant>| {
+            let length = now.saturating_duration_since(since?);
+            (length >= STUCK_AFTER).then_some(length.as_secs())
+        };
+        match threads.reactor {
             Echo::Heard => {}
             Echo::Silent => self.problem("reactor", "its loop does not go on"),
             Echo::Gone => self.problem("stopping", "the service has ended"),
         }
-        if context.stop_deadline().is_some() {
-            self.problem("stopping", "the service is going down");
-        }
-        let crew = context.lot.crew();
-        if let Some(seconds) = is_stuck(crew.busy_since) {
-            let workers = crew.workers;
+        if let Some(seconds) = is_stuck(threads.crew.busy_since) {
+            let workers = threads.crew.workers;
             let why = format!("all {workers} are busy, and none has gone on for {seconds} s");
             self.problem("workers", why);
         }
-        if let Some(seconds) = is_stuck(context.spool.vitals().commit_since) {
+        if let Some(seconds) = is_stuck(threads.commit_since) {
             let why = format!("a message waits for its sync to disk for {seconds} s");
             self.problem("commit", why);
         }
@@ -227,8 +248,64 @@ impl Finding {
     }
 }
 
-/// How many seconds it does not go on, where that is too long.
-fn is_stuck(since: Option<Instant>) -> Option<u64> {
-    let length = clock::monotonic().saturating_duration_since(since?);
-    (length >= STUCK_AFTER).then_some(length.as_secs())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_do_not_go_on_are_named_and_slow_ones_are_not() {
+        let now = clock::monotonic() + Duration::from_secs(3600);
+        let ago = |seconds| Some(now - Duration::from_secs(seconds));
+        let heard = Echo::Heard;
+        for (reactor, busy_since, commit_since, want) in [
+            (heard, None, None, ""),
+            (heard, ago(29), ago(29), ""),
+            (
+                heard,
+                ago(30),
+                None,
+                "workers: all 4 are busy, and none has gone on for 30 s",
+            ),
+            (
+                heard,
+                None,
+                ago(61),
+                "commit: a message waits for its sync to disk for 61 s",
+            ),
+            (Echo::Silent, None, None, "reactor: its loop does not go on"),
+            (Echo::Gone, None, None, "stopping: the service has ended"),
+        ] {
+            let threads = Threads {
+                reactor,
+                crew: Crew {
+                    workers: 4,
+                    busy: 4,
+                    queued: 1,
+                    busy_since,
+                },
+                commit_since,
+            };
+            let mut health = Health::default();
+            health.judge(&threads, now);
+            assert_eq!(health.summary(), want);
+            assert_eq!(health.is_well(), want.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_warning_leaves_it_well() {
+        let mut health = Health::default();
+        health.warning("alarm", "unreachable smarthost: a\"b");
+        assert!(health.is_well());
+        assert_eq!(
+            health.text(),
+            "healthy\nwarning: alarm: unreachable smarthost: a\"b\n"
+        );
+        health.problem("space", "x");
+        assert_eq!(
+            health.json(),
+            "{\"healthy\":false,\"problems\":[{\"check\":\"space\",\"reason\":\"x\"}],\
+             \"warnings\":[{\"check\":\"alarm\",\"reason\":\"unreachable smarthost: a\\\"b\"}]}\n"
+        );
+    }
 }
