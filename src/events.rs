@@ -32,6 +32,7 @@ pub mod mailbox;
 pub mod manager;
 pub mod outcome;
 pub mod pickup;
+pub mod proxy;
 pub mod queue;
 pub mod smarthost;
 pub mod users;
@@ -188,6 +189,10 @@ pub struct SessionSummary<'a> {
     pub sid: &'a str,
     /// The client.
     pub client: SocketAddr,
+    /// The proxy it came through.
+    pub proxy: Option<IpAddr>,
+    /// Whether it was a proxy's look whether somebody is here, and nothing came of it.
+    pub is_check: bool,
     /// The port's name.
     pub port: &'a str,
     /// Why it ended.
@@ -206,15 +211,20 @@ pub struct SessionSummary<'a> {
     pub seconds: u64,
 }
 
-/// A session ended: the one last line of each. Only sessions that brought no message are limited per client.
+/// A session ended: the one last line of each. Only sessions that brought no message are limited per client;
+/// a proxy looks every few seconds for years, so its looks are for whoever wants details.
 pub fn session_ended(session: &SessionSummary<'_>) {
-    let line = if session.messages > 0 {
-        Line::new("session_ended")
-    } else {
-        limited("session_ended", session.client.ip())
+    let level = match session.is_check {
+        true => Level::Debug,
+        false => Level::Info,
+    };
+    let line = match session.messages > 0 || session.is_check {
+        true => Line::new("session_ended"),
+        false => limited("session_ended", session.client.ip()),
     };
     line.text("sid", session.sid)
         .text("client", session.client)
+        .maybe("proxy", session.proxy)
         .text("port", session.port)
         .text("reason", session.reason)
         .maybe("helo", session.helo)
@@ -224,7 +234,7 @@ pub fn session_ended(session: &SessionSummary<'_>) {
         .text("messages", session.messages)
         .text("errors", session.errors)
         .text("seconds", session.seconds)
-        .emit(Level::Info);
+        .emit(level);
 }
 
 /// A message is durable and was answered 250.

@@ -349,6 +349,47 @@ fn the_table_has_a_line_for_each_site_of_a_listener() {
 }
 
 #[test]
+fn a_list_of_proxies_holds_proxies_alone() {
+    let wide = |line: usize, port: &str, network: &str| {
+        format!(
+            "f.ini:{line}: warning: [port:{port}] proxy_from: everybody in {network} can claim to be \
+             any client, one that may relay among them; name the proxies alone (W-14)"
+        )
+    };
+    for good in [
+        "",
+        "127.0.0.1, ::1",
+        "10.0.0.0/8, fc00::/7, 192.0.2.1",
+        "::ffff:10.0.0.0/104",
+    ] {
+        assert_problems(&format!("[port:tcp]\nproxy_from = {good}\n"), &[]);
+    }
+    for network in ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"] {
+        assert_problems(
+            &format!("[port:tcp]\nproxy_from = 127.0.0.1, {network}\n"),
+            &[&wide(2, "tcp", network)],
+        );
+    }
+    // A mapped network is told as what it is.
+    assert_problems(
+        "[port:tcp]\nproxy_from = ::ffff:0.0.0.0/96\n",
+        &[&wide(2, "tcp", "0.0.0.0/0")],
+    );
+    let further = "[port:a]\nkind = tcp\nnumber = 587\nproxy_from = 0.0.0.0/0\n";
+    assert_problems(further, &[&wide(4, "a", "0.0.0.0/0")]);
+    // A disabled port serves nobody; its value is checked all the same.
+    assert_problems("[port:tls]\nproxy_from = 0.0.0.0/0\n", &[]);
+    assert_problems(
+        "[port:tls]\nproxy_from = haproxy.example.org\n[port:tcp]\nproxy_form = 10.0.0.1\n",
+        &[
+            "f.ini:2: [port:tls] proxy_from: \"haproxy.example.org\" is not a network, such as \
+             192.0.2.0/24, 2001:db8::/32 or one address",
+            "f.ini:4: [port:tcp] proxy_form: there is no such key; did you mean \"proxy_from\"?",
+        ],
+    );
+}
+
+#[test]
 fn where_starttls_is_required_a_lost_login_is_told_as_it_is() {
     assert_problems(
         &format!("{TLS}[extensions]\nstarttls = required\n[port:tcp]\nname_and_password = yes\n"),

@@ -182,11 +182,11 @@ const COMMANDS: &[Command] = &[
         name: "sessions",
         usage: "[--json] | kill ID",
         purpose: "lists the sessions of the running service, or ends one",
-        help: "A session's state is greeting, command, auth, mail-data, tls-handshake, held (its message\n\
-               is being made durable), delayed (its login waits for those that failed before), closing, or\n\
-               working. kill ends one at once: between commands it\n\
-               hears 421, in mail data it is cut and nothing of the message is kept. Exit codes: 0, 69\n\
-               nothing runs or there is no such session, 77 not permitted.",
+        help: "A session's state is proxy-header (its proxy has not told the client yet), greeting, command,\n\
+               auth, mail-data, tls-handshake, held (its message is being made durable), delayed (its login\n\
+               waits for those that failed before), closing, or working. kill ends one at once: between\n\
+               commands it hears 421, in mail data it is cut and nothing of the message is kept. Exit\n\
+               codes: 0, 69 nothing runs or there is no such session, 77 not permitted.",
         options: &[],
         flags: &["--json"],
         words: ANY_WORDS,

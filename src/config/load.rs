@@ -238,6 +238,7 @@ fn port(draft: &Draft, name: &str, kind: PortKind) -> Port {
         anonymous: draft.yes(&section, "anonymous"),
         addresses,
         addresses_are_default,
+        proxy_from: draft.networks(&section, "proxy_from"),
     }
 }
 

@@ -17,6 +17,7 @@ pub fn render() -> String {
     }
     page.push_str(DOMINO);
     page.push_str(&domino_fields());
+    page.push_str(PROXIES);
     page.push_str(TAIL);
     page
 }
@@ -127,6 +128,7 @@ const GENERATED: &str = ".\\\" Generated from the table of keys: see src/config/
 const HEAD: &str = include_str!("manual/head.mdoc");
 const SECTIONS: &str = include_str!("manual/sections.mdoc");
 const DOMINO: &str = include_str!("manual/domino.mdoc");
+const PROXIES: &str = include_str!("manual/proxies.mdoc");
 const TAIL: &str = include_str!("manual/tail.mdoc");
 const MARK: &str = ".\\\" [";
 const LINE_MAX_COLUMNS: usize = 78;

@@ -148,9 +148,16 @@ pub struct Port {
     pub addresses: Vec<IpAddr>,
     /// Whether `addresses` is the default: then an address family the machine lacks is skipped.
     pub addresses_are_default: bool,
+    /// `proxy_from`: proxies, whose connections begin with a PROXY header.
+    pub proxy_from: Vec<Network>,
 }
 
 impl Port {
+    /// Whether a connection from this address has to begin with a PROXY header.
+    pub fn expects_header_from(&self, peer: IpAddr) -> bool {
+        self.proxy_from.iter().any(|network| network.contains(peer))
+    }
+
     /// The sockets this port listens on.
     pub fn socket_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.addresses

@@ -127,6 +127,11 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
     /// What the lot keeps of it while it lives.
     fn card(&self) -> Self::Card;
 
+    /// Another card, where what was known of it has changed since. Called while the lot is locked.
+    fn renewed_card(&mut self) -> Option<Self::Card> {
+        None
+    }
+
     /// What it does now. Called while the lot is locked: no system call, no waiting.
     fn view(&self) -> Self::View;
 

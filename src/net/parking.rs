@@ -525,10 +525,13 @@ impl<J: Job> State<J> {
     }
 
     /// Puts a job that has run where its outcome says. Whether the reactor needs a new timer.
-    fn settle(&mut self, ticket: Ticket, job: Box<J>, outcome: Outcome) -> bool {
+    fn settle(&mut self, ticket: Ticket, mut job: Box<J>, outcome: Outcome) -> bool {
         let Some(place) = self.places.get_mut(ticket.index) else {
             return false;
         };
+        if let Some(card) = job.renewed_card() {
+            place.card = Some(card);
+        }
         let to_end = std::mem::take(&mut place.to_end);
         let (wake, deadline) = match outcome {
             Outcome::Again | Outcome::Hold { .. } | Outcome::Park { .. } if to_end => {

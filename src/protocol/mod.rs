@@ -1,5 +1,6 @@
-//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side; what
-//! webhooks need of HTTP, JSON and MIME; and what programs that watch the service read.
+//! Sans-IO SMTP: lines, commands, parameters, replies, transparency, SASL, and the client's side; what comes
+//! before it where a proxy connects; what webhooks need of HTTP, JSON and MIME; and what programs that watch
+//! the service read.
 //!
 //! Promises: octets in, values out; any split of the input gives the same values. Refuses to know:
 //! settings, sockets, clocks, who is who.
@@ -15,6 +16,7 @@ pub mod json;
 pub mod line;
 pub mod mime;
 pub mod params;
+pub mod proxy;
 pub mod reply;
 pub mod sasl;
 pub mod scram;

@@ -1,7 +1,8 @@
 //! Accepted sockets: the limits on sessions, then a session each.
 //!
 //! Limits: sessions in all and per client address (`[connections]`). One over the limit hears 421 on a
-//! tcp port and nothing on a tls port, costs no worker, and is counted.
+//! tcp port and nothing on a tls port, costs no worker, and is counted. A proxy (`proxy_from`) stands for many
+//! clients: its connections count in all from the start, and per address once its header has told whose.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use super::relisten::Open;
 use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
 use crate::net::{Service, Start};
+use crate::protocol::reply::Reply;
 use crate::session::replies;
 use crate::sys::{clock, process};
 use crate::transport::tls::ServerTls;
@@ -67,7 +69,34 @@ struct Counts {
 #[derive(Debug)]
 pub struct Admitted {
     sessions: Arc<Sessions>,
-    address: IpAddr,
+    /// Whose it is; nobody's while a proxy has not told, and for a proxy's own.
+    address: Option<IpAddr>,
+}
+
+impl Admitted {
+    /// Counts a session that was nobody's for this address.
+    ///
+    /// # Errors
+    /// It has as many as it may have.
+    pub(super) fn claim(&mut self, address: IpAddr, limits: &Connections) -> Result<(), Full> {
+        let counts = self.sessions.counts.lock();
+        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+        counts.add_one_of(address, limits)?;
+        self.address = Some(address);
+        Ok(())
+    }
+}
+
+impl Counts {
+    fn add_one_of(&mut self, address: IpAddr, limits: &Connections) -> Result<(), Full> {
+        let per_address = limits.sessions_max_per_address;
+        let count = self.per_address.entry(address).or_insert(0);
+        if per_address > 0 && *count >= per_address {
+            return Err(Full::PerAddress);
+        }
+        *count += 1;
+        Ok(())
+    }
 }
 
 impl Drop for Admitted {
@@ -78,10 +107,13 @@ impl Drop for Admitted {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Some(count) = counts.per_address.get_mut(&self.address) {
+        let Some(address) = self.address else {
+            return;
+        };
+        if let Some(count) = counts.per_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                counts.per_address.remove(&self.address);
+                counts.per_address.remove(&address);
             }
         }
     }
@@ -89,9 +121,31 @@ impl Drop for Admitted {
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Full {
+pub(super) enum Full {
     InAll,
     PerAddress,
+}
+
+impl Full {
+    /// Counts and logs that a client was turned away; gives what it hears.
+    pub(super) fn tell(self, context: &Context, port: &Port, client: SocketAddr) -> Option<Reply> {
+        let (reply, reason) = match self {
+            Self::InAll => (replies::too_many_sessions(), "too many sessions"),
+            Self::PerAddress => (
+                replies::too_many_sessions_from_address(),
+                "too many sessions from this address",
+            ),
+        };
+        context.stats.connections_refused.count();
+        events::connection_refused(&port.name, client, reason);
+        if self == Self::PerAddress {
+            context.devices.turned_away(client.ip(), &port.name);
+        }
+        match port.kind {
+            PortKind::Tcp => Some(reply),
+            PortKind::Tls => None,
+        }
+    }
 }
 
 impl Gate {
@@ -154,17 +208,14 @@ impl Gate {
         counts.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, limits: &Connections, address: IpAddr) -> Result<Admitted, Full> {
+    fn admit(&self, limits: &Connections, address: Option<IpAddr>) -> Result<Admitted, Full> {
         let mut counts = self.lock_counts();
         if counts.all >= limits.sessions_max {
             return Err(Full::InAll);
         }
-        let per_address = limits.sessions_max_per_address;
-        let count = counts.per_address.entry(address).or_insert(0);
-        if per_address > 0 && *count >= per_address {
-            return Err(Full::PerAddress);
+        if let Some(address) = address {
+            counts.add_one_of(address, limits)?;
         }
-        *count += 1;
         counts.all += 1;
         counts.peak = counts.peak.max(counts.all);
         counts.wave = counts.wave.max(counts.all);
@@ -175,19 +226,7 @@ impl Gate {
     }
 
     fn turn_away(&self, port: &Port, mut socket: TcpStream, client: SocketAddr, full: Full) {
-        if full == Full::PerAddress {
-            self.context.devices.turned_away(client.ip(), &port.name);
-        }
-        let (reply, reason) = match full {
-            Full::InAll => (replies::too_many_sessions(), "too many sessions"),
-            Full::PerAddress => (
-                replies::too_many_sessions_from_address(),
-                "too many sessions from this address",
-            ),
-        };
-        self.context.stats.connections_refused.count();
-        events::connection_refused(&port.name, client, reason);
-        if port.kind == PortKind::Tcp {
+        if let Some(reply) = full.tell(&self.context, port, client) {
             // An empty send buffer takes it whole, or the peer does not hear it.
             let _ = socket.write(&reply.to_octets());
         }
@@ -207,7 +246,9 @@ impl Service for Gate {
         let settings = &setup.settings;
         let port = settings.ports.get(index)?;
         let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let admitted = match self.admit(&settings.connections, client.ip()) {
+        let is_from_proxy = port.expects_header_from(client.ip());
+        let counted = (!is_from_proxy).then(|| client.ip());
+        let admitted = match self.admit(&settings.connections, counted) {
             Ok(admitted) => admitted,
             Err(full) => {
                 self.turn_away(port, socket, client, full);
@@ -216,7 +257,9 @@ impl Service for Gate {
         };
         // A peer that is gone already has no local address any more.
         let local = socket.local_addr().ok()?;
-        self.context.stats.sessions.count();
+        if !is_from_proxy {
+            self.context.stats.sessions.count();
+        }
         let arrival = Arrival {
             port: index,
             port_name,
@@ -224,6 +267,7 @@ impl Service for Gate {
             socket,
             client,
             local,
+            is_from_proxy,
             admitted,
         };
         let job = Connection::new(Arc::clone(&self.context), setup, arrival);

@@ -111,6 +111,7 @@ fn facts(seen: &Seen<Connection>, now: Instant) -> Facts {
     };
     facts
         .text("state", view.state)
+        .maybe("proxy", view.proxy)
         .maybe("tls", view.tls.map(|tls| tls.version))
         .maybe("user", view.login.as_ref())
         .maybe("helo", view.helo.as_ref())

@@ -201,6 +201,31 @@ impl Stream {
         }
     }
 
+    /// Looks at what there is, and leaves it there. Before TLS alone.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn peek(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        match self.socket.peek(buffer) {
+            Ok(0) => Ok(Received::End),
+            Ok(count) => Ok(Received::Octets(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.unread = false;
+                Ok(Received::Nothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes as many octets as have been looked at, by way of `scratch`.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn discard(&mut self, count: usize, scratch: &mut [u8]) -> io::Result<()> {
+        let taken = scratch.get_mut(..count).unwrap_or_default();
+        self.socket.read_exact(taken)
+    }
+
     /// Sends `octets` after whatever is unsent.
     ///
     /// # Errors

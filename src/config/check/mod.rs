@@ -25,6 +25,7 @@
 //! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
 //! | W-13 | `[metrics] listen` | numbers that the network can read |
+//! | W-14 | the port's `proxy_from` | more than proxies can claim to be any client |
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
@@ -42,6 +43,7 @@ mod files;
 mod handlers;
 mod metrics;
 mod ports;
+mod proxy;
 mod relay;
 mod sites;
 mod smarthost;
@@ -161,6 +163,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.listeners_do_not_meet();
     found.other_servers_can_send();
     found.a_port_is_enabled();
+    found.few_are_proxies();
     found.sites_do_not_meet();
     found.sites_serve_somebody();
     found.access_needs_a_login();

@@ -113,6 +113,18 @@ pub(super) const KEYS: &[Key] = &[
         domino: None,
     },
     Key {
+        section: "port:tcp",
+        name: "proxy_from",
+        kind: Kind::Networks,
+        default: Default::Value(""),
+        meaning: "Proxies, such as HAProxy, each of whose connections begins with a PROXY header \
+                  (version 1 or 2) that tells the client's address. Connections from elsewhere are \
+                  clients themselves.",
+        change: "Name the address HAProxy connects from, and nothing wider: who is listed can claim \
+                  to be any client.",
+        domino: None,
+    },
+    Key {
         section: "port:tls",
         name: "number",
         kind: Kind::Number { min: 1, max: 65535 },
@@ -156,6 +168,15 @@ pub(super) const KEYS: &[Key] = &[
         default: Default::Value("0.0.0.0, ::"),
         meaning: "The local addresses this port listens on, as in [port:tcp].",
         change: "Name addresses to serve some networks only.",
+        domino: None,
+    },
+    Key {
+        section: "port:tls",
+        name: "proxy_from",
+        kind: Kind::Networks,
+        default: Default::Value(""),
+        meaning: "Proxies whose connections begin with a PROXY header, before TLS, as in [port:tcp].",
+        change: "Name the address HAProxy connects from, and nothing wider.",
         domino: None,
     },
     Key {
@@ -212,6 +233,15 @@ pub(super) const KEYS: &[Key] = &[
         default: Default::Value("0.0.0.0, ::"),
         meaning: "The local addresses this port listens on, as in [port:tcp].",
         change: "Name addresses to serve some networks only.",
+        domino: None,
+    },
+    Key {
+        section: "port:NAME",
+        name: "proxy_from",
+        kind: Kind::Networks,
+        default: Default::Value(""),
+        meaning: "Proxies whose connections begin with a PROXY header, as in [port:tcp].",
+        change: "Name the address HAProxy connects from, and nothing wider.",
         domino: None,
     },
 ];

@@ -6,6 +6,7 @@
 //!
 //! | the session | waits for | until |
 //! | --- | --- | --- |
+//! | comes from a proxy, without its header | octets | [`proxy::HEADER_PATIENCE`] after its start |
 //! | is in the TLS handshake | octets or room | `command_timeout` after its start |
 //! | is between or inside commands | octets | `command_timeout` after the last whole command |
 //! | is in mail data | octets | `data_timeout` after the last octet |
@@ -36,12 +37,14 @@ use crate::session::{
 
 mod effects;
 mod pace;
+mod proxy;
 mod view;
 
 use crate::sys::clock;
 use crate::transport::stream::{Progress, Received, Stream, StreamError};
 pub use effects::Report;
 use effects::{OpenMessage, Performed};
+use proxy::Proxied;
 pub use view::{Card, View};
 
 /// Reads a session may do before it goes to the end of the queue.
@@ -78,10 +81,12 @@ pub struct Arrival {
     pub serial: u64,
     /// The socket.
     pub socket: TcpStream,
-    /// The client.
+    /// The peer.
     pub client: SocketAddr,
     /// Our end.
     pub local: SocketAddr,
+    /// Whether the peer is a proxy, whose header has to tell the client.
+    pub is_from_proxy: bool,
     /// Its place in the counts.
     pub admitted: Admitted,
 }
@@ -95,6 +100,9 @@ pub struct Connection {
     serial: u64,
     client: SocketAddr,
     local: IpAddr,
+    proxied: Option<Box<Proxied>>,
+    /// The lot knows it by another client.
+    card_is_old: bool,
     stream: Stream,
     session: Session,
     state: State,
@@ -110,11 +118,13 @@ pub struct Connection {
     to_end: bool,
     /// What is found wrong with the client.
     watch: Watch,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
+    /// The proxy's header is not complete.
+    Unannounced,
     Handshaking,
     Talking,
     Held,
@@ -133,18 +143,13 @@ impl Connection {
             socket,
             client,
             local,
+            is_from_proxy,
             admitted,
         } = arrival;
         let now = clock::monotonic();
-        let start = SessionStart {
-            settings: Arc::clone(&setup.settings),
-            port,
-            client,
-            local,
-            telling: Telling::Refusals,
-        };
+        let proxied = is_from_proxy.then(|| Box::new(Proxied::by(client.ip())));
         Self {
-            session: Session::new(start),
+            session: session_of(&setup, port, client, local),
             context,
             setup,
             port,
@@ -152,8 +157,13 @@ impl Connection {
             serial,
             client,
             local: local.ip(),
+            state: match proxied {
+                Some(_) => State::Unannounced,
+                None => State::Talking,
+            },
+            proxied,
+            card_is_old: false,
             stream: Stream::new(socket),
-            state: State::Talking,
             leftover: Vec::new(),
             draft: None,
             opened: now,
@@ -162,13 +172,13 @@ impl Connection {
             messages: 0,
             to_end: false,
             watch: Watch::default(),
-            _admitted: admitted,
+            admitted,
         }
     }
 
     /// The deadline before its first run.
     pub fn first_deadline(&self) -> Instant {
-        self.opened + self.setup.settings.limits.command_timeout
+        self.deadline()
     }
 
     fn port(&self) -> Option<&Port> {
@@ -180,6 +190,14 @@ impl Connection {
     }
 
     fn open(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+        match self.state {
+            State::Unannounced => self.read_header(bench),
+            _ => self.begin(bench),
+        }
+    }
+
+    /// The client is known: it hears the first line, or TLS begins.
+    fn begin(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
         let kind = self.port().map(|port| port.kind);
         if let Some(port) = self.port() {
             events::session_opened(&self.sid(), self.client, &port.name);
@@ -383,6 +401,7 @@ impl Connection {
         let limits = &self.setup.settings.limits;
         let patience = match self.state {
             State::Closing(_) => FAREWELL.min(limits.command_timeout),
+            State::Unannounced => proxy::HEADER_PATIENCE.min(limits.command_timeout),
             State::Talking if self.session.is_in_mail_data() => limits.data_timeout,
             State::Handshaking | State::Talking | State::Held | State::Delayed => {
                 limits.command_timeout
@@ -404,6 +423,7 @@ impl Connection {
             // Spool and resolver always answer; until they do there is nothing to say.
             State::Held => return self.hold(bench),
             State::Closing(reason) => return self.end(reason, bench),
+            State::Unannounced => return self.header_timed_out(bench),
             State::Handshaking => {
                 self.broke_off(EndReason::Timeout);
                 return self.end(EndReason::Timeout, bench);
@@ -444,6 +464,7 @@ impl Connection {
             State::Held
             | State::Delayed
             | State::Talking
+            | State::Unannounced
             | State::Handshaking
             | State::Closing(_) => self.end(EndReason::Killed, bench),
         }
@@ -458,6 +479,7 @@ impl Connection {
                 self.state = State::Talking;
                 Err(self.stop(bench))
             }
+            State::Unannounced => Err(self.stop(bench)),
             State::Talking | State::Handshaking | State::Closing(_) if self.is_to_stop() => {
                 Err(self.stop(bench))
             }
@@ -522,7 +544,11 @@ impl Connection {
                 })
             }
             State::Talking if self.session.is_in_mail_data() => Place::MailData,
-            State::Talking | State::Held | State::Delayed | State::Closing(_) => Place::Elsewhere,
+            State::Unannounced
+            | State::Talking
+            | State::Held
+            | State::Delayed
+            | State::Closing(_) => Place::Elsewhere,
         };
         self.watch.broke_off(reason, place);
     }
@@ -536,11 +562,20 @@ impl Connection {
     }
 
     fn log_end(&mut self, reason: EndReason) {
-        self.tell_devices(reason);
+        // Before its header a proxy is nobody's device.
+        if self.state != State::Unannounced {
+            self.tell_devices(reason);
+        }
         let facts = self.session.facts();
+        let came_to_nothing = self.messages == 0 && facts.errors == 0 && facts.login.is_none();
+        // What is wrong with a header has a line of its own.
+        let is_told = self.state == State::Unannounced;
+        let ended_well = matches!(reason, EndReason::Quit | EndReason::Dropped);
         events::session_ended(&SessionSummary {
             sid: &self.sid(),
             client: self.client,
+            proxy: self.proxy(),
+            is_check: self.is_with_proxy() && came_to_nothing && (ended_well || is_told),
             port: self.port().map_or("?", |port| port.name.as_str()),
             reason,
             helo: facts.helo,
@@ -580,6 +615,17 @@ impl Connection {
     }
 }
 
+/// The session of a connection between these two.
+fn session_of(setup: &Setup, port: usize, client: SocketAddr, local: SocketAddr) -> Session {
+    Session::new(SessionStart {
+        settings: Arc::clone(&setup.settings),
+        port,
+        client,
+        local,
+        telling: Telling::Refusals,
+    })
+}
+
 /// A session's id in the log.
 pub(super) fn sid_of(serial: u64) -> String {
     format!("{serial:08x}")
@@ -603,6 +649,7 @@ impl Job for Connection {
             Wake::Opened => self.open(bench),
             Wake::Ready => match self.state {
                 State::Closing(reason) => Err(self.close(reason, bench)),
+                State::Unannounced => self.read_header(bench),
                 State::Handshaking => self.handshake(bench),
                 State::Delayed => unreachable!("the peer does not wake a held job"),
                 State::Talking | State::Held => Ok(Step::Receive),
@@ -625,6 +672,10 @@ impl Job for Connection {
 
     fn card(&self) -> Card {
         self.card_of()
+    }
+
+    fn renewed_card(&mut self) -> Option<Card> {
+        std::mem::take(&mut self.card_is_old).then(|| self.card_of())
     }
 
     fn view(&self) -> View {

@@ -1,6 +1,6 @@
 //! A session as the operator sees it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +32,8 @@ impl Card {
 pub struct View {
     /// What it is in, in one word.
     pub state: &'static str,
+    /// The proxy it came through.
+    pub proxy: Option<IpAddr>,
     /// Its TLS.
     pub tls: Option<TlsFacts>,
     /// The user it has logged in as.
@@ -55,7 +57,9 @@ impl Connection {
     pub(super) fn view_of(&self) -> View {
         let facts = self.session.facts();
         View {
+            proxy: self.proxy(),
             state: match self.state {
+                State::Unannounced => "proxy-header",
                 State::Handshaking => "tls-handshake",
                 State::Held => "held",
                 State::Delayed => "delayed",
