@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use dovecot::{Dovecot, LMTP_PORT};
 use fake_host::{Act, FakeHost, Setup};
+use support::fakedns::FakeDns;
 use support::filled::{self, folder_of};
 use support::{Client, PATIENCE, Server, own_address};
 
@@ -277,4 +278,23 @@ fn dovecot_over_tcp_takes_small_and_large_mail_and_kill_9_loses_nothing() {
         .unwrap();
     let peak: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     eprintln!("peak {peak} KB after a message of {} octets", large.len());
+}
+
+/// What the README says of a name with several addresses: a dead one costs its attempt and no mail.
+#[test]
+fn of_a_name_with_several_addresses_the_next_is_tried() {
+    let (dead, live) = (own_address(), own_address());
+    let host = FakeHost::start_at(SocketAddr::new(live, LMTP_PORT), lmtp(|_| Act::Usual));
+    let Some(dns) = FakeDns::new(&[&format!("A lmtp.here.example {dead} {live}")]) else {
+        return;
+    };
+    let ini = format!("[delivery]\nlocal = lmtp:lmtp.here.example:{LMTP_PORT}\n");
+    let mut server = Server::start_with(&ini, |command| dns.preload(command));
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO there.example", "250");
+    client.message("alice@here.example", "Subject: 1\r\n\r\nHello.");
+    let line = server.wait_for_event("lmtp_delivered");
+    assert!(line.contains("to=alice@here.example"), "{line}");
+    assert_eq!(host.taken().len(), 1);
+    assert!(!server.log_text().contains("lmtp_failed"));
 }
