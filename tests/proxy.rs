@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost::transport::client::ClientStream;
 
+use support::fakedns::FakeDns;
 use support::{Client, PATIENCE, Server, ini, own_address, source};
 
 const PROXY: &str = "[port:tcp]\nproxy_from = 127.0.0.1\n[port:tls]\nproxy_from = 127.0.0.1\n";
@@ -415,6 +416,51 @@ fn lists_of_hosts_see_the_client_of_the_header() {
     own.expect("220 ");
     own.command("EHLO proxy.example", "250");
     outside(own, "250 ");
+}
+
+#[test]
+fn dns_lists_are_asked_for_the_client_of_the_header() {
+    let Some(dns) = FakeDns::new(&["A 9.113.0.203.list.example 127.0.0.2"]) else {
+        return;
+    };
+    let ini = format!("{PROXY}[dnsbl]\nzones = list.example\n");
+    let mut server = Server::start_with(&ini, |command| dns.preload(command));
+    // The look-up holds the session, and what is behind the header waits for it.
+    let mut listed = begin(
+        server.tcp(),
+        &[&binary(OTHER, FRONT)[..], b"QUIT\r\n"].concat(),
+    );
+    listed.expect("554 ");
+    listed.expect("221 ");
+    hello(&server, ONE);
+    let line = server.wait_for_event("client_refused");
+    assert!(line.contains(&format!("client={OTHER} ")), "{line}");
+}
+
+#[test]
+fn a_stalled_header_ends_with_the_service_and_by_the_operator() {
+    let mut server = Server::start(PROXY);
+    let mut stalled = begin(server.tcp(), b"PROXY TCP4 192");
+    let listed = server.command(&["sessions"]).output;
+    let id = listed.strip_prefix("id=").unwrap().split(' ').next();
+    let said = server.command(&["sessions", "kill", id.unwrap()]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(stalled.rest(), b"");
+    let mut stalled = begin(server.tcp(), b"PROXY TCP4 192");
+    let mut silent = Client::connect(server.tls());
+    let until = Instant::now() + PATIENCE;
+    while server.command(&["sessions"]).output.lines().count() < 2 {
+        assert!(Instant::now() < until, "they do not come in");
+    }
+    let began = Instant::now();
+    let log = whole_log(&mut server);
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "it waits for them"
+    );
+    assert_eq!(stalled.rest(), b"");
+    assert_eq!(silent.rest(), b"");
+    assert!(!log.contains("proxy_header_invalid"), "{log}");
 }
 
 #[test]
