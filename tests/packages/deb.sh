@@ -111,6 +111,11 @@ installs() {
     is leftovers "$(find $root/etc/gatepost -mindepth 1 | wc -l)" 4
     in_root gatepost check >$kept/check.log 2>&1 || { cat $kept/check.log >&2; fail "check"; }
     is warnings "$(grep -c '(W-' $kept/check.log || true)" 0
+    # A recipe needs nothing but what is installed.
+    cp $root/usr/share/doc/gatepost/recipes/dovecot.ini $root/etc/gatepost/
+    in_root gatepost check --config /etc/gatepost/dovecot.ini >$kept/check.log 2>&1 ||
+        { cat $kept/check.log >&2; fail "check of a recipe"; }
+    rm $root/etc/gatepost/dovecot.ini
     # 127.0.0.1:25 and :465 and nothing else: nothing is open to the world.
     wait_for is_greeting
     is listeners "$(listeners)" "0100007F:0019 0100007F:01D1 "

@@ -44,6 +44,8 @@ is spool "$(owner_and_mode /var/spool/gatepost)" "gatepost:gatepost 711"
 is drop "$(owner_and_mode /var/spool/gatepost/drop)" "gatepost:gatepost 3733"
 is mail "$(owner_and_mode /var/lib/gatepost/mail)" "gatepost:gatepost 700"
 in_root gatepost check >$kept/check.log 2>&1 || { cat $kept/check.log >&2; fail check; }
+[ -f "$root/usr/share/man/man7/gatepost-recipes.7.gz" ] || fail "no page of recipes"
+[ -f "$root/usr/share/doc/gatepost/recipes/dovecot.conf" ] || fail "no recipes"
 is check "$(grep -c ' 127.0.0.1:' $kept/check.log) of $(grep -c . $kept/check.log)" "3 of 3"
 
 sed -i 's/^;hostname = .*/hostname = mx.here.example/' "$root/etc/gatepost/gatepost.ini"

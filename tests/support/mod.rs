@@ -44,6 +44,15 @@ impl TempFolder {
         Self(path)
     }
 
+    /// One whose path is short enough for the sockets of others, and which every account reaches.
+    pub fn short(label: &str) -> Self {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gp-{label}-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -133,6 +142,27 @@ impl Server {
             folder,
             address,
             config: config.to_owned(),
+            child,
+            log,
+            seen,
+        };
+        server.wait_for_event("started");
+        server
+    }
+
+    /// The same with a whole configuration that lies in this folder, and the address that it listens on.
+    pub fn start_as_it_is(
+        folder: TempFolder,
+        name: &str,
+        address: IpAddr,
+        adapt: impl FnOnce(&mut Command),
+    ) -> Self {
+        let config = folder.path().join(name);
+        let (child, log, seen) = spawn(&config, adapt);
+        let mut server = Self {
+            folder,
+            address,
+            config,
             child,
             log,
             seen,
