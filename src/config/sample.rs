@@ -26,14 +26,10 @@ fn entry(key: &Key) -> String {
     let mut text = "\n".to_owned();
     paragraph(&mut text, key.meaning);
     paragraph(&mut text, key.change);
-    paragraph(
-        &mut text,
-        &format!(
-            "Values: {}. Default: {}.",
-            key.kind.values(),
-            key.default.in_words()
-        ),
-    );
+    // A text that ends a sentence itself needs no second full stop.
+    let default = key.default.in_words().trim_end_matches('.');
+    let values = key.kind.values();
+    paragraph(&mut text, &format!("Values: {values}. Default: {default}."));
     if let Some(field) = key.domino {
         paragraph(&mut text, &format!("Domino: {field}."));
     }

@@ -214,7 +214,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::YesNo,
         default: Default::Value("no"),
         meaning: "As in the port of that kind; after STARTTLS, [port:tls] name_and_password decides.",
-        change: "See the port of that kind.",
+        change: "Say yes on a port for mail submission, with [auth] plaintext_from empty, so that passwords come after \
+                 STARTTLS alone.",
         domino: None,
     },
     Key {
