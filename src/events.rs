@@ -122,6 +122,11 @@ pub fn stopped() {
     Line::new("stopped").emit(Level::Info);
 }
 
+/// The helper process has ended, and the service ends with it.
+pub fn helper_lost(how: impl fmt::Display) {
+    Line::new("helper_lost").text("end", how).emit(Level::Error);
+}
+
 /// `accept` failed; the listeners rest for a moment.
 pub fn accept_failed(port: &str, error: impl fmt::Display) {
     let nobody = IpAddr::from([0, 0, 0, 0]);

@@ -42,7 +42,7 @@ pub(super) fn failure(error: &StartError) -> Failure {
         StartError::Certificate(_) | StartError::NoAccount(_) => CONFIGURATION,
         StartError::Folder(_) | StartError::Spool(_) => CANNOT_CREATE,
         StartError::Account(_) => NOT_PERMITTED,
-        StartError::System(_) => SOFTWARE,
+        StartError::Helper(_) | StartError::System(_) => SOFTWARE,
     };
     Failure::new(code, error)
 }

@@ -138,6 +138,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         spool: draft.path("server", "spool").unwrap_or_default(),
         user: draft.text("server", "user").unwrap_or_default(),
         devices: count(draft, "server", "devices"),
+        sandbox: draft.yes("server", "sandbox"),
         load_internet_sites: draft.yes("server", "load_internet_sites"),
         server_access: load_rules::server_access(draft),
         sites: load_rules::sites(draft),

@@ -31,6 +31,8 @@ pub struct Settings {
     pub user: String,
     /// `[server] devices`: client addresses that are remembered; 0 = none.
     pub devices: usize,
+    /// `[server] sandbox`.
+    pub sandbox: bool,
     /// `[server] load_internet_sites`.
     pub load_internet_sites: bool,
     /// `[server_access]`.

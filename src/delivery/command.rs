@@ -7,6 +7,7 @@
 //! | exits with another code | failed, with the first line of its output |
 //! | is killed by a signal, by us when its time is over among others | deferred |
 //! | cannot be started | deferred, and the lane rests: the operator mends it |
+//! | ends with the helper process that ran it | deferred: the next start runs it again |
 //!
 //! Content has LF line ends, below Return-Path and Delivered-To. The envelope is in the environment;
 //! nothing of it is ever an argument. Promises: content that is damaged never reaches a program as a whole
@@ -28,6 +29,10 @@ use crate::transport::client::Brake;
 
 /// How long a program may go on once the service ends.
 const GRACE: Duration = Duration::from_secs(10);
+/// The language of programs.
+const LANG: &str = "C.UTF-8";
+/// The longest value of a variable, octets.
+const VALUE_MAX_OCTETS: usize = 4096;
 /// EX_TEMPFAIL of sysexits.h.
 const TRY_AGAIN: i32 = 75;
 
@@ -58,6 +63,7 @@ pub(super) fn run(
     let until = || deadline(began + command.timeout, brake);
     let environment = environment(command, parcel);
     let order = Order {
+        name: &command.name,
         program: &command.program,
         arguments: &command.arguments,
         environment: &environment,
@@ -121,6 +127,10 @@ fn verdict(command: &Command, end: End, output: &[u8]) -> Verdict {
             let words = format!("command {name} was killed by signal {signal}{said}");
             Verdict::PutOff(Reason::own("4.3.0", words))
         }
+        End::Lost => {
+            let words = format!("command {name} was cut off: the helper process has died");
+            Verdict::PutOff(Reason::own("4.3.0", words))
+        }
         End::Late => {
             let seconds = command.timeout.as_secs();
             let words = format!("command {name} did not end within {seconds} s{said}");
@@ -135,6 +145,7 @@ fn how(end: End) -> String {
         End::Code(code) => format!("exit {code}"),
         End::Signal(signal) => format!("signal {signal}"),
         End::Late => "timeout".to_owned(),
+        End::Lost => "lost".to_owned(),
     }
 }
 
@@ -155,7 +166,7 @@ fn environment(command: &Command, parcel: &Parcel<'_>) -> Vec<(&'static str, Str
     let extension = cut.map_or("", |(_, detail)| detail);
     vec![
         ("PATH", PATH.to_owned()),
-        ("LANG", "C.UTF-8".to_owned()),
+        ("LANG", LANG.to_owned()),
         ("GATEPOST_ID", stored.id.to_string()),
         ("GATEPOST_COMMAND", command.name.clone()),
         ("SENDER", envelope.reverse_path.to_string()),
@@ -168,6 +179,21 @@ fn environment(command: &Command, parcel: &Parcel<'_>) -> Vec<(&'static str, Str
         ("SIZE", parcel.content.octets().to_string()),
         ("RECEIVED", stored.received.to_string()),
     ]
+}
+
+/// Whether a program may find this in its environment: the helper process asks, who trusts nobody. What
+/// decides where other programs are found is fixed, and what careless scripts may rely upon is so.
+pub fn allows(variable: &str, value: &str) -> bool {
+    let is_short = value.len() <= VALUE_MAX_OCTETS && !value.contains('\0');
+    is_short
+        && match variable {
+            "PATH" => value == PATH,
+            "LANG" => value == LANG,
+            "LOCAL" | "EXTENSION" => value == tame(value),
+            "GATEPOST_ID" | "GATEPOST_COMMAND" | "SENDER" | "RECIPIENT" | "DOMAIN" | "CLIENT"
+            | "LOGIN" | "SIZE" | "RECEIVED" => true,
+            _ => false,
+        }
 }
 
 /// A part of an address that careless scripts may use as a word: what means something to a shell or
@@ -218,9 +244,34 @@ mod tests {
                 End::Late,
                 "deferred 4.3.0 command scan did not end within 60 s: no room",
             ),
+            (
+                End::Lost,
+                "deferred 4.3.0 command scan was cut off: the helper process has died",
+            ),
         ] {
             assert_eq!(words(end), want);
         }
+    }
+
+    #[test]
+    fn of_the_environment_names_are_fixed_and_some_values() {
+        for (variable, value, want) in [
+            ("PATH", PATH, true),
+            ("PATH", "/tmp", false),
+            ("LANG", "C.UTF-8", true),
+            ("LANG", "../x", false),
+            ("LOCAL", "alice+lists", true),
+            ("LOCAL", "$(reboot)", false),
+            ("EXTENSION", "", true),
+            ("EXTENSION", "-rf", false),
+            ("SENDER", "o'hara@there.example", true),
+            ("SENDER", "a\0b", false),
+            ("LD_PRELOAD", "x.so", false),
+            ("", "", false),
+        ] {
+            assert_eq!(allows(variable, value), want, "{variable}={value}");
+        }
+        assert!(!allows("SENDER", &"x".repeat(VALUE_MAX_OCTETS + 1)));
     }
 
     #[test]

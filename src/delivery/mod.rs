@@ -33,7 +33,7 @@
 //! soon as the log says so durably; when it can come twice, `lane` tells.
 
 mod carrier;
-mod command;
+pub mod command;
 mod content;
 mod deferred;
 pub mod deliverer;

@@ -2,6 +2,7 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
+//! | `broker` | what the helper process may run, by its own reading |
 //! | `certificates` | those of `[tls]` and of sites |
 //! | `context` | what all sessions of one run share |
 //! | `devices` | what each client address did last, what is wrong with it, and what helps |
@@ -31,6 +32,7 @@
 //! | `run` | start, run, stop, in order |
 
 pub mod alarm;
+mod broker;
 mod certificates;
 mod console;
 pub mod context;

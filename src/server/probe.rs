@@ -68,6 +68,7 @@ pub fn why(error: &CertificateError, certificate: &Path, private_key: &Path) -> 
     // What a link leads to is what has the mode.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let us = process::account_name(process::user_id());
+    let us = us.ok().flatten();
     let us = us.unwrap_or_else(|| process::user_id().to_string());
     format!(
         "{}: Permission denied: {}",

@@ -28,7 +28,7 @@ use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
 use crate::net::reactor::Remote;
 use crate::sys::stamp::Stamp;
-use crate::sys::{clock, socket};
+use crate::sys::{broker, clock, machine, socket};
 use crate::transport::identity::Identity;
 use crate::transport::tls::ServerTls;
 use crate::troubles::Kind;
@@ -230,6 +230,13 @@ impl Refresher {
             true => current,
             false => Arc::new(Setup::new(settings, tls)),
         };
+        // Before anybody asks for a program that is new.
+        if let Err(error) = broker::reload() {
+            let why = machine::reason(&error);
+            report.failure(format!(
+                "the helper process runs the commands that it knew before: {why}"
+            ));
+        }
         self.take_up(setup, moved, &mut report);
         let ending = match report.failures {
             0 => Ending::Applied,
@@ -366,6 +373,7 @@ impl Refresher {
 fn as_it_may_be(mut next: Settings, current: &Settings) -> Settings {
     next.spool.clone_from(&current.spool);
     next.user.clone_from(&current.user);
+    next.sandbox = current.sandbox;
     next.control.socket.clone_from(&current.control.socket);
     next.worker_threads = current.worker_threads;
     next.local.clone_from(&current.local);

@@ -8,6 +8,7 @@
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
+//! | fork the helper process, before there is a thread or a sandbox | no | 70 |
 //! | open the spool: lock, recover | no | 73 |
 //! | start committer, deliverer, lanes, notifier, pickup, workers, alarm, console; greet | no | 71 |
 //!
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::alarm;
+use super::broker;
 use super::certificates;
 use super::console::Console;
 use super::context::{Context, STOP_LIMIT, Setup};
@@ -49,7 +51,7 @@ use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::inherited::Inherited;
 use crate::sys::process::{self, Account};
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{clock, manager, random};
+use crate::sys::{broker as helper, clock, machine, manager, random};
 use crate::troubles::Troubles;
 
 /// Why the service does not start.
@@ -65,6 +67,8 @@ pub enum StartError {
     NoAccount(String),
     /// The account cannot be taken on.
     Account(String),
+    /// The helper process cannot be made.
+    Helper(std::io::Error),
     /// The spool cannot be used.
     Spool(SpoolError),
     /// The system gives no threads, descriptors or random numbers.
@@ -85,6 +89,10 @@ impl fmt::Display for StartError {
             | Self::Folder(reason)
             | Self::NoAccount(reason)
             | Self::Account(reason) => f.write_str(reason),
+            Self::Helper(error) => {
+                let why = machine::reason(error);
+                write!(f, "the helper process cannot be started: {why}")
+            }
             Self::Spool(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
         }
@@ -129,6 +137,9 @@ impl Server {
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
+        if settings.sandbox {
+            broker::start(&settings).map_err(StartError::Helper)?;
+        }
         let socket = finish_console(&settings, begun);
         let setup = Setup::new(Arc::new(settings), tls);
         Self::build((setup, renewal), bound, for_pages, (socket, signals))
@@ -214,7 +225,7 @@ impl Server {
     /// Runs until it is told to end, by a signal or by [`Stop`].
     ///
     /// # Errors
-    /// The poll failed.
+    /// The poll failed; the helper process has ended, and a new start makes another.
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         managed::ready(self.listeners, None);
@@ -239,7 +250,12 @@ impl Server {
         let _ = thread.join();
         events::sum_up();
         events::stopped();
-        result
+        match helper::fate() {
+            Some(how) if result.is_ok() => Err(std::io::Error::other(format!(
+                "the helper process has ended ({how})"
+            ))),
+            Some(_) | None => result,
+        }
     }
 }
 
@@ -268,6 +284,14 @@ impl SignalSource for SignalOrders {
                 self.1.hang_up();
                 SignalOrder::Nothing
             }
+            Signal::Child => match helper::fate() {
+                // Whoever manages the service starts it again, and mail goes on with a helper.
+                Some(how) => {
+                    events::helper_lost(how);
+                    SignalOrder::Stop(STOP_LIMIT)
+                }
+                None => SignalOrder::Nothing,
+            },
         })
     }
 }

@@ -1,7 +1,10 @@
-//! Names to addresses, as the system resolves them (hosts file, DNS, whatever it is set up for).
+//! Names to addresses, as the system resolves them (hosts file, DNS, whatever it is set up for). Where this
+//! process has a helper, that asks ([`broker`]).
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::broker;
 
 /// The addresses of a host name or an IP address, each once, in the order the system gives them, at
 /// most `most`. Blocks for as long as the system's resolver does.
@@ -9,6 +12,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// # Errors
 /// There is no such name, or no name server answers.
 pub fn addresses(host: &str, port: u16, most: usize) -> io::Result<Vec<SocketAddr>> {
+    if let Some(helper) = broker::current() {
+        return helper.sockets(host, port, most);
+    }
     let mut addresses = Vec::new();
     for address in (host, port).to_socket_addrs()? {
         if !addresses.contains(&address) && addresses.len() < most {

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod broker;
 pub mod clock;
 pub mod disk;
 pub mod dropped;
@@ -24,6 +25,7 @@ pub mod resolver;
 pub mod screen;
 pub mod signals;
 pub mod socket;
+mod spawn;
 pub mod stamp;
 
 pub mod terminal;

@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 
+use super::broker;
+
 /// Whether we run as root.
 pub fn is_root() -> bool {
     user_id() == 0
@@ -57,8 +59,15 @@ pub fn account(name: &str) -> io::Result<Account> {
     }
 }
 
-/// The name of the account with this user id, where there is one and it is text.
-pub fn account_name(uid: u32) -> Option<String> {
+/// The name of the account with this user id, where there is one and it is text. Where this process has a
+/// helper, that asks ([`broker`]).
+///
+/// # Errors
+/// It cannot be known now.
+pub fn account_name(uid: u32) -> io::Result<Option<String>> {
+    if let Some(helper) = broker::current() {
+        return helper.account_name(uid);
+    }
     let mut entry = MaybeUninit::<libc::passwd>::uninit();
     let mut strings = vec![0; 16 * 1024];
     let mut found: *mut libc::passwd = std::ptr::null_mut();
@@ -72,11 +81,16 @@ pub fn account_name(uid: u32) -> Option<String> {
             strings.len(),
             &raw mut found,
         );
-        if error != 0 || found.is_null() {
-            return None;
+        // "There is none" has many numbers, by getpwuid(3).
+        let none = [0, libc::ENOENT, libc::ESRCH, libc::EBADF, libc::EPERM];
+        if found.is_null() {
+            return match none.contains(&error) {
+                true => Ok(None),
+                false => Err(io::Error::from_raw_os_error(error)),
+            };
         }
         let name = CStr::from_ptr(entry.assume_init().pw_name);
-        name.to_str().ok().map(str::to_owned)
+        Ok(name.to_str().ok().map(str::to_owned))
     }
 }
 
@@ -106,14 +120,14 @@ pub fn become_account(name: &str, account: Account) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up every capability but this one, and this one too where we do not have it.
+/// Gives up every capability but this one of the first 32, and this one too where we do not have it.
 fn keep_only(capability: u32) -> io::Result<()> {
     let mut header = CapabilityHeader {
         version: CAPABILITY_VERSION_3,
         pid: 0,
     };
     let mut sets = [CapabilitySets::default(); 2];
-    let kept = 1_u32 << capability;
+    let kept = 1_u32.checked_shl(capability).unwrap_or(0);
     // SAFETY: header and sets have the kernel's layout for version 3 and outlive the calls.
     unsafe {
         check_long(libc::syscall(
@@ -137,6 +151,48 @@ fn keep_only(capability: u32) -> io::Result<()> {
     }
 }
 
+/// Gives up every capability, and those that programs would be given; keeps to that over an exec, whatever the
+/// program's file says. As root, who needs none of them named, the account stays what it is.
+pub(super) fn keep_no_powers() {
+    if !is_root() {
+        // SAFETY: plain system calls. A kernel without ambient capabilities gives none away.
+        unsafe {
+            libc::prctl(
+                libc::PR_CAP_AMBIENT,
+                libc::PR_CAP_AMBIENT_CLEAR_ALL,
+                0,
+                0,
+                0,
+            );
+        }
+        // A service manager's filter may keep us from it; what is left then is one port number.
+        let _ = keep_only(NO_CAPABILITY);
+    }
+    // SAFETY: a plain system call.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    }
+}
+
+/// From here on no other process of the account can look into this one or change it.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn refuse_tracers() -> io::Result<()> {
+    // SAFETY: a plain system call.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
+}
+
+/// How this process is called in lists; at most 15 octets.
+pub(super) fn set_name(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        // SAFETY: the name is a C string that outlives the call.
+        unsafe {
+            libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0);
+        }
+    }
+}
+
 /// `struct __user_cap_header_struct` of capset(2).
 #[repr(C)]
 struct CapabilityHeader {
@@ -155,6 +211,8 @@ struct CapabilitySets {
 
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const CAP_NET_BIND_SERVICE: u32 = 10;
+/// Beyond the last.
+const NO_CAPABILITY: u32 = u32::BITS;
 
 /// Raises the soft limit of open descriptors to the hard one; gives the limit then in force.
 pub fn raise_descriptor_limit() -> io::Result<u64> {

@@ -1,24 +1,24 @@
 //! Another program, run without a shell: fed on its standard input, heard on both its outputs, ended in time.
 //!
-//! Promises: it starts in `/`, in a process group of its own, with the environment that was given and no
-//! other, with no descriptor of ours but its three, and with no signal blocked or ignored. Nobody waits
+//! It is started by the helper process where this process has one ([`broker`]), and else by this process.
+//!
+//! Promises: it starts as [`spawn`] has it. Nobody waits
 //! for it past the deadline, whatever it and its children do; it is then killed with its group. Its
 //! output is always read, and its beginning kept. A child of its that it leaves behind at its end stays
 //! alone; one that has left the group is not killed. Refuses to know: what it is run for.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
+use super::broker::{self, Broker, LifeLine, News};
 use super::clock;
+use super::spawn::{self, Leader};
 
-/// The last signal of the old kind.
-const LAST_SIGNAL: libc::c_int = 31;
-/// `CLOSE_RANGE_CLOEXEC` of close_range(2).
-const AT_EXEC: libc::c_uint = 4;
 /// Where programs find others, for their environment.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Octets of the output that are kept.
@@ -29,11 +29,16 @@ const SLICE_MAX: Duration = Duration::from_millis(50);
 const SLICE_MIN: Duration = Duration::from_millis(1);
 /// How long a killed program is waited for.
 const REAP_MAX: Duration = Duration::from_secs(2);
+/// No descriptor, to poll(2).
+const NONE: RawFd = -1;
 /// Reads of the output in one go, so that a flood does not hide the deadline.
 const READS_MAX: usize = 16;
 
 /// What to run.
 pub struct Order<'a> {
+    /// The section of the configuration that names it: the helper process knows it by this name, and takes
+    /// program and arguments from its own reading.
+    pub name: &'a str,
     /// The program, absolute.
     pub program: &'a Path,
     /// What it is called with.
@@ -64,56 +69,94 @@ pub enum End {
     Signal(i32),
     /// By us, because its time was over.
     Late,
+    /// Nobody knows: the helper process that ran it has died, and it with that.
+    Lost,
 }
 
 /// A program that runs. Dropped, it is killed with its group.
 pub struct Program<'a> {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Option<std::fs::File>,
+    runner: Runner,
+    input: Option<File>,
+    output: Option<File>,
     kept: Vec<u8>,
     until: &'a dyn Fn() -> Instant,
     slice: Duration,
-    ended: Option<ExitStatus>,
+    ended: Option<End>,
+}
+
+/// Who started it, and waits for it.
+enum Runner {
+    Ourselves(Child),
+    Helper(LifeLine),
 }
 
 impl<'a> Program<'a> {
     /// Starts it.
     ///
     /// # Errors
-    /// It cannot be run: it is not there, we may not, no memory, no descriptors.
+    /// It cannot be run: it is not there, we may not, no memory, no descriptors; the helper process does not
+    /// know it, or is gone.
     pub fn start(order: &Order<'a>) -> io::Result<Self> {
-        let (output, theirs) = pipe()?;
+        Self::start_by(broker::current(), order)
+    }
+
+    pub(super) fn start_by(helper: Option<&Broker>, order: &Order<'a>) -> io::Result<Self> {
+        let (output, their_output) = pipe()?;
+        let (their_input, input) = pipe()?;
         unblocking(output.as_raw_fd())?;
-        let mut command = Command::new(order.program);
-        command
-            .args(order.arguments)
-            .env_clear()
-            .envs(order.environment.iter().map(|(key, value)| (key, value)))
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::from(theirs.try_clone()?))
-            .stderr(Stdio::from(theirs));
-        // SAFETY: the closure makes system calls only, which are safe between fork and exec.
-        unsafe {
-            command.pre_exec(with_plain_signals);
-        }
-        let mut child = command.spawn()?;
-        let input = child.stdin.take();
+        unblocking(input.as_raw_fd())?;
+        let runner = match helper {
+            Some(helper) => {
+                let ends = (their_input, their_output);
+                Runner::Helper(helper.run(order.name, order.environment, ends)?)
+            }
+            None => {
+                let environment = order.environment.iter();
+                let command = spawn::Command {
+                    program: order.program,
+                    arguments: order.arguments,
+                    environment: environment.map(|(name, value)| (*name, value.as_str())),
+                    leader: Leader::Outlives,
+                };
+                Runner::Ourselves(spawn::start(command, their_input, their_output)?)
+            }
+        };
         let program = Self {
-            child,
-            input,
+            runner,
+            input: Some(input.into()),
             output: Some(output.into()),
             kept: Vec::new(),
             until: order.until,
             slice: SLICE_MIN,
             ended: None,
         };
-        if let Some(input) = &program.input {
-            unblocking(input.as_raw_fd())?;
+        program.started()
+    }
+
+    /// Waits for the helper's word that it runs. The deadline is looked at, for its disk may hang.
+    fn started(mut self) -> io::Result<Self> {
+        while let Runner::Helper(line) = &self.runner {
+            match line.news() {
+                Some(News::Started) => break,
+                Some(News::NotStarted(error)) => {
+                    self.ended = Some(End::Lost);
+                    return Err(error);
+                }
+                Some(News::Exited(_) | News::Killed(_) | News::Lost) => {
+                    self.ended = Some(End::Lost);
+                    return Err(broker::gone());
+                }
+                None if self.is_late() => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "it does not start in time",
+                    ));
+                }
+                None => self.wait_for(&[]),
+            }
         }
-        Ok(program)
+        self.slice = SLICE_MIN;
+        Ok(self)
     }
 
     /// Gives it these octets.
@@ -154,7 +197,7 @@ impl<'a> Program<'a> {
         let end = loop {
             if self.has_ended() {
                 self.listen();
-                break self.ended.map_or(End::Late, end_of);
+                break self.ended.unwrap_or(End::Lost);
             }
             if self.is_late() {
                 self.kill();
@@ -175,33 +218,57 @@ impl<'a> Program<'a> {
 
     fn has_ended(&mut self) -> bool {
         if self.ended.is_none() {
-            // Nobody else waits for our children, so that this does not fail.
-            self.ended = self.child.try_wait().ok().flatten();
+            self.ended = match &mut self.runner {
+                // Nobody else waits for our children, so that this does not fail.
+                Runner::Ourselves(child) => child.try_wait().ok().flatten().map(end_of),
+                Runner::Helper(line) => match line.news() {
+                    Some(News::Exited(code)) => Some(End::Code(code)),
+                    Some(News::Killed(signal)) => Some(End::Signal(signal)),
+                    Some(News::Started | News::NotStarted(_) | News::Lost) => Some(End::Lost),
+                    None => None,
+                },
+            };
         }
         self.ended.is_some()
     }
 
     /// Waits a moment, until there is output, or until the input takes more.
     fn wait(&mut self) {
+        let input = self.input.as_ref().map(AsRawFd::as_raw_fd);
+        let output = self.output.as_ref().map(AsRawFd::as_raw_fd);
+        let pipes = [(input, libc::POLLOUT), (output, libc::POLLIN)];
+        let pipes = pipes.map(|(end, events)| (end.unwrap_or(NONE), events));
+        self.wait_for(&pipes);
+        self.listen();
+    }
+
+    /// Waits a moment for these descriptors, or for news of the program.
+    fn wait_for(&mut self, others: &[(RawFd, libc::c_short)]) {
         let left = (self.until)().saturating_duration_since(clock::monotonic());
         let slice = self.slice.min(left).max(SLICE_MIN);
         self.slice = (self.slice * 2).min(SLICE_MAX);
-        let entry = |fd: Option<RawFd>, events| libc::pollfd {
-            // A negative one is passed over.
-            fd: fd.unwrap_or(-1),
+        let news = match &self.runner {
+            Runner::Ourselves(_) => NONE,
+            Runner::Helper(line) => line.as_raw_fd(),
+        };
+        let mut entries = [(NONE, 0); 3];
+        for (entry, wanted) in entries
+            .iter_mut()
+            .zip(others.iter().chain([&(news, libc::POLLIN)]))
+        {
+            *entry = *wanted;
+        }
+        let mut entries = entries.map(|(fd, events)| libc::pollfd {
+            fd,
             events,
             revents: 0,
-        };
-        let input = self.input.as_ref().map(AsRawFd::as_raw_fd);
-        let output = self.output.as_ref().map(AsRawFd::as_raw_fd);
-        let mut entries = [entry(input, libc::POLLOUT), entry(output, libc::POLLIN)];
+        });
         let millis = libc::c_int::try_from(slice.as_millis()).unwrap_or(1);
         // SAFETY: the entries outlive the call, and their number is right.
-        let ready = unsafe { libc::poll(entries.as_mut_ptr(), 2, millis) };
+        let ready = unsafe { libc::poll(entries.as_mut_ptr(), 3, millis) };
         if ready > 0 {
             self.slice = SLICE_MIN;
         }
-        self.listen();
     }
 
     /// Reads what there is of its output.
@@ -225,16 +292,15 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Kills the whole group. It is still ours: its leader was not waited for yet.
+    /// Kills the whole group, and waits a moment for the end. The group is still ours: its leader was not
+    /// waited for yet.
     fn kill(&mut self) {
         if self.has_ended() {
             return;
         }
-        if let Ok(id) = libc::pid_t::try_from(self.child.id()) {
-            // SAFETY: a plain system call.
-            unsafe {
-                libc::kill(-id, libc::SIGKILL);
-            }
+        match &self.runner {
+            Runner::Ourselves(child) => spawn::kill(child),
+            Runner::Helper(line) => line.cut(),
         }
         let until = clock::monotonic() + REAP_MAX;
         while !self.has_ended() && clock::monotonic() < until {
@@ -253,28 +319,8 @@ fn end_of(status: ExitStatus) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Code(code),
         (None, Some(signal)) => End::Signal(signal),
-        (None, None) => End::Late,
+        (None, None) => End::Lost,
     }
-}
-
-/// In the child: what we block and ignore is nothing to it, nor what we were started with.
-fn with_plain_signals() -> io::Result<()> {
-    // SAFETY: plain system calls; the set is initialised by sigemptyset before it is used.
-    unsafe {
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        libc::sigemptyset(set.as_mut_ptr());
-        if libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        for signal in 1..=LAST_SIGNAL {
-            // Two of them cannot be ignored in the first place.
-            libc::signal(signal, libc::SIG_DFL);
-        }
-        // Ours are closed at exec by themselves; this is for what we were started with. An old kernel
-        // does not have it.
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, AT_EXEC);
-    }
-    Ok(())
 }
 
 /// A pipe that no other program inherits: its end to read from, and the one to write to.
@@ -309,20 +355,38 @@ fn unblocking(descriptor: RawFd) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::broker::tests::helper_for;
 
+    /// The same by ourselves and by a helper.
     fn shell(script: &str, input: &[u8], patience: Duration) -> (End, String) {
-        let until = clock::monotonic() + patience;
         let arguments = ["-c".to_owned(), script.to_owned()];
+        let (end, output) = shell_by(None, &arguments, input, patience);
+        let helper = helper_for(Path::new("/bin/sh"), &arguments);
+        let by_helper = shell_by(Some(&helper), &arguments, input, patience);
+        if !script.contains("$!") {
+            assert_eq!(by_helper, (end, output.clone()), "{script}");
+        }
+        by_helper
+    }
+
+    fn shell_by(
+        helper: Option<&Broker>,
+        arguments: &[String],
+        input: &[u8],
+        patience: Duration,
+    ) -> (End, String) {
+        let until = clock::monotonic() + patience;
         let order = Order {
+            name: "test",
             program: Path::new("/bin/sh"),
-            arguments: &arguments,
+            arguments,
             environment: &[
                 ("PATH", "/usr/bin:/bin".to_owned()),
                 ("WORD", "a b".to_owned()),
             ],
             until: &|| until,
         };
-        let mut program = Program::start(&order).unwrap();
+        let mut program = Program::start_by(helper, &order).unwrap();
         for piece in input.chunks(100_000) {
             if program.feed(piece) != Fed::More {
                 break;
@@ -373,12 +437,18 @@ mod tests {
     fn a_deadline_that_is_the_present_ends_it_at_once() {
         let arguments = ["-c".to_owned(), "sleep 60".to_owned()];
         let order = Order {
+            name: "test",
             program: Path::new("/bin/sh"),
             arguments: &arguments,
             environment: &[("PATH", "/usr/bin:/bin".to_owned())],
             until: &clock::monotonic,
         };
         assert_eq!(Program::start(&order).unwrap().finish().0, End::Late);
+        let helper = helper_for(order.program, &arguments);
+        match Program::start_by(Some(&helper), &order) {
+            Ok(program) => assert_eq!(program.finish().0, End::Late),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        }
     }
 
     #[test]
@@ -409,14 +479,21 @@ mod tests {
     fn a_deadline_that_comes_nearer_counts_at_once() {
         let now = clock::monotonic();
         let until = std::cell::Cell::new(now + PATIENCE);
+        let arguments = ["60".to_owned()];
         let order = Order {
+            name: "test",
             program: Path::new("/bin/sleep"),
-            arguments: &["60".to_owned()],
+            arguments: &arguments,
             environment: &[],
-            until: &|| until.replace(now),
+            until: &|| until.get(),
         };
-        let program = Program::start(&order).unwrap();
-        assert_eq!(program.finish().0, End::Late);
+        let helper = helper_for(order.program, &arguments);
+        for helper in [None, Some(&helper)] {
+            until.set(now + PATIENCE);
+            let program = Program::start_by(helper, &order).unwrap();
+            until.set(now);
+            assert_eq!(program.finish().0, End::Late);
+        }
         assert!(clock::monotonic() - now < PATIENCE);
     }
 
@@ -459,13 +536,18 @@ mod tests {
     #[test]
     fn what_is_no_program_is_an_error() {
         for path in ["/no/such/program", "/etc/passwd", "/"] {
+            let until = clock::monotonic() + PATIENCE;
             let order = Order {
+                name: "test",
                 program: Path::new(path),
                 arguments: &[],
                 environment: &[],
-                until: &clock::monotonic,
+                until: &|| until,
             };
-            assert!(Program::start(&order).is_err(), "{path}");
+            let error = |by| Program::start_by(by, &order).err().unwrap().raw_os_error();
+            let helper = helper_for(order.program, &[]);
+            assert_eq!(error(None), error(Some(&helper)), "{path}");
+            assert!(error(None).is_some(), "{path}");
         }
     }
 }

@@ -11,12 +11,14 @@ pub enum Signal {
     End,
     /// SIGHUP.
     HangUp,
+    /// SIGCHLD: a child of ours has ended, or several.
+    Child,
 }
 
 /// The descriptor signals are read from.
 pub struct Signals(OwnedFd);
 
-/// Blocks SIGTERM, SIGINT and SIGHUP in this thread, and in those it starts, and opens a descriptor
+/// Blocks SIGTERM, SIGINT, SIGHUP and SIGCHLD in this thread, and in those it starts, and opens a descriptor
 /// for them. Ignores SIGPIPE. Call it before the first thread is started.
 ///
 /// # Errors
@@ -26,7 +28,7 @@ pub fn take() -> io::Result<Signals> {
     let descriptor = unsafe {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         libc::sigemptyset(set.as_mut_ptr());
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGCHLD] {
             libc::sigaddset(set.as_mut_ptr(), signal);
         }
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
@@ -38,6 +40,16 @@ pub fn take() -> io::Result<Signals> {
     }
     // SAFETY: the descriptor was just opened and nobody else has it.
     Ok(Signals(unsafe { OwnedFd::from_raw_fd(descriptor) }))
+}
+
+/// In a helper of the service: what ends a service gently, sent to all its processes, is nothing to it.
+pub(super) fn ignore_gentle_ends() {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: a plain system call that cannot fail for these.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
 }
 
 impl Signals {
@@ -53,10 +65,10 @@ impl Signals {
             }
             info.assume_init().ssi_signo
         };
-        Some(if number == libc::SIGHUP as u32 {
-            Signal::HangUp
-        } else {
-            Signal::End
+        Some(match libc::c_int::try_from(number) {
+            Ok(libc::SIGHUP) => Signal::HangUp,
+            Ok(libc::SIGCHLD) => Signal::Child,
+            Ok(_) | Err(_) => Signal::End,
         })
     }
 }

@@ -32,8 +32,10 @@ pub(super) fn refuse_at_once(settings: &Settings, sending: &Sending) -> Result<(
     let directory = Directory::new(settings);
     let uid = process::user_id();
     let service = dropped::look(&folder_of(&settings.spool)).map_or(uid, |facts| facts.uid);
-    let author = Author::new(uid, service);
     // What cannot be told here the service will tell.
+    let Ok(author) = Author::new(uid, service) else {
+        return Ok(());
+    };
     if let Ok(Err(why)) = judge::sender(settings, &directory, &author, &sending.from) {
         let text = format!("-f {}: {} ({})", sending.from, why.words, why.cause);
         return Err(Failure::new(NOT_PERMITTED, text));

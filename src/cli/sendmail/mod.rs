@@ -114,7 +114,8 @@ fn sender(settings: &Settings, options: &Options) -> Result<ReversePath, Failure
         Some(given) => given.trim().to_owned(),
         None => {
             let uid = process::user_id();
-            process::account_name(uid).unwrap_or_else(|| format!("uid{uid}"))
+            let name = process::account_name(uid).unwrap_or_default();
+            name.unwrap_or_else(|| format!("uid{uid}"))
         }
     };
     if given.is_empty() || given == "<>" {

@@ -65,6 +65,16 @@ pub(super) const KEYS: &[Key] = &[
         domino: None,
     },
     Key {
+        section: "server",
+        name: "sandbox",
+        kind: Kind::YesNo,
+        default: Default::Value("yes"),
+        meaning: "Whether the service keeps itself from what it does not need. Programs and name \
+                  look-ups are then left to a helper process. A change needs a restart.",
+        change: "Say no where a [command:NAME] has to win other powers, as by sudo.",
+        domino: None,
+    },
+    Key {
         section: "port:tcp",
         name: "number",
         kind: Kind::Number { min: 1, max: 65535 },

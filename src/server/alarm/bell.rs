@@ -53,6 +53,7 @@ impl Bell<'_> {
         ];
         let end = clock::monotonic() + command.timeout;
         let order = Order {
+            name: &command.name,
             program: &command.program,
             arguments: &command.arguments,
             environment: &environment,
@@ -69,6 +70,7 @@ impl Bell<'_> {
             End::Code(code) => format!("exit status {code}"),
             End::Signal(signal) => format!("killed by signal {signal}"),
             End::Late => format!("not ended within {} s", command.timeout.as_secs()),
+            End::Lost => "cut off: the helper process has died".to_owned(),
         };
         Err(match String::from_utf8_lossy(&output).trim() {
             "" => format!("command {name}: {why}"),
@@ -99,6 +101,22 @@ impl Bell<'_> {
         webhook::tell(webhook, &document, self.brake)
     }
 }
+
+/// Whether the program may find this in its environment: the helper process asks. It shares PATH with those
+/// that messages are given to.
+pub(super) fn allows(variable: &str, value: &str) -> bool {
+    let is_ours = [
+        "GATEPOST_ALARM",
+        "GATEPOST_STATE",
+        "GATEPOST_WHERE",
+        "GATEPOST_SINCE",
+        "GATEPOST_SUBJECT",
+    ];
+    is_ours.contains(&variable) && value.len() <= VALUE_MAX_OCTETS && !value.contains('\0')
+}
+
+/// The longest value of a variable, octets.
+const VALUE_MAX_OCTETS: usize = 4096;
 
 /// One line.
 fn subject(report: &Report, hostname: &str) -> String {

@@ -30,6 +30,11 @@ mod sight;
 
 use bell::Bell;
 
+/// Whether the program of an alarm may find this in its environment.
+pub(super) fn allows(variable: &str, value: &str) -> bool {
+    bell::allows(variable, value)
+}
+
 /// The longest between two looks.
 pub const LOOK_MAX: Duration = Duration::from_secs(60);
 /// The shortest.

@@ -10,6 +10,7 @@
 //! Refuses to know: names of the host in DNS. A local program is 127.0.0.1 and has none.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::settings::Settings;
@@ -35,13 +36,16 @@ pub struct Author {
 
 impl Author {
     /// The account with this user id, where a service of the account `service` judges.
-    pub fn new(uid: u32, service: u32) -> Self {
-        let name = process::account_name(uid).unwrap_or_else(|| format!("uid{uid}"));
-        Self {
+    ///
+    /// # Errors
+    /// Its name cannot be known now: it may be somebody's, so it is not nobody's.
+    pub fn new(uid: u32, service: u32) -> io::Result<Self> {
+        let name = process::account_name(uid)?.unwrap_or_else(|| format!("uid{uid}"));
+        Ok(Self {
             uid,
             name: name.to_lowercase(),
             is_trusted: uid == 0 || uid == service,
-        }
+        })
     }
 
     /// The user id.

@@ -33,7 +33,7 @@ use super::context::Context;
 use crate::events::pickup;
 use crate::sys::dropped;
 use crate::sys::stamp::Stamp;
-use crate::sys::{clock, process, random, replace};
+use crate::sys::{clock, machine, process, random, replace};
 use inject::{Letter, NotTaken};
 use judge::Author;
 
@@ -228,10 +228,11 @@ impl Rounds {
             )),
             true => {
                 let setup = self.context.setup();
-                let author = Author::new(facts.uid, process::user_id());
                 let file = (file, facts.octets);
-                let letter = Letter::read((&self.context, &setup), file, author);
-                letter.and_then(Letter::inject)
+                let author = Author::new(facts.uid, process::user_id()).map_err(not_known);
+                author
+                    .and_then(|author| Letter::read((&self.context, &setup), file, author))
+                    .and_then(Letter::inject)
             }
         };
         injected.map_err(|why| (facts.uid, why))
@@ -270,6 +271,11 @@ impl Rounds {
         fs::rename(path, self.bad.join(name))?;
         Ok("set-aside")
     }
+}
+
+fn not_known(error: io::Error) -> NotTaken {
+    let why = machine::reason(&error);
+    NotTaken::Later(format!("its account's name cannot be known now: {why}"))
 }
 
 fn not_opened(error: &io::Error) -> NotTaken {
