@@ -34,6 +34,7 @@ pub mod outcome;
 pub mod pickup;
 pub mod proxy;
 pub mod queue;
+pub mod sandbox;
 pub mod smarthost;
 pub mod users;
 

@@ -1,7 +1,7 @@
 //! `gatepost serve`: runs the service in the foreground.
 
 use crate::events;
-use crate::server::{Server, StartError, logger, probe};
+use crate::server::{Prepared, StartError, logger, probe};
 use crate::sys::{inherited, manager};
 
 use super::arguments::Arguments;
@@ -31,7 +31,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !loaded.warnings.is_empty() && !log::log_enabled!(log::Level::Warn) {
         complain(&lines(&loaded.warnings));
     }
-    let server = Server::start(loaded.settings, inherited).map_err(|error| failure(&error))?;
+    let prepared = Prepared::new(loaded.settings, inherited).map_err(|error| failure(&error))?;
+    // Nothing of a client and nothing of the spool was read yet, and there is no other thread.
+    let server = prepared.sandboxed().and_then(Prepared::start);
+    let server = server.map_err(|error| failure(&error))?;
     server.run().map_err(|error| Failure::new(SOFTWARE, error))
 }
 

@@ -37,8 +37,21 @@ pub struct Loaded {
 /// Every problem of the file, warnings included, in file order; one without a line where the file
 /// cannot be read.
 pub fn load(file: &Path, probe: &dyn Probe) -> Result<Loaded, Vec<Problem>> {
+    load_adapted(file, probe, |_| {})
+}
+
+/// The same with settings that are changed before they are checked, as a running service has to.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_adapted(
+    file: &Path,
+    probe: &dyn Probe,
+    adapt: impl FnOnce(&mut Settings),
+) -> Result<Loaded, Vec<Problem>> {
     let mut draft = open(file)?;
-    let settings = assemble(&mut draft);
+    let mut settings = assemble(&mut draft);
+    adapt(&mut settings);
     check::check(&mut draft, &settings, probe);
     let problems = in_file_order(draft);
     if problems.iter().any(Problem::is_error) {

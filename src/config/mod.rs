@@ -18,6 +18,7 @@
 //! | `settings` | the immutable [`Settings`] |
 //! | `rules` | those of them that decide who may do what |
 //! | `smarthosts` | where outside mail goes |
+//! | `named_files` | the files that keys name |
 //! | `serving` | which site serves a session |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
@@ -38,6 +39,7 @@ mod load_rules;
 mod load_smarthosts;
 pub mod local;
 pub mod manual;
+pub mod named_files;
 pub mod problem;
 pub mod rules;
 pub mod sample;
@@ -49,6 +51,6 @@ pub mod values;
 
 pub use check::Probe;
 pub use effective::Effective;
-pub use load::{Loaded, control_socket, load, parse};
+pub use load::{Loaded, control_socket, load, load_adapted, parse};
 pub use problem::Problem;
 pub use settings::Settings;

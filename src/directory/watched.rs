@@ -4,13 +4,14 @@
 //! that cannot be read is looked at anew each time, and only its first failure is new. Refuses to
 //! know: what the file says. Limits: the file size is the caller's.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::sys::replace;
+use crate::sys::sandbox::reach;
 use crate::sys::stamp::Stamp;
 
 /// One file and the last look at it.
@@ -76,7 +77,7 @@ impl Watched {
     }
 
     fn read(&self) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
-        let file = File::open(&self.path)?;
+        let file = reach::open(&self.path)?;
         let stamp = Stamp::read(&file.metadata()?);
         let content = replace::read_open(&file, self.max_octets)?;
         Ok((stamp, Zeroizing::new(content)))

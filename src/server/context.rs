@@ -20,6 +20,7 @@ use crate::policy::throttle::Throttle;
 use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
+use crate::sys::sandbox::Walls;
 use crate::transport::client::Brake;
 use crate::transport::tls::ServerTls;
 use crate::troubles::{Kind, Troubles};
@@ -103,6 +104,8 @@ pub struct Context {
     pub devices: Arc<Devices>,
     /// How the configuration was read again.
     pub refreshes: Refreshes,
+    /// The sandbox it runs in; none where it runs without.
+    pub walls: Option<Walls>,
     /// When the service was built.
     pub started: Instant,
     /// The same by the clock on the wall, as it was then.
@@ -132,6 +135,7 @@ impl Context {
             spool,
             troubles: lanes.troubles(),
             board: Board::default(),
+            walls: None,
             lanes,
             notifier,
             lot: Arc::new(Lot::new()),
@@ -144,6 +148,12 @@ impl Context {
             throttle: Mutex::default(),
             stopping: OnceLock::new(),
         }
+    }
+
+    /// The same, in a sandbox.
+    pub(super) fn within(mut self, walls: Option<Walls>) -> Self {
+        self.walls = walls;
+        self
     }
 
     /// Who carries mail elsewhere.

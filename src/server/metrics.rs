@@ -22,6 +22,7 @@ use crate::protocol::exposition::{Exposition, Kind, Samples};
 use crate::spool::vitals::Vitals;
 use crate::stats::{BOUNDS, Stats};
 use crate::sys::clock;
+use crate::sys::sandbox::refused_total;
 use crate::sys::usage::{Usage, usage};
 use crate::transport::tls::ServerTls;
 
@@ -270,6 +271,12 @@ const FAMILIES: &[Family] = &[
         Kind::Gauge,
         "Alarms that are on, by their cause.",
         alarms,
+    ),
+    family(
+        "gatepost_system_calls_refused_total",
+        Kind::Counter,
+        "System calls that the sandbox refused; any is a fault or a break-in.",
+        |_, samples| samples.one(refused_total()),
     ),
     family(
         "process_start_time_seconds",

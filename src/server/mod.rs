@@ -21,6 +21,7 @@
 //! | `pages` | what both look like over HTTP, and where |
 //! | `queue` | what waits to be delivered, told to the operator and changed |
 //! | `overview` | the same and more, as `gatepost top` shows it |
+//! | `sandbox` | what the running service keeps when it walls itself off |
 //! | `sessions` | the sessions there are, told to the operator |
 //! | `logger` | where log lines go |
 //! | `managed` | what the service manager is told |
@@ -56,9 +57,10 @@ mod refresh;
 pub mod relisten;
 mod renewal;
 pub mod run;
+mod sandbox;
 mod sessions;
 mod status;
 mod telling;
 mod told;
 
-pub use run::{Server, StartError};
+pub use run::{Prepared, Server, StartError};

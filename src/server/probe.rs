@@ -17,6 +17,7 @@ use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::date;
+use crate::sys::sandbox::reach;
 use crate::sys::{clock, machine, process, readable, replace};
 use crate::transport::certificate::{self, CertificateError, Culprit, Validity};
 use crate::transport::roots;
@@ -24,9 +25,9 @@ use crate::transport::roots;
 /// Looks at the files themselves.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// Certificates and keys that are in use: they are good even where the account we run as may not
-    /// read them, for root did.
-    in_use: Vec<(PathBuf, PathBuf)>,
+    /// Certificates and keys that a running service uses: they are good even where the account it runs as
+    /// may not read them, for root did. None where no service runs yet.
+    in_use: Option<Vec<(PathBuf, PathBuf)>>,
 }
 
 /// Reads and checks a configuration file together with the files it names.
@@ -37,15 +38,19 @@ pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
     config::load(file, &Files::default())
 }
 
-/// The same while a service runs with these settings.
+/// The same while a service runs with these settings; `adapt` leaves in the next ones what has to stay.
 ///
 /// # Errors
 /// Every problem, in file order.
-pub fn load_again(file: &Path, current: &Settings) -> Result<Loaded, Vec<Problem>> {
+pub fn load_again(
+    file: &Path,
+    current: &Settings,
+    adapt: impl FnOnce(&mut Settings),
+) -> Result<Loaded, Vec<Problem>> {
     let in_use = certificates::files(current);
     let owned = |(file, key): (&Path, &Path)| (file.to_owned(), key.to_owned());
-    let in_use = in_use.map(owned).collect();
-    config::load(file, &Files { in_use })
+    let in_use = Some(in_use.map(owned).collect());
+    config::load_adapted(file, &Files { in_use }, adapt)
 }
 
 /// Whether the files are there and only the account may not read one of them.
@@ -67,6 +72,9 @@ pub fn why(error: &CertificateError, certificate: &Path, private_key: &Path) -> 
     };
     // What a link leads to is what has the mode.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if reach::is_out_of_reach(&path) {
+        return format!("{}: {}", path.display(), reach::OUT_OF_REACH);
+    }
     let us = process::account_name(process::user_id());
     let us = us.ok().flatten();
     let us = us.unwrap_or_else(|| process::user_id().to_string());
@@ -110,8 +118,12 @@ impl Probe for Files {
     }
 
     fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String> {
+        // A service that runs is the account itself.
+        if self.in_use.is_some() || !process::is_root() {
+            return Ok(());
+        }
         // An account that is not there is another error's.
-        let (true, Ok(account)) = (process::is_root(), process::account(user)) else {
+        let Ok(account) = process::account(user) else {
             return Ok(());
         };
         match readable::may_read_as(user, account, path) {
@@ -196,12 +208,16 @@ impl Probe for Files {
             false => Err("it is no program".to_owned()),
         }
     }
+
+    fn shared_folder(&self, path: &Path) -> Option<PathBuf> {
+        reach::of_file(path).alone.map(|(folder, _)| folder)
+    }
 }
 
 impl Files {
     fn is_in_use(&self, certificate: &Path, private_key: &Path) -> bool {
         let same = |(used, key): &(PathBuf, PathBuf)| used == certificate && key == private_key;
-        self.in_use.iter().any(same) && is_kept_from_us(certificate, private_key)
+        self.in_use.iter().flatten().any(same) && is_kept_from_us(certificate, private_key)
     }
 }
 

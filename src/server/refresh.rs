@@ -22,7 +22,7 @@ use super::observed::Observed;
 use super::pages::PageServer;
 use super::relisten::{Doors, Moved, Open, relisten};
 use super::renewal::{self, Renewal};
-use super::{certificates, logger, managed, probe};
+use super::{certificates, logger, managed, probe, sandbox};
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
@@ -202,13 +202,16 @@ impl Refresher {
         control::refresh_begun(by, file);
         // Before it is read: what changes meanwhile is read again.
         self.seen = Stamp::of(file);
-        let loaded = match probe::load_again(file, &current.settings) {
+        let mut held = Vec::new();
+        let adapt = |next: &mut Settings| held = sandbox::hold_back(next, &current.settings);
+        let loaded = match probe::load_again(file, &current.settings, adapt) {
             Ok(loaded) => loaded,
             Err(problems) => return self.refuse(by, &problems),
         };
         let settings = as_it_may_be(loaded.settings, &current.settings);
         let mut report = Report::default();
         report.warnings(&loaded.warnings);
+        report.held_back(held);
         let tls = match self.next_tls(&settings, &current, &mut report) {
             Ok(tls) => tls,
             // It was good when it was checked a moment ago.

@@ -19,6 +19,7 @@ use super::gate::Gate;
 use super::{certificates, probe};
 use crate::config::settings::Settings;
 use crate::events::control;
+use crate::sys::sandbox::reach;
 use crate::sys::stamp::Stamp;
 use crate::sys::{clock, readable};
 use crate::transport::certificate;
@@ -234,7 +235,7 @@ impl Renewal {
         };
         let is_readable = [&pair.certificate, &pair.private_key]
             .into_iter()
-            .all(|path| readable::may_read(path));
+            .all(|path| readable::may_read(path) && !reach::is_out_of_reach(path));
         let watch = match watch {
             None => "off",
             Some(_) if is_readable => "on",

@@ -8,7 +8,7 @@
 //! | read certificate and key | yes | 78 |
 //! | make the folders that are missing, for the account | yes | 73 |
 //! | become `[server] user` | – | 77 |
-//! | fork the helper process, before there is a thread or a sandbox | no | 70 |
+//! | fork the helper process, then wall itself off, where a process is the service alone ([`Prepared::sandboxed`]) | no | 70; of the walls nothing: a log line for each part |
 //! | open the spool: lock, recover | no | 73 |
 //! | start committer, deliverer, lanes, notifier, pickup, workers, alarm, console; greet | no | 71 |
 //!
@@ -38,6 +38,7 @@ use super::pages::{self, PageServer};
 use super::pickup::{self, Pickup};
 use super::relisten::Open;
 use super::renewal::Renewal;
+use super::sandbox;
 use super::telling;
 use crate::config::settings::Settings;
 use crate::control::console;
@@ -50,8 +51,10 @@ use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::inherited::Inherited;
 use crate::sys::process::{self, Account};
+use crate::sys::sandbox::Walls;
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{broker as helper, clock, machine, manager, random};
+use crate::transport::tls::ServerTls;
 use crate::troubles::Troubles;
 
 /// Why the service does not start.
@@ -101,29 +104,26 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A service that is ready to greet.
-pub struct Server {
-    reactor: Reactor<Gate>,
-    spool: Arc<Spool>,
-    lanes: Arc<Lanes>,
-    notifier: Arc<Notifier>,
-    threads: Vec<JoinHandle<()>>,
+/// A service that has its ports and its account, and has neither looked into its spool nor heard a client.
+pub struct Prepared {
+    settings: Settings,
+    tls: Option<ServerTls>,
+    renewal: Renewal,
+    bound: Vec<(Want, TcpListener)>,
+    for_pages: Vec<(Want, TcpListener)>,
+    socket: Option<Socket>,
+    signals: Signals,
     workers: usize,
-    listeners: usize,
-    console: (console::Remote, JoinHandle<()>),
-    pickup: Pickup,
-    alarm: (Arc<Troubles>, JoinHandle<()>),
-    devices: Arc<Devices>,
+    walls: Option<Walls>,
 }
 
-impl Server {
-    /// Does everything up to the first greeting, on the listeners that were inherited where they are of
-    /// use. Blocks the signals the service acts on in this
-    /// thread and those it starts.
+impl Prepared {
+    /// Takes the listeners that were inherited where they are of use, and binds the others. Blocks the
+    /// signals the service acts on in this thread and those it starts.
     ///
     /// # Errors
     /// See [`StartError`]; nothing was greeted then.
-    pub fn start(settings: Settings, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+    pub fn new(settings: Settings, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         process::limit_allocator_arenas();
         process::restrict_new_files();
         // A lower limit of descriptors is met by accept errors, which are weather.
@@ -137,43 +137,86 @@ impl Server {
         // What only root may read is read before the account is taken on.
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
-        if settings.sandbox {
-            broker::start(&settings).map_err(StartError::Helper)?;
-        }
         let socket = finish_console(&settings, begun);
-        let setup = Setup::new(Arc::new(settings), tls);
-        Self::build((setup, renewal), bound, for_pages, (socket, signals))
+        Ok(Self {
+            tls,
+            renewal,
+            bound,
+            for_pages,
+            socket,
+            signals,
+            // The system's files say how many processors there are.
+            workers: worker_count(&settings),
+            settings,
+            walls: None,
+        })
     }
 
-    fn build(
-        (setup, renewal): (Setup, Renewal),
-        bound: Vec<(Want, TcpListener)>,
-        for_pages: Vec<(Want, TcpListener)>,
-        (socket, signals): (Option<Socket>, Signals),
-    ) -> Result<Self, StartError> {
-        let setup = Arc::new(setup);
-        let settings = Arc::clone(&setup.settings);
-        let stats = Arc::<Stats>::default();
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        managed::recovering();
-        let spool = open_spool(&settings, Arc::clone(&disk), Arc::clone(&stats))?;
-        let rules = telling::rules(&setup);
-        let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
-        let notifier = Arc::new(notifier);
-        let devices = Devices::open(Arc::clone(&disk), &settings.spool, settings.devices);
-        let devices = Arc::new(devices);
-        let (lanes, threads) = start_spool(&settings, &spool, disk, &notifier)?;
-        let (for_context, for_notices) = (Arc::clone(&spool), Arc::clone(&notifier));
-        let (for_lanes, for_devices) = (Arc::clone(&lanes), Arc::clone(&devices));
-        let context = Context::new(
-            setup,
-            for_context,
-            for_lanes,
-            for_notices,
-            for_devices,
-            stats,
-        );
-        let context = Arc::new(context);
+    /// Walls off this thread and those it starts for good, as the settings say, with a helper process
+    /// outside for what they forbid. For a process that does nothing else, while it has no other thread.
+    ///
+    /// # Errors
+    /// There is no helper; see [`StartError`].
+    pub fn sandboxed(mut self) -> Result<Self, StartError> {
+        if self.settings.sandbox {
+            broker::start(&self.settings).map_err(StartError::Helper)?;
+            self.walls = Some(sandbox::enter(&self.settings));
+        }
+        Ok(self)
+    }
+
+    /// Does the rest, up to the first greeting.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing was greeted then.
+    pub fn start(self) -> Result<Server, StartError> {
+        Server::build(self)
+    }
+}
+
+/// A service that is ready to greet.
+pub struct Server {
+    reactor: Reactor<Gate>,
+    kept: Kept,
+    workers: usize,
+    listeners: usize,
+    console: (console::Remote, JoinHandle<()>),
+    pickup: Pickup,
+    alarm: (Arc<Troubles>, JoinHandle<()>),
+}
+
+/// What is kept of messages and clients, and the threads that work on it.
+struct Kept {
+    spool: Arc<Spool>,
+    lanes: Arc<Lanes>,
+    notifier: Arc<Notifier>,
+    devices: Arc<Devices>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Does everything up to the first greeting, without a sandbox; see [`Prepared`].
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing was greeted then.
+    pub fn start(settings: Settings, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+        Prepared::new(settings, inherited)?.start()
+    }
+
+    fn build(prepared: Prepared) -> Result<Self, StartError> {
+        let Prepared {
+            settings,
+            tls,
+            renewal,
+            bound,
+            for_pages,
+            socket,
+            signals,
+            workers,
+            walls,
+        } = prepared;
+        let setup = Arc::new(Setup::new(Arc::new(settings), tls));
+        let (context, kept) = open_for(setup, walls)?;
         if bound.is_empty() {
             events::no_port_enabled();
         }
@@ -181,7 +224,6 @@ impl Server {
         let lot = Arc::clone(&context.lot);
         let gate = Arc::new(Gate::new(Arc::clone(&context), posts));
         let open = listeners.len();
-        let workers = worker_count(&settings);
         let for_gate = Arc::clone(&gate);
         let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
         let mut reactor = reactor.map_err(StartError::System)?;
@@ -204,16 +246,12 @@ impl Server {
         }
         Ok(Self {
             reactor,
-            spool,
-            lanes,
-            notifier,
-            threads,
+            kept,
             workers,
             listeners: open,
             console,
             pickup,
             alarm: (troubles, watch),
-            devices,
         })
     }
 
@@ -230,17 +268,17 @@ impl Server {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
         managed::ready(self.listeners, None);
         let result = self.reactor.run();
-        self.devices.write();
+        self.kept.devices.write();
         // While there is still a committer.
         self.pickup.stop();
         let (troubles, watch) = self.alarm;
         // What fails from here on is the end.
         troubles.stop();
-        self.lanes.stop(clock::monotonic());
-        self.lanes.wait_for_end();
-        self.notifier.stop();
-        self.spool.close();
-        for thread in self.threads {
+        self.kept.lanes.stop(clock::monotonic());
+        self.kept.lanes.wait_for_end();
+        self.kept.notifier.stop();
+        self.kept.spool.close();
+        for thread in self.kept.threads {
             // A thread that panicked has left the spool for the next start to recover.
             let _ = thread.join();
         }
@@ -248,6 +286,7 @@ impl Server {
         let (console, thread) = self.console;
         console.stop();
         let _ = thread.join();
+        sandbox::tell_refused();
         events::sum_up();
         events::stopped();
         match helper::fate() {
@@ -337,6 +376,37 @@ fn console_or_none<T>(made: Result<T, SocketError>) -> Option<T> {
             None
         }
     }
+}
+
+/// Opens what is kept, and starts the threads that work on it; with it what all sessions share.
+fn open_for(setup: Arc<Setup>, walls: Option<Walls>) -> Result<(Arc<Context>, Kept), StartError> {
+    let settings = Arc::clone(&setup.settings);
+    let stats = Arc::<Stats>::default();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    managed::recovering();
+    let spool = open_spool(&settings, Arc::clone(&disk), Arc::clone(&stats))?;
+    let rules = telling::rules(&setup);
+    let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
+    let notifier = Arc::new(notifier);
+    let devices = Devices::open(Arc::clone(&disk), &settings.spool, settings.devices);
+    let devices = Arc::new(devices);
+    let (lanes, threads) = start_spool(&settings, &spool, disk, &notifier)?;
+    let context = Context::new(
+        setup,
+        Arc::clone(&spool),
+        Arc::clone(&lanes),
+        Arc::clone(&notifier),
+        Arc::clone(&devices),
+        stats,
+    );
+    let kept = Kept {
+        spool,
+        lanes,
+        notifier,
+        devices,
+        threads,
+    };
+    Ok((Arc::new(context.within(walls)), kept))
 }
 
 /// The committer, the deliverer, the lanes and the notifier.

@@ -5,12 +5,14 @@ use super::context::{Context, Setup};
 use super::gate::Post;
 use super::observed::{Door, Observed};
 use super::renewal::Renewal;
+use super::sandbox;
 use super::told::{Fact, Facts};
 use crate::config::serving::Serving;
 use crate::mail::date;
 use crate::policy::admission::{Row, rows};
 use crate::stats::Stats;
 use crate::sys::clock;
+use crate::sys::sandbox::refused_total;
 use crate::transport::tls::ServerTls;
 
 /// The status of one moment.
@@ -30,6 +32,7 @@ struct Listener {
 
 impl Status {
     pub(super) fn of(observed: &Observed, renewal: &Renewal) -> Self {
+        sandbox::tell_refused();
         let context = &*observed.context;
         let setup = context.setup();
         let posts = observed.gate.posts();
@@ -98,6 +101,8 @@ fn head(observed: &Observed) -> Facts {
         .number("pid", std::process::id())
         .number("uptime_seconds", uptime.as_secs())
         .text("configuration", settings.file.display())
+        .text("sandbox", sandbox::words(context.walls.as_ref()))
+        .maybe("sandbox_lacks", sandbox::lacks(context.walls.as_ref()))
         .maybe("refreshed", last.map(|(at, _)| date::rfc3339(at)))
         .text("refresh", result)
         .number("sessions", sessions.now)
@@ -172,6 +177,7 @@ fn counters(stats: &Stats) -> Facts {
     }
     let commits = &stats.commit_times;
     facts
+        .number("system_calls_refused", refused_total())
         .number("commits", commits.count())
         .number("commits_milliseconds", commits.sum().as_millis())
 }

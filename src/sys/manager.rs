@@ -61,6 +61,12 @@ pub fn take() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is a manager, and its socket is no file but an abstract name.
+pub fn is_abstract() -> bool {
+    let manager = MANAGER.get();
+    manager.is_some_and(|manager| manager.address.as_abstract_name().is_some())
+}
+
 /// How often the watchdog wants to be fed, where there is one: half the time after which it bites.
 pub fn beat_every() -> Option<Duration> {
     MANAGER.get()?.beat

@@ -22,6 +22,7 @@ pub mod random;
 pub mod readable;
 pub mod replace;
 pub mod resolver;
+pub mod sandbox;
 pub mod screen;
 pub mod signals;
 pub mod socket;

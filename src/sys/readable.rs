@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::process::Account;
 
-/// Whether we may read it, as far as can be told without opening it.
+/// Whether we may read it, as far as modes and access lists tell; the sandbox is not asked.
 pub fn may_read(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
         return false;

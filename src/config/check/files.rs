@@ -110,6 +110,24 @@ impl Found<'_> {
         self.at(("auth", "users"), &self.users_depend_on(), None, reason);
     }
 
+    /// W-16: the sandbox reaches this very file, but not one that takes its place.
+    pub(super) fn replaced_files_are_reached(&mut self, probe: &dyn Probe) {
+        if !self.settings.sandbox {
+            return;
+        }
+        for named in self.settings.named_files() {
+            let Some(shared) = probe.shared_folder(named.path) else {
+                continue;
+            };
+            let (path, shared) = (named.path.display(), shared.display());
+            let reason = format!(
+                "{path} is in {shared}, which the sandbox does not open as a whole: a file that takes \
+                 its place is read only after a restart; give it a folder of its own"
+            );
+            self.at((&named.section, named.key), &[], Some("W-16"), reason);
+        }
+    }
+
     pub(super) fn users_depend_on(&self) -> [(&'static str, &'static str); 5] {
         [
             ("recipients", "verify"),

@@ -26,13 +26,14 @@
 //! | W-12 | a smarthost's `plaintext_login` | a login may cross the network in clear text |
 //! | W-13 | `[metrics] listen` | numbers that the network can read |
 //! | W-14 | the port's `proxy_from` | more than proxies can claim to be any client |
+//! | W-16 | the key of a file | a file that replaces it is out of the sandbox's reach |
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
 use super::problem::Problem;
@@ -88,6 +89,9 @@ pub trait Probe {
     /// # Errors
     /// Why it cannot be run.
     fn program(&self, path: &Path) -> Result<(), String>;
+
+    /// The folder of a file, where the sandbox cannot grant it as a whole because many programs share it.
+    fn shared_folder(&self, path: &Path) -> Option<PathBuf>;
 }
 
 /// Whether a certificate is valid today.
@@ -181,6 +185,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_webhooks_can_be_used(probe);
     found.the_metrics_have_their_addresses();
     found.the_metrics_stay_on_this_machine();
+    found.replaced_files_are_reached(probe);
     let problems = found.problems;
     draft.problems.extend(problems);
 }

@@ -69,7 +69,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "sandbox",
         kind: Kind::YesNo,
         default: Default::Value("yes"),
-        meaning: "Whether the service keeps itself from what it does not need. Programs and name \
+        meaning: "Whether the running service walls itself off, so that a session which was taken over \
+                  reaches no other file, runs no program and gains no privilege. Programs and name \
                   look-ups are then left to a helper process. A change needs a restart.",
         change: "Say no where a [command:NAME] has to win other powers, as by sudo.",
         domino: None,

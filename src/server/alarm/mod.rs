@@ -16,6 +16,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::context::Context;
+use super::sandbox;
 use super::told::Facts;
 use crate::config::settings::Settings;
 use crate::events;
@@ -126,6 +127,7 @@ impl Watch {
     }
 
     fn look(&mut self) -> Rules {
+        sandbox::tell_refused();
         let setup = self.context.setup();
         let rules = rules(&setup.settings);
         let seen = sight::of(&self.context, &setup);

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use super::super::gate::Post;
 use super::super::relisten::Moved;
+use super::super::sandbox::HeldBack;
 use super::AT_START;
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
+use crate::sys::sandbox::reach;
 
 /// What is told of a refresh, to whoever asked and to the log.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub(super) struct Report {
     /// What was meant for the next start; says nothing of this one.
     later: Vec<String>,
     complaint: String,
+    /// What stays because the sandbox does not reach a file.
+    held: Vec<HeldBack>,
     pub(super) failures: usize,
 }
 
@@ -32,6 +36,21 @@ impl Report {
         self.complaint.push_str(&format!("gatepost: {text}\n"));
     }
 
+    pub(super) fn held_back(&mut self, held: Vec<HeldBack>) {
+        for HeldBack {
+            section, key, file, ..
+        } in &held
+        {
+            events::sandbox::out_of_reach(section, key, file);
+            let file = file.display();
+            self.complain(&format!(
+                "[{section}] {key}: {file}: {}",
+                reach::OUT_OF_REACH
+            ));
+        }
+        self.held = held;
+    }
+
     pub(super) fn failure(&mut self, text: String) {
         control::listen_failed(&text);
         self.complain(&text);
@@ -45,7 +64,10 @@ impl Report {
     }
 
     pub(super) fn settings(&mut self, current: &Settings, next: &Settings, at_start: &Effective) {
-        let fixed = |pair: &(&str, &'static str)| AT_START.contains(pair);
+        let held = std::mem::take(&mut self.held);
+        let fixed = |pair: &(&str, &'static str)| {
+            AT_START.contains(pair) || held.iter().any(|held| held.covers(pair.0, pair.1))
+        };
         let changed = current.effective.differences(&next.effective);
         for (section, key) in changed.into_iter().filter(|pair| !fixed(pair)) {
             control::setting_changed(section, key, "now");

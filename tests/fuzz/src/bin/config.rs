@@ -253,6 +253,10 @@ impl Probe for World {
             _ => Ok(()),
         }
     }
+
+    fn shared_folder(&self, path: &Path) -> Option<PathBuf> {
+        (kind(path) == 1).then(|| PathBuf::from("/etc"))
+    }
 }
 
 /// The header of a section as a file has it.
