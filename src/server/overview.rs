@@ -9,16 +9,16 @@
 //! | `destination` | each lane: its messages, the oldest, and why it rests |
 //!
 //! Each is `KIND key=value …`, escaped as log lines are. Limits: [`CLIENTS_MAX`] clients,
-//! [`DESTINATIONS_MAX`] destinations, [`super::sessions::LISTED_MAX`] sessions are looked at. Costs some
-//! hundred nanoseconds for each session and each message that waits.
+//! [`DESTINATIONS_MAX`] destinations; what a client told and how many messages it brought is asked of
+//! [`ASKED_MAX`] sessions in all. Costs some ten nanoseconds for each session and each message that waits.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::context::Context;
 use super::gate::Gate;
-use super::sessions::LISTED_MAX;
 use super::told::Facts;
 use crate::delivery::lanes::Standing;
 use crate::mail::date;
@@ -27,6 +27,8 @@ use crate::sys::disk::{Disk, RealDisk};
 
 /// Clients that are told.
 const CLIENTS_MAX: usize = 50;
+/// Sessions of theirs that are asked for messages, user and name.
+const ASKED_MAX: usize = 256;
 /// Destinations that are told.
 const DESTINATIONS_MAX: usize = 100;
 
@@ -45,31 +47,22 @@ pub(super) fn text(context: &Context, gate: &Gate) -> String {
     for post in gate.posts() {
         ports.insert(post.open.port, 0);
     }
-    let mut clients: BTreeMap<IpAddr, Client> = BTreeMap::new();
-    let mut looked = 0;
-    context.lot.look(|one| {
-        looked += 1;
-        if looked > LISTED_MAX {
-            return;
+    let mut sessions: HashMap<IpAddr, usize> = HashMap::new();
+    context.lot.cards(|_, card| {
+        match ports.get_mut(&card.port) {
+            Some(count) => *count += 1,
+            // Its port was closed.
+            None => drop(ports.insert(Arc::clone(&card.port), 1)),
         }
-        *ports.entry(one.card.port).or_default() += 1;
-        let client = clients.entry(one.card.client.ip()).or_default();
-        client.sessions += 1;
-        if let Some(view) = one.view {
-            client.messages += view.messages;
-            client.helo = client.helo.take().or(view.helo);
-            client.user = client.user.take().or(view.login);
-        }
+        *sessions.entry(card.client.ip()).or_default() += 1;
     });
     let mut text = format!("host {}\n", host(context).line());
     for (name, sessions) in ports {
         let facts = Facts::default().text("name", name);
-        text.push_str(&format!(
-            "port {}\n",
-            facts.number("sessions", sessions).line()
-        ));
+        let facts = facts.number("sessions", sessions);
+        text.push_str(&format!("port {}\n", facts.line()));
     }
-    for (address, client) in busiest(clients) {
+    for (address, client) in clients(context, busiest(sessions)) {
         let facts = Facts::default()
             .text("address", address)
             .number("sessions", client.sessions)
@@ -78,16 +71,56 @@ pub(super) fn text(context: &Context, gate: &Gate) -> String {
             .maybe("helo", client.helo);
         text.push_str(&format!("client {}\n", facts.line()));
     }
-    for standing in context
-        .lanes()
-        .standings()
-        .into_iter()
-        .take(DESTINATIONS_MAX)
-    {
+    let standings = context.lanes().standings().into_iter();
+    for standing in standings.take(DESTINATIONS_MAX) {
         let facts = destination(standing, context);
         text.push_str(&format!("destination {}\n", facts.line()));
     }
     text
+}
+
+/// Those with the most sessions.
+fn busiest(sessions: HashMap<IpAddr, usize>) -> Vec<(IpAddr, usize)> {
+    let mut all: Vec<_> = sessions.into_iter().collect();
+    // By address as well, so that who is as busy as another stays where it is.
+    all.sort_unstable_by_key(|(address, sessions)| (Reverse(*sessions), *address));
+    all.truncate(CLIENTS_MAX);
+    all
+}
+
+/// The same with what some of their sessions tell, those with messages first.
+fn clients(context: &Context, busiest: Vec<(IpAddr, usize)>) -> Vec<(IpAddr, Client)> {
+    let known = busiest.into_iter().map(|(address, sessions)| {
+        let client = Client {
+            sessions,
+            ..Client::default()
+        };
+        (address, client)
+    });
+    let mut known: HashMap<IpAddr, Client> = known.collect();
+    let mut asked = Vec::new();
+    context.lot.cards(|ticket, card| {
+        if asked.len() < ASKED_MAX && known.contains_key(&card.client.ip()) {
+            asked.push(ticket);
+        }
+    });
+    for ticket in asked {
+        // It may have ended, or be busy.
+        let Some(seen) = context.lot.look_again(ticket) else {
+            continue;
+        };
+        let client = known.get_mut(&seen.card.client.ip());
+        if let (Some(client), Some(view)) = (client, seen.view) {
+            client.messages += view.messages;
+            client.helo = client.helo.take().or(view.helo);
+            client.user = client.user.take().or(view.login);
+        }
+    }
+    let mut known: Vec<_> = known.into_iter().collect();
+    known.sort_unstable_by_key(|(address, client)| {
+        (Reverse((client.sessions, client.messages)), *address)
+    });
+    known
 }
 
 fn host(context: &Context) -> Facts {
@@ -102,14 +135,6 @@ fn host(context: &Context) -> Facts {
         Some(received) => facts.number("oldest_seconds", age(received)),
         None => facts,
     }
-}
-
-fn busiest(clients: BTreeMap<IpAddr, Client>) -> Vec<(IpAddr, Client)> {
-    let mut clients: Vec<_> = clients.into_iter().collect();
-    // Stable, so that who is as busy as another stays where it is.
-    clients.sort_by_key(|(_, client)| std::cmp::Reverse((client.sessions, client.messages)));
-    clients.truncate(CLIENTS_MAX);
-    clients
 }
 
 fn destination(standing: Standing, context: &Context) -> Facts {

@@ -4,6 +4,7 @@
 //! goes, also by a panic, the first page and all settings are back. Keyboard signals are off meanwhile, so
 //! control-C is a key. Refuses to know: what is drawn.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
@@ -23,7 +24,7 @@ pub struct Size {
 /// What came while we waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// A key; of one that sends several octets the first.
+    /// A key that sends one octet.
     Key(u8),
     /// A signal, or the terminal is gone.
     End,
@@ -41,6 +42,8 @@ pub fn is_here() -> bool {
 pub struct Screen {
     before: libc::termios,
     signals: Signals,
+    /// Keys that came at once and were not told yet.
+    keys: VecDeque<u8>,
 }
 
 impl Screen {
@@ -59,7 +62,11 @@ impl Screen {
         let before = unsafe { state.assume_init() };
         let mut raw = before;
         raw.c_lflag &= !(libc::ECHO | libc::ICANON | libc::ISIG);
-        let screen = Self { before, signals };
+        let screen = Self {
+            before,
+            signals,
+            keys: VecDeque::new(),
+        };
         set(&raw)?;
         put(ENTER)?;
         Ok(screen)
@@ -101,6 +108,9 @@ impl Screen {
 
     /// Waits for a key, a signal, or so long.
     pub fn listen(&mut self, at_most: Duration) -> Heard {
+        if let Some(key) = self.keys.pop_front() {
+            return Heard::Key(key);
+        }
         let entry = |fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
@@ -120,12 +130,34 @@ impl Screen {
         let mut keys = [0_u8; 64];
         // SAFETY: the buffer is as large as said and outlives the call.
         let count = unsafe { libc::read(libc::STDIN_FILENO, keys.as_mut_ptr().cast(), keys.len()) };
-        let [first, ..] = keys;
-        match count {
-            1.. => Heard::Key(first),
-            _ => Heard::End,
+        let came = usize::try_from(count)
+            .ok()
+            .and_then(|count| keys.get(..count));
+        match came {
+            None | Some([]) => Heard::End,
+            Some(came) => {
+                self.keys.extend(plain_keys(came));
+                self.keys.pop_front().map_or(Heard::Nothing, Heard::Key)
+            }
         }
     }
+}
+
+/// The keys that send one octet: arrows and their like send ESC, [ or O, and more up to a letter.
+fn plain_keys(came: &[u8]) -> Vec<u8> {
+    let (mut keys, mut rest) = (Vec::new(), came.iter().copied());
+    while let Some(octet) = rest.next() {
+        match octet {
+            ESCAPE => {
+                let opens = rest.next().is_some_and(|next| matches!(next, b'[' | b'O'));
+                if opens {
+                    rest.find(|octet| (0x40..=0x7e).contains(octet));
+                }
+            }
+            key => keys.push(key),
+        }
+    }
+    keys
 }
 
 impl Drop for Screen {
@@ -149,6 +181,28 @@ fn set(state: &libc::termios) -> io::Result<()> {
     }
 }
 
+const ESCAPE: u8 = 0x1b;
 /// The second page, without a cursor; lines that are too long are cut.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_come_at_once_are_told_apart() {
+        let rows: [(&[u8], &[u8]); 7] = [
+            (b"q", b"q"),
+            (b"cp", b"cp"),
+            (b"\x1b[Aq", b"q"),
+            (b"c\x1b[1;5Cp\x1bOPq", b"cpq"),
+            (b"\x1b", b""),
+            (b"\x1b[", b""),
+            (b"\x1b[3~\x03", b"\x03"),
+        ];
+        for (came, want) in rows {
+            assert_eq!(plain_keys(came), want, "{came:?}");
+        }
+    }
+}
