@@ -61,7 +61,7 @@ pub(super) const KEYS: &[Key] = &[
         default: Default::Value("500"),
         meaning: "Client addresses of which gatepost devices knows what they did last and what is \
                   wrong with them; 0 = none, and what was known is removed.",
-        change: "Lower it on a box with little memory: a thousand take some half a MiB.",
+        change: "Lower it on a box with little memory: a thousand take about a MiB.",
         domino: None,
     },
     Key {

@@ -13,8 +13,8 @@
 //! Promises: a session costs one lock at its end, and the reactor waits for none. The file is written at the
 //! end, after `forget`, and else at most every [`WRITE_EVERY`] where something has changed; it is synced
 //! before it is renamed, so it is whole after a power cut. Nothing depends on it: a disk that refuses it is logged
-//! once and tried again. Passwords, contents and subjects never come here. Limits: `[server] devices` addresses, some
-//! half a KiB each.
+//! once and tried again. Passwords, contents and subjects never come here. Limits: `[server] devices` addresses,
+//! about a KiB each (measured with names and errors of usual length).
 
 use std::io;
 use std::net::IpAddr;
