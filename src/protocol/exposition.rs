@@ -4,7 +4,8 @@
 //! samples is left out. Refuses to know: which families there are. Sources: "Exposition formats" and "Metric and
 //! label naming" of Prometheus' documentation.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 /// The media type of the text.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -27,6 +28,58 @@ impl Kind {
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
         }
+    }
+}
+
+/// A number: whole, or a time. There are no others, so no code for floating point is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number {
+    whole: u64,
+    /// Below a million.
+    millionths: u32,
+}
+
+impl Number {
+    /// A count.
+    pub fn count(count: usize) -> Self {
+        Self::from(count as u64)
+    }
+}
+
+/// 1 where it is so, else 0.
+impl From<bool> for Number {
+    fn from(is_so: bool) -> Self {
+        Self::from(u64::from(is_so))
+    }
+}
+
+impl From<u64> for Number {
+    fn from(whole: u64) -> Self {
+        Self {
+            whole,
+            millionths: 0,
+        }
+    }
+}
+
+/// In seconds, to the microsecond.
+impl From<Duration> for Number {
+    fn from(time: Duration) -> Self {
+        Self {
+            whole: time.as_secs(),
+            millionths: time.subsec_micros(),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.whole)?;
+        if self.millionths == 0 {
+            return Ok(());
+        }
+        let digits = format!("{:06}", self.millionths);
+        write!(f, ".{}", digits.trim_end_matches('0'))
     }
 }
 
@@ -71,33 +124,39 @@ pub struct Samples<'a> {
 
 impl Samples<'_> {
     /// The only sample.
-    pub fn one(&mut self, value: f64) {
+    pub fn one(&mut self, value: impl Into<Number>) {
         self.of(&[], value);
     }
 
     /// The only sample, where there is one.
-    pub fn maybe(&mut self, value: Option<f64>) {
+    pub fn maybe(&mut self, value: Option<impl Into<Number>>) {
         if let Some(value) = value {
             self.one(value);
         }
     }
 
     /// A sample with these labels.
-    pub fn of(&mut self, labels: &[(&str, &str)], value: f64) {
-        self.line("", labels, value);
+    pub fn of(&mut self, labels: &[(&str, &str)], value: impl Into<Number>) {
+        self.line("", labels, value.into());
     }
 
     /// A histogram: how often it was at most each bound, how often in all, and the sum.
-    pub fn histogram(&mut self, within: impl Iterator<Item = (f64, u64)>, count: u64, sum: f64) {
+    pub fn histogram(
+        &mut self,
+        within: impl Iterator<Item = (Duration, u64)>,
+        count: u64,
+        sum: Duration,
+    ) {
         for (bound, count) in within {
-            self.line("_bucket", &[("le", &bound.to_string())], count as f64);
+            let bound = Number::from(bound).to_string();
+            self.line("_bucket", &[("le", &bound)], count.into());
         }
-        self.line("_bucket", &[("le", "+Inf")], count as f64);
-        self.line("_sum", &[], sum);
-        self.line("_count", &[], count as f64);
+        self.line("_bucket", &[("le", "+Inf")], count.into());
+        self.line("_sum", &[], sum.into());
+        self.line("_count", &[], count.into());
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
+    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: Number) {
         let _ = write!(self.text, "{}{suffix}", self.name);
         for (at, (name, text)) in labels.iter().enumerate() {
             let opening = if at > 0 { ',' } else { '{' };
@@ -136,15 +195,22 @@ mod tests {
     fn families_have_their_help_type_and_samples() {
         let mut text = Exposition::default();
         text.family("a_total", Kind::Counter, "Back\\slash,\nline.", |samples| {
-            samples.one(12_345_678_901_234.0);
+            samples.one(12_345_678_901_234);
         });
         text.family("b", Kind::Gauge, "\"Quotes\" stay.", |samples| {
-            samples.of(&[("file", "a\"b\\c\nd\re\u{e9}"), ("x", "")], 0.5);
-            samples.of(&[("file", "f")], -1.0);
+            samples.of(
+                &[("file", "a\"b\\c\nd\re\u{e9}"), ("x", "")],
+                Duration::from_millis(500),
+            );
+            samples.of(&[("file", "f")], Duration::from_micros(1_000_001));
         });
-        text.family("c", Kind::Gauge, "Nothing.", |samples| samples.maybe(None));
+        text.family("c", Kind::Gauge, "Nothing.", |samples| {
+            samples.maybe(None::<u64>)
+        });
         text.family("d_seconds", Kind::Histogram, "Times.", |samples| {
-            samples.histogram([(0.001, 1), (5.0, 3)].into_iter(), 4, 7.25);
+            let bounds = [(1, 1), (5000, 3)];
+            let bounds = bounds.map(|(bound, count)| (Duration::from_millis(bound), count));
+            samples.histogram(bounds.into_iter(), 4, Duration::from_millis(7250));
         });
         let want = "# HELP a_total Back\\\\slash,\\nline.\n\
                     # TYPE a_total counter\n\
@@ -152,7 +218,7 @@ mod tests {
                     # HELP b \"Quotes\" stay.\n\
                     # TYPE b gauge\n\
                     b{file=\"a\\\"b\\\\c\\nd?e\u{e9}\",x=\"\"} 0.5\n\
-                    b{file=\"f\"} -1\n\
+                    b{file=\"f\"} 1.000001\n\
                     # HELP d_seconds Times.\n\
                     # TYPE d_seconds histogram\n\
                     d_seconds_bucket{le=\"0.001\"} 1\n\

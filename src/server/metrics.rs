@@ -18,7 +18,7 @@ use crate::delivery::lanes::LaneVitals;
 use crate::mail::date;
 use crate::net::parking::Crew;
 use crate::policy::alarm::Cause;
-use crate::protocol::exposition::{Exposition, Kind, Samples};
+use crate::protocol::exposition::{Exposition, Kind, Number, Samples};
 use crate::spool::vitals::Vitals;
 use crate::stats::{BOUNDS, Stats};
 use crate::sys::clock;
@@ -73,7 +73,7 @@ pub(super) fn text(observed: &Observed) -> String {
     for counter in context.stats.counters() {
         let (name, meaning) = (counter.metric, counter.meaning);
         text.family(name, Kind::Counter, meaning, |samples| {
-            samples.one(counter.value as f64);
+            samples.one(counter.value);
         });
     }
     text.finish()
@@ -108,25 +108,25 @@ const FAMILIES: &[Family] = &[
         "gatepost_build_info",
         Kind::Gauge,
         "Always 1; the label is the version.",
-        |_, samples| samples.of(&[("version", env!("CARGO_PKG_VERSION"))], 1.0),
+        |_, samples| samples.of(&[("version", env!("CARGO_PKG_VERSION"))], 1),
     ),
     family(
         "gatepost_healthy",
         Kind::Gauge,
         "Whether mail is taken: 1 where gatepost health exits with 0.",
-        |look, samples| samples.one(flag(look.health.is_well())),
+        |look, samples| samples.one(look.health.is_well()),
     ),
     family(
         "gatepost_uptime_seconds",
         Kind::Gauge,
         "How long the service runs, whatever the clock on the wall says.",
-        |look, samples| samples.one(uptime(look).as_secs_f64()),
+        |look, samples| samples.one(uptime(look)),
     ),
     family(
         "gatepost_config_last_reload_successful",
         Kind::Gauge,
         "Whether the configuration was taken up whole when it was read last.",
-        |look, samples| samples.one(flag(is_taken_up_whole(look))),
+        |look, samples| samples.one(is_taken_up_whole(look)),
     ),
     family(
         "gatepost_config_last_reload_success_timestamp_seconds",
@@ -144,97 +144,97 @@ const FAMILIES: &[Family] = &[
         "gatepost_sessions_open",
         Kind::Gauge,
         "Sessions there are now.",
-        |look, samples| samples.one(look.sessions.now as f64),
+        |look, samples| samples.one(Number::count(look.sessions.now)),
     ),
     family(
         "gatepost_sessions_open_peak",
         Kind::Gauge,
         "The most sessions at a time since the start.",
-        |look, samples| samples.one(look.sessions.peak as f64),
+        |look, samples| samples.one(Number::count(look.sessions.peak)),
     ),
     family(
         "gatepost_sessions_open_limit",
         Kind::Gauge,
         "Sessions there may be: [connections] sessions_max.",
-        |look, samples| samples.one(look.setup.settings.connections.sessions_max as f64),
+        |look, samples| samples.one(Number::count(look.setup.settings.connections.sessions_max)),
     ),
     family(
         "gatepost_workers",
         Kind::Gauge,
         "Threads that run sessions.",
-        |look, samples| samples.one(look.crew.workers as f64),
+        |look, samples| samples.one(Number::count(look.crew.workers)),
     ),
     family(
         "gatepost_workers_busy",
         Kind::Gauge,
         "Threads that run a session now.",
-        |look, samples| samples.one(look.crew.busy as f64),
+        |look, samples| samples.one(Number::count(look.crew.busy)),
     ),
     family(
         "gatepost_workers_waited_for",
         Kind::Gauge,
         "Sessions that have something to do and wait for a worker.",
-        |look, samples| samples.one(look.crew.queued as f64),
+        |look, samples| samples.one(Number::count(look.crew.queued)),
     ),
     family(
         "gatepost_queue_messages",
         Kind::Gauge,
         "Messages that are not delivered.",
-        |look, samples| samples.one(look.spool.messages as f64),
+        |look, samples| samples.one(Number::count(look.spool.messages)),
     ),
     family(
         "gatepost_queue_held_messages",
         Kind::Gauge,
         "Messages that the operator holds.",
-        |look, samples| samples.one(look.spool.held as f64),
+        |look, samples| samples.one(Number::count(look.spool.held)),
     ),
     family(
         "gatepost_queue_oldest_age_seconds",
         Kind::Gauge,
         "The age of the oldest message that is not delivered; 0 where there is none.",
-        |look, samples| samples.one(oldest_age(look) as f64),
+        |look, samples| samples.one(oldest_age(look)),
     ),
     family(
         "gatepost_lane_messages",
         Kind::Gauge,
         "Messages that a destination has not taken yet.",
-        |look, samples| lanes(look, samples, |lane| lane.messages as f64),
+        |look, samples| lanes(look, samples, |lane| Number::count(lane.messages)),
     ),
     family(
         "gatepost_lane_messages_in_hand",
         Kind::Gauge,
         "Messages that are being carried to a destination now.",
-        |look, samples| lanes(look, samples, |lane| lane.in_hand as f64),
+        |look, samples| lanes(look, samples, |lane| Number::count(lane.in_hand)),
     ),
     family(
         "gatepost_lane_failures",
         Kind::Gauge,
         "How often a destination could not be used, in a row.",
-        |look, samples| lanes(look, samples, |lane| f64::from(lane.failures)),
+        |look, samples| lanes(look, samples, |lane| u64::from(lane.failures).into()),
     ),
     family(
         "gatepost_lane_resting",
         Kind::Gauge,
         "Whether a destination is not tried now, because it could not be used.",
-        |look, samples| lanes(look, samples, |lane| flag(lane.is_resting)),
+        |look, samples| lanes(look, samples, |lane| lane.is_resting.into()),
     ),
     family(
         "gatepost_lane_recipients_delivered_total",
         Kind::Counter,
         "Recipients that a destination took.",
-        |look, samples| lanes(look, samples, |lane| lane.delivered as f64),
+        |look, samples| lanes(look, samples, |lane| lane.delivered.into()),
     ),
     family(
         "gatepost_lane_recipients_deferred_total",
         Kind::Counter,
         "Attempts at a destination's recipients that put one off until later.",
-        |look, samples| lanes(look, samples, |lane| lane.deferred as f64),
+        |look, samples| lanes(look, samples, |lane| lane.deferred.into()),
     ),
     family(
         "gatepost_lane_recipients_failed_total",
         Kind::Counter,
         "Recipients that a destination refused, or that expired.",
-        |look, samples| lanes(look, samples, |lane| lane.failed as f64),
+        |look, samples| lanes(look, samples, |lane| lane.failed.into()),
     ),
     family(
         "gatepost_spool_free_bytes",
@@ -246,7 +246,7 @@ const FAMILIES: &[Family] = &[
         "gatepost_spool_free_minimum_bytes",
         Kind::Gauge,
         "Space that has to be: below it no mail is taken. [limits] free_space.",
-        |look, samples| samples.one(look.observed.context.spool.kept_octets() as f64),
+        |look, samples| samples.one(look.observed.context.spool.kept_octets()),
     ),
     family(
         "gatepost_spool_log_segments",
@@ -288,31 +288,31 @@ const FAMILIES: &[Family] = &[
         "process_cpu_seconds_total",
         Kind::Counter,
         "Processor time of the service.",
-        |look, samples| samples.maybe(look.usage.cpu.map(|time| time.as_secs_f64())),
+        |look, samples| samples.maybe(look.usage.cpu),
     ),
     family(
         "process_resident_memory_bytes",
         Kind::Gauge,
         "Memory of the service that is resident.",
-        |look, samples| samples.maybe(look.usage.resident_octets.map(|octets| octets as f64)),
+        |look, samples| samples.maybe(look.usage.resident_octets),
     ),
     family(
         "process_virtual_memory_bytes",
         Kind::Gauge,
         "Address space of the service.",
-        |look, samples| samples.maybe(look.usage.virtual_octets.map(|octets| octets as f64)),
+        |look, samples| samples.maybe(look.usage.virtual_octets),
     ),
     family(
         "process_open_fds",
         Kind::Gauge,
         "Open descriptors of the service.",
-        |look, samples| samples.maybe(look.usage.descriptors.map(|count| count as f64)),
+        |look, samples| samples.maybe(look.usage.descriptors),
     ),
     family(
         "process_max_fds",
         Kind::Gauge,
         "Descriptors that the service may open.",
-        |look, samples| samples.maybe(look.usage.descriptors_max.map(|count| count as f64)),
+        |look, samples| samples.maybe(look.usage.descriptors_max),
     ),
 ];
 
@@ -325,7 +325,7 @@ fn listeners(look: &Look<'_>, samples: &mut Samples<'_>) {
             ("kind", door.kind),
             ("address", &address),
         ];
-        samples.of(&labels, flag(is_open));
+        samples.of(&labels, is_open);
     };
     posts.iter().for_each(|post| one(Door::of(post), true));
     let missing = health::missing(&look.setup.settings, &posts);
@@ -334,23 +334,29 @@ fn listeners(look: &Look<'_>, samples: &mut Samples<'_>) {
         .for_each(|want| one(Door::wanted(want), false));
 }
 
-fn lanes(look: &Look<'_>, samples: &mut Samples<'_>, value: fn(&LaneVitals) -> f64) {
+fn lanes(look: &Look<'_>, samples: &mut Samples<'_>, value: fn(&LaneVitals) -> Number) {
     for lane in &look.lanes {
         samples.of(&[("lane", &lane.name)], value(lane));
     }
 }
 
 fn segments(look: &Look<'_>, samples: &mut Samples<'_>) {
-    samples.of(&[("state", "free")], look.spool.segments_free as f64);
-    samples.of(&[("state", "used")], look.spool.segments_used as f64);
+    samples.of(
+        &[("state", "free")],
+        Number::count(look.spool.segments_free),
+    );
+    samples.of(
+        &[("state", "used")],
+        Number::count(look.spool.segments_used),
+    );
 }
 
 fn commits(look: &Look<'_>, samples: &mut Samples<'_>) {
     let times = &look.observed.context.stats.commit_times;
-    let sum = times.sum().as_secs_f64();
+    let sum = times.sum();
     let within = times.cumulated();
     let count = within.last().copied().unwrap_or_default();
-    let bounds = BOUNDS.map(|bound| bound as f64 / 1000.0);
+    let bounds = BOUNDS.map(Duration::from_millis);
     samples.histogram(bounds.into_iter().zip(within), count, sum);
 }
 
@@ -374,7 +380,10 @@ fn certificates_of(look: &Look<'_>, samples: &mut Samples<'_>) {
 fn alarms(look: &Look<'_>, samples: &mut Samples<'_>) {
     let board = &look.observed.context.board;
     for cause in Cause::ALL {
-        samples.of(&[("cause", cause.word())], board.count(cause) as f64);
+        samples.of(
+            &[("cause", cause.word())],
+            Number::count(board.count(cause)),
+        );
     }
 }
 
@@ -399,17 +408,12 @@ fn oldest_age(look: &Look<'_>) -> u64 {
     oldest.map_or(0, |received| now.saturating_sub(received))
 }
 
-fn free(look: &Look<'_>) -> Option<f64> {
-    let free = look.observed.context.spool.free_octets();
-    free.ok().map(|octets| octets as f64)
+fn free(look: &Look<'_>) -> Option<u64> {
+    look.observed.context.spool.free_octets().ok()
 }
 
-fn seconds(at: SystemTime) -> f64 {
-    date::unix_seconds(at) as f64
-}
-
-fn flag(is_so: bool) -> f64 {
-    f64::from(u8::from(is_so))
+fn seconds(at: SystemTime) -> u64 {
+    date::unix_seconds(at)
 }
 
 #[cfg(test)]
