@@ -28,6 +28,8 @@ pub const BLOCK: u64 = 4096;
 pub const ALIGN: usize = 32;
 /// Octets of a record header.
 pub const HEADER: usize = 32;
+/// No payload is longer: what says so is damage, and could not be counted with 32 bits.
+const LENGTH_MAX: u32 = 1 << 30;
 
 const RECORD_MAGIC: [u8; 4] = *b"GPR1";
 const SEGMENT_MAGIC: [u8; 8] = *b"GPSEGM01";
@@ -101,10 +103,12 @@ impl Header {
         if !fields.starts_with(&RECORD_MAGIC) || u32_at(crc, 0)? != salted(salt, fields) {
             return None;
         }
+        // A salt that was worked out from these octets vouches for nothing in them.
+        let length = u32_at(fields, 12).filter(|&length| length <= LENGTH_MAX)?;
         Some(Self {
             kind: Kind::from_code(u32_at(fields, 4)?)?,
             generation: u32_at(fields, 8)?,
-            length: u32_at(fields, 12)?,
+            length,
             sequence: u64::from(u32_at(fields, 16)?) | (u64::from(u32_at(fields, 20)?) << 32),
             crc: u32_at(fields, 24)?,
         })
@@ -396,6 +400,9 @@ mod tests {
             assert_eq!(Header::parse(&damaged, SEVEN.salt), None, "bit {bit}");
         }
         assert_eq!(Header::parse(&octets, SEVEN.salt + 1), None);
+        let length = u32::MAX;
+        let long = Header { length, ..header }.to_octets(SEVEN.salt);
+        assert_eq!(Header::parse(&long, SEVEN.salt), None);
         assert_eq!(parse_segment_header(&segment_header(SEVEN)), Some(SEVEN));
         assert_eq!(parse_segment_header(&[0; 4096]), None);
     }
@@ -461,6 +468,9 @@ mod tests {
         headless[..BLOCK as usize].fill(0);
         assert_eq!(age_of_first_record(&headless), Some(SEVEN));
         assert_eq!(age_of_first_record(&[0; 8192]), None);
+        // A length that is damage as well.
+        headless[BLOCK as usize + 12..][..4].fill(0xff);
+        assert_eq!(age_of_first_record(&headless), None);
         assert_ne!(SEVEN.next(1, 0).salt, SEVEN.next(1, 1).salt);
     }
 

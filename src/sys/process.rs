@@ -228,7 +228,11 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
             check(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
         }
     }
-    Ok(limit.rlim_cur)
+    #[allow(
+        clippy::useless_conversion,
+        reason = "the field is 32 bits wide on some targets"
+    )]
+    Ok(u64::from(limit.rlim_cur))
 }
 
 /// New files are for this user alone.

@@ -48,6 +48,8 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     #[test]
@@ -62,6 +64,18 @@ mod tests {
         fs::write(&next, "two").unwrap();
         fs::rename(&next, &path).unwrap();
         assert_ne!(Stamp::of(&path), before);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn times_after_2038_are_told_where_time_has_32_bits() {
+        let path = std::env::temp_dir().join(format!("gatepost-late-{}", std::process::id()));
+        let file = fs::File::create(&path).unwrap();
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32);
+        file.set_modified(late).unwrap();
+        let stamp = Stamp::of(&path).unwrap();
+        assert_eq!(stamp.modified, (1 << 32, 0));
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), late);
         fs::remove_file(&path).unwrap();
     }
 }
