@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 
-use gatepost::config::keys::{self, COMMAND, FURTHER_PORT, Key, Kind, SMARTHOST, WEBHOOK};
+use gatepost::config::keys::{self, COMMAND, FURTHER_PORT, KeyRule, Kind, SMARTHOST, WEBHOOK};
 use gatepost::config::{self, Problem, Settings};
 
 use support::TempFolder;
@@ -270,7 +270,7 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
     }
 }
 
-fn parse(folder: &TempFolder, key: &Key, value: &str) -> Result<Settings, Vec<Problem>> {
+fn parse(folder: &TempFolder, key: &KeyRule, value: &str) -> Result<Settings, Vec<Problem>> {
     let section = key.section.replace("NAME", "name");
     let mut ini = format!("[{section}]\n{} = {value}\n", key.name);
     if key.section == FURTHER_PORT {

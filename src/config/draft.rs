@@ -13,7 +13,7 @@ use crate::mail::{Domain, Mailbox};
 
 use super::handlers::Url;
 use super::ini::{self, Entry};
-use super::keys::{self, Key, Kind};
+use super::keys::{self, KeyRule, Kind};
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::local::Local;
 use super::problem::Problem;
@@ -103,7 +103,7 @@ impl Draft {
         }
     }
 
-    fn entry(&mut self, section: &str, entry: &Entry, known: &[&'static Key]) {
+    fn entry(&mut self, section: &str, entry: &Entry, known: &[&'static KeyRule]) {
         let Some(key) = known.iter().find(|key| key.name == entry.key) else {
             let reason = unknown_key(section, &entry.key, known);
             return self.problem(entry.line, Some(section), Some(&entry.key), reason);
@@ -408,7 +408,7 @@ impl Draft {
     }
 }
 
-fn default_value(key: &Key) -> Option<Value> {
+fn default_value(key: &KeyRule) -> Option<Value> {
     match key.default {
         keys::Default::Value(text) => values::parse(&key.kind, &[(1, text)]).ok(),
         // The users file is the one derived value that can be written down.
@@ -433,7 +433,7 @@ fn holds_a_comment(entry: &Entry, line: usize) -> bool {
 }
 
 /// The lines of a value; more than one only where the key takes a list.
-fn lines_of<'a>(entry: &'a Entry, key: &Key) -> Result<Vec<(usize, &'a str)>, values::Refused> {
+fn lines_of<'a>(entry: &'a Entry, key: &KeyRule) -> Result<Vec<(usize, &'a str)>, values::Refused> {
     let mut lines = vec![(entry.line, entry.value.as_str())];
     for (line, text) in &entry.more {
         if !key.kind.is_list() {
@@ -467,7 +467,7 @@ fn unknown_section(name: &str) -> String {
     }
 }
 
-fn unknown_key(section: &str, name: &str, known: &[&'static Key]) -> String {
+fn unknown_key(section: &str, name: &str, known: &[&'static KeyRule]) -> String {
     if name == "kind" && section.starts_with("port:") {
         return format!("the kind of [{section}] cannot be set");
     }

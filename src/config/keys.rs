@@ -6,7 +6,7 @@
 use super::handlers;
 use super::keys_table::TABLES;
 
-/// One key of one section.
+/// One key of one section, as the table has it.
 #[derive(Debug)]
 pub struct Key {
     /// The section: a name, or [`FURTHER_PORT`].
@@ -23,6 +23,20 @@ pub struct Key {
     pub change: &'static str,
     /// The field of a Domino server whose meaning it takes over; none where it is our own.
     pub domino: Option<&'static str>,
+}
+
+/// What the program needs of a key while it runs. The texts for people are some 30 KB with what points to
+/// them; they are in the generators of the sample and the manual alone.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRule {
+    /// The section: a name, or [`FURTHER_PORT`].
+    pub section: &'static str,
+    /// The key.
+    pub name: &'static str,
+    /// How its value is written.
+    pub kind: Kind,
+    /// What it is when it is not written.
+    pub default: Default,
 }
 
 /// How a value is written.
@@ -261,14 +275,14 @@ impl Default {
 }
 
 /// The keys of a section as the operator names it; none where there is no such section.
-pub fn of_section(section: &str) -> Option<Vec<&'static Key>> {
+pub fn of_section(section: &str) -> Option<Vec<&'static KeyRule>> {
     let section = table_section(section);
     let keys: Vec<_> = all().filter(|key| key.section == section).collect();
     (!keys.is_empty()).then_some(keys)
 }
 
 /// The key of a section as the operator names it.
-pub fn find(section: &str, name: &str) -> Option<&'static Key> {
+pub fn find(section: &str, name: &str) -> Option<&'static KeyRule> {
     let section = table_section(section);
     all().find(|key| key.section == section && key.name == name)
 }
@@ -281,8 +295,50 @@ pub fn sections() -> Vec<&'static str> {
 }
 
 /// All keys, in the order of the sample file.
-pub fn all() -> impl Iterator<Item = &'static Key> {
+pub fn all() -> impl Iterator<Item = &'static KeyRule> {
+    static RULES: [KeyRule; COUNT] = rules();
+    RULES.iter()
+}
+
+/// All keys with what is written about them, in the same order.
+pub fn explained() -> impl Iterator<Item = &'static Key> {
     TABLES.iter().copied().flatten()
+}
+
+#[allow(clippy::indexing_slicing, reason = "it is run by the compiler alone")]
+const COUNT: usize = {
+    let (mut count, mut table) = (0, 0);
+    while table < TABLES.len() {
+        count += TABLES[table].len();
+        table += 1;
+    }
+    count
+};
+
+#[allow(clippy::indexing_slicing, reason = "it is run by the compiler alone")]
+const fn rules() -> [KeyRule; COUNT] {
+    let mut rules = [KeyRule {
+        section: "",
+        name: "",
+        kind: Kind::YesNo,
+        default: Default::Nothing(""),
+    }; COUNT];
+    let (mut at, mut table) = (0, 0);
+    while table < TABLES.len() {
+        let mut row = 0;
+        while row < TABLES[table].len() {
+            let key = &TABLES[table][row];
+            rules[at] = KeyRule {
+                section: key.section,
+                name: key.name,
+                kind: key.kind,
+                default: key.default,
+            };
+            (at, row) = (at + 1, row + 1);
+        }
+        table += 1;
+    }
+    rules
 }
 
 /// The section of the table that rules a section of the file.
@@ -326,8 +382,10 @@ mod tests {
     #[test]
     fn no_key_stands_twice_and_each_is_explained() {
         for (at, key) in all().enumerate() {
-            let same = |other: &&Key| other.section == key.section && other.name == key.name;
+            let same = |other: &&KeyRule| other.section == key.section && other.name == key.name;
             assert_eq!(all().position(|k| same(&k)), Some(at), "{}", key.name);
+        }
+        for key in explained() {
             for text in [key.meaning, key.change] {
                 assert!(
                     text.ends_with('.') && text.is_ascii(),

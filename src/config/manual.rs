@@ -26,7 +26,7 @@ fn section_text(name: &'static str) -> String {
     let mut text = format!(".Ss [{name}]\n");
     text.push_str(&introduction(name).unwrap_or_default());
     text.push_str(".Bl -tag -width Ds\n");
-    for key in keys::all().filter(|key| key.section == name) {
+    for key in keys::explained().filter(|key| key.section == name) {
         text.push_str(&entry(key));
     }
     text.push_str(".El\n");
@@ -67,7 +67,7 @@ fn default(default: &Default) -> String {
 /// Each field once, with every key that takes it over, without regard to case and to a leading article.
 fn domino_fields() -> String {
     let mut fields: BTreeMap<(String, &str), Vec<&Key>> = BTreeMap::new();
-    for key in keys::all() {
+    for key in keys::explained() {
         if let Some(field) = key.domino {
             let field = field.strip_prefix("the ").unwrap_or(field);
             fields
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn every_key_and_every_field_is_in_the_page() {
         let page = render();
-        for key in keys::all() {
+        for key in keys::explained() {
             let entry = format!("\n.It Cm {}\n{}", key.name, prose(key.meaning));
             assert!(page.contains(&entry), "[{}] {}", key.section, key.name);
             let place = format!("\n.Sx [{}]\n.Cm {}", key.section, key.name);
