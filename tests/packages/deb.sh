@@ -23,7 +23,7 @@ root=$kept/root
 prepare() {
     [ "$(id -u)" = 0 ] || skip "not root"
     local tool
-    for tool in dpkg-deb debootstrap unshare curl python3 objdump; do
+    for tool in dpkg-deb debootstrap unshare curl python3 readelf; do
         PATH=$PATH:/usr/sbin command -v $tool >/dev/null || skip "no $tool here"
     done
     unshare --mount --pid --fork --net true 2>/dev/null || skip "no namespaces here"
@@ -34,6 +34,7 @@ prepare() {
     again=$(GATEPOST_REVISION=1 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept/again)
     cmp "$one" "$again" || fail "two builds of the same sources differ"
     rm -r $kept/again
+    looks "$one"
     if command -v lintian >/dev/null; then
         lintian --fail-on error,warning "$one" 2>/dev/null || fail "lintian"
     else
@@ -60,6 +61,17 @@ prepare() {
     ONE=$one TWO=$two unshare --mount --pid --fork --net "$0" inside || code=$?
     rm -rf $root
     return $code
+}
+
+# What the file of a package tells: nothing of this machine, and no more than small flash has room for.
+looks() {
+    local octets path
+    octets=$(dpkg-deb --fsys-tarfile "$1" | tar -tv | awk '/^-/ { s += $3 } END { print s }')
+    say "unpacked it has $octets octets"
+    [ "$octets" -lt 4194304 ] || fail "4 MiB are not enough"
+    for path in "$PWD/" "${CARGO_HOME:-$HOME/.cargo}/registry"; do
+        if dpkg-deb --fsys-tarfile "$1" | grep -aF "$path" >/dev/null; then fail "the package has $path in it"; fi
+    done
 }
 
 in_root() { chroot $root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }

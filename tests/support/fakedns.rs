@@ -54,23 +54,25 @@ impl Drop for FakeDns {
     }
 }
 
+/// `GATEPOST_CC` names the compiler where the binary under test is for another machine.
 fn build() -> Option<PathBuf> {
-    if !cfg!(target_env = "gnu") || !super::has_program("cc") {
+    let compiler = std::env::var("GATEPOST_CC").unwrap_or("cc".to_owned());
+    if !cfg!(target_env = "gnu") || !super::has_program(&compiler) {
         eprintln!("SKIPPED: a resolver for tests needs cc and glibc");
         return None;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fakedns.c");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let library = folder.join("fakedns.so");
+    let library = folder.join(format!("fakedns-{compiler}.so"));
     // Test programs run side by side: each builds its own and moves it into place.
     let new = folder.join(format!("fakedns-{}.so", std::process::id()));
-    let built = Command::new("cc")
+    let built = Command::new(&compiler)
         .args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
         .arg(&new)
         .arg(source)
         .status()
         .unwrap();
-    assert!(built.success(), "cc cannot build fakedns.c");
+    assert!(built.success(), "{compiler} cannot build fakedns.c");
     fs::rename(&new, &library).unwrap();
     Some(library)
 }

@@ -86,9 +86,14 @@ pub struct Server {
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-/// The binary under test.
+/// The binary under test: of this build, or what the words of `GATEPOST_UNDER_TEST` run, such as an
+/// emulator and a binary for another machine.
 pub fn gatepost() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_gatepost"))
+    let words = std::env::var("GATEPOST_UNDER_TEST").unwrap_or_default();
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or(env!("CARGO_BIN_EXE_gatepost")));
+    command.args(words);
+    command
 }
 
 impl Server {
