@@ -298,9 +298,10 @@ mod tests {
                 }
             }
         }
+        let rates = Rates::default();
         let nothing = Shown {
             moment: None,
-            rates: Some(&Rates::default()),
+            rates: Some(&rates),
             note: "no service answers".to_owned(),
         };
         let size = Size {
