@@ -238,6 +238,14 @@ mod tests {
         verdict(&program, ARCHITECTURE.unwrap(), (number as u32, all))
     }
 
+    #[cfg(target_arch = "arm")]
+    #[test]
+    fn what_send_and_recv_are_on_this_processor_passes() {
+        for number in [libc::SYS_send, libc::SYS_recv] {
+            assert_eq!(ask(number, &[]), PASSES, "{number}");
+        }
+    }
+
     #[test]
     fn each_call_gets_what_the_table_says() {
         const THREAD: u64 = 0x003d_0f00;
