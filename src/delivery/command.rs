@@ -128,7 +128,8 @@ fn verdict(command: &Command, end: End, output: &[u8]) -> Verdict {
             Verdict::PutOff(Reason::own("4.3.0", words))
         }
         End::Lost => {
-            let words = format!("command {name} was cut off: the helper process has died");
+            let words =
+                format!("command {name} was cut off: the helper process tells nothing of it");
             Verdict::PutOff(Reason::own("4.3.0", words))
         }
         End::Late => {
@@ -246,7 +247,7 @@ mod tests {
             ),
             (
                 End::Lost,
-                "deferred 4.3.0 command scan was cut off: the helper process has died",
+                "deferred 4.3.0 command scan was cut off: the helper process tells nothing of it",
             ),
         ] {
             assert_eq!(words(end), want);

@@ -70,7 +70,7 @@ impl Bell<'_> {
             End::Code(code) => format!("exit status {code}"),
             End::Signal(signal) => format!("killed by signal {signal}"),
             End::Late => format!("not ended within {} s", command.timeout.as_secs()),
-            End::Lost => "cut off: the helper process has died".to_owned(),
+            End::Lost => "cut off: the helper process tells nothing of it".to_owned(),
         };
         Err(match String::from_utf8_lossy(&output).trim() {
             "" => format!("command {name}: {why}"),

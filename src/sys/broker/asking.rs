@@ -177,9 +177,10 @@ pub(in crate::sys) enum News {
     Lost,
 }
 
-/// The error of whoever has to do with a helper that has died.
+/// The error of whoever hears nothing of the helper any more: it has died, then the service ends and says so, or
+/// was out of descriptors.
 pub(in crate::sys) fn gone() -> io::Error {
-    let words = "the helper process is gone; gatepost has to be started again";
+    let words = "the helper process gave no answer";
     io::Error::new(io::ErrorKind::BrokenPipe, words)
 }
 

@@ -177,13 +177,16 @@ fn run(
         return refuse("too many programs run; try later".to_owned());
     };
     let pipes = Pipes { input, output };
+    let line = Arc::new(line);
+    let own = Arc::clone(&line);
     let work = move || {
         let _place = place;
-        tending::tend(&entry, &order.environment, pipes, &line);
+        tending::tend(&entry, &order.environment, pipes, &own);
     };
-    // Where there is no thread, everything is dropped with it: the other side reads that it is lost.
     let thread = thread::Builder::new().stack_size(PROGRAM_STACK_OCTETS);
-    let _ = thread.spawn(work);
+    if let Err(error) = thread.spawn(work) {
+        tell(&line, &Answer::failed(&error));
+    }
 }
 
 fn ask(question: Question, answer: Channel, questions: &Places) {
@@ -191,12 +194,16 @@ fn ask(question: Question, answer: Channel, questions: &Places) {
         let busy = io::Error::other("too many questions are open; try later");
         return tell(&answer, &Answer::failed(&busy));
     };
+    let answer = Arc::new(answer);
+    let own = Arc::clone(&answer);
     let work = move || {
         let _place = place;
-        tell(&answer, &find(&question));
+        tell(&own, &find(&question));
     };
     let thread = thread::Builder::new().stack_size(QUESTION_STACK_OCTETS);
-    let _ = thread.spawn(work);
+    if let Err(error) = thread.spawn(work) {
+        tell(&answer, &Answer::failed(&error));
+    }
 }
 
 /// What libc answers. The helper has no helper, so these functions ask libc themselves.

@@ -169,7 +169,7 @@ fn questions_are_answered_as_libc_does() {
 #[test]
 fn a_helper_that_is_gone_is_an_error_for_everybody() {
     let helper = helper_that(|_| ());
-    let words = "the helper process is gone; gatepost has to be started again";
+    let words = "the helper process gave no answer";
     let why = run(&helper, "one", "WORD").unwrap_err();
     assert_eq!(why.to_string(), words);
     assert_eq!(helper.reload().unwrap_err().to_string(), words);
