@@ -212,8 +212,8 @@ impl Refresher {
         let mut report = Report::default();
         report.warnings(&loaded.warnings);
         report.held_back(held);
-        let tls = match self.next_tls(&settings, &current, &mut report) {
-            Ok(tls) => tls,
+        let (tls, renewal) = match self.next_tls(&settings, &current, &mut report) {
+            Ok(next) => next,
             // It was good when it was checked a moment ago.
             Err(reason) => {
                 let troubles = &self.context.troubles;
@@ -241,6 +241,11 @@ impl Refresher {
             ));
         }
         self.take_up(setup, moved, &mut report);
+        // The pairs that are in use now.
+        if let Some(renewal) = renewal {
+            self.renewal = renewal;
+            self.context.troubles.works(renewal::SUBJECT);
+        }
         let ending = match report.failures {
             0 => Ending::Applied,
             _ => Ending::InPart,
@@ -256,7 +261,7 @@ impl Refresher {
         settings: &Settings,
         current: &Setup,
         report: &mut Report,
-    ) -> Result<Option<ServerTls>, String> {
+    ) -> Result<(Option<ServerTls>, Option<Renewal>), String> {
         // Before they are read, as with the file.
         let renewal = Renewal::of(settings);
         let loaded = match certificates::load(settings) {
@@ -271,12 +276,11 @@ impl Refresher {
                 let why = "what is in use stays until the next start";
                 report.complain(&format!("{reason}: {why}"));
                 self.renewal.kept(&reason, &self.context);
-                return Ok(current.tls.clone());
+                return Ok((current.tls.clone(), None));
             }
         };
-        self.renewal = renewal;
-        self.context.troubles.works(renewal::SUBJECT);
-        Ok(loaded.map(|tls| unless_same(tls, settings, current, report)))
+        let tls = loaded.map(|tls| unless_same(tls, settings, current, report));
+        Ok((tls, Some(renewal)))
     }
 
     fn refuse(&mut self, by: &str, problems: &[Problem]) -> Answer {
