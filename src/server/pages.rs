@@ -98,6 +98,15 @@ impl PageServer {
     /// From what is listened on to what the settings want; gives a line for each change, and why something
     /// could not be had.
     pub(super) fn relisten(&mut self, settings: &Settings) -> (Vec<String>, Vec<String>) {
+        // A thread that a fault has ended took its listeners with it.
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|(_, thread)| thread.is_finished())
+        {
+            self.open.clear();
+            self.stop();
+        }
         let wants = wanted(settings);
         let number = self.next_number;
         let moved = relisten(&self.open, &wants, number, &mut Hinges(&self.running));
