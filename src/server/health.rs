@@ -154,7 +154,7 @@ impl Health {
         match threads.reactor {
             Echo::Heard => {}
             Echo::Silent => self.problem("reactor", "its loop does not go on"),
-            Echo::Gone => self.problem("stopping", "the service has ended"),
+            Echo::Gone => self.problem("stopping", "no session is served any more"),
         }
         if let Some(seconds) = is_stuck(threads.crew.busy_since) {
             let workers = threads.crew.workers;
@@ -273,7 +273,12 @@ mod tests {
                 "commit: a message waits for its sync to disk for 61 s",
             ),
             (Echo::Silent, None, None, "reactor: its loop does not go on"),
-            (Echo::Gone, None, None, "stopping: the service has ended"),
+            (
+                Echo::Gone,
+                None,
+                None,
+                "stopping: no session is served any more",
+            ),
         ] {
             let threads = Threads {
                 reactor,

@@ -161,6 +161,8 @@ impl Prepared {
         if self.settings.sandbox {
             broker::start(&self.settings).map_err(StartError::Helper)?;
             self.walls = Some(sandbox::enter(&self.settings));
+        } else {
+            events::sandbox::entered("none");
         }
         Ok(self)
     }
