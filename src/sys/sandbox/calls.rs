@@ -83,6 +83,7 @@ const WIDE_ON_32_BITS: &[Number] = &[
     // GNU's send(2) and recv(2) are calls of their own there.
     libc::SYS_send,
     libc::SYS_recv,
+    libc::SYS_ugetrlimit,
     // From 403 on all processors with words of 32 bits have the same numbers: clock_gettime64,
     // clock_getres_time64, clock_nanosleep_time64, utimensat_time64, pselect6_time64, ppoll_time64,
     // futex_time64.
