@@ -101,7 +101,7 @@ pub(super) fn current() -> Option<&'static Broker> {
 /// account, before the first thread is started and before whatever keeps a child from running programs.
 ///
 /// # Errors
-/// There are threads or a helper already; no memory, no processes, no descriptors.
+/// There is a helper already; with debug assertions, there are threads; no memory, no processes, no descriptors.
 pub fn start(catalogue: Box<dyn Catalogue>) -> io::Result<()> {
     if OWN.get().is_some() {
         return Err(io::Error::other("there is a helper process already"));
