@@ -8,9 +8,11 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use gatepost::config;
 use gatepost::directory::{Directory, LoginOutcome};
+use gatepost::sys::lock::ChangeLock;
 
 use support::{TempFolder, gatepost};
 
@@ -129,4 +131,44 @@ fn only_the_configuration_has_to_parse() {
         text,
         "f.ini:2: [server] usr: there is no such key; did you mean \"user\"?\n"
     );
+}
+
+#[test]
+fn twenty_at_once_leave_twenty_users() {
+    let folder = site();
+    let users: Vec<String> = (0..20).map(|number| format!("user{number}")).collect();
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = users
+            .iter()
+            .map(|user| scope.spawn(|| passwd(&folder, user, b"wonderland\n")))
+            .collect();
+        for run in runs {
+            let (code, text) = run.join().unwrap();
+            assert_eq!(code, Some(0), "{text}");
+        }
+    });
+    let file = fs::read_to_string(folder.path().join("users")).unwrap();
+    let mut names: Vec<&str> = file
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    names.sort_unstable();
+    let mut want: Vec<&str> = users.iter().map(String::as_str).collect();
+    want.sort_unstable();
+    assert_eq!(names, want);
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "nothing is left beside the file");
+}
+
+#[test]
+fn one_that_waits_too_long_says_so_and_changes_nothing() {
+    let folder = site();
+    let users = folder.path().join("users");
+    fs::write(&users, "# mine\n").unwrap();
+    let held = ChangeLock::of(&users, Duration::from_secs(1)).unwrap();
+    let (code, text) = passwd(&folder, "alice", b"wonderland\n");
+    drop(held);
+    assert_eq!(code, Some(75), "{text}");
+    assert!(text.contains("another command changes"), "{text}");
+    assert_eq!(fs::read(&users).unwrap(), b"# mine\n");
 }

@@ -2,21 +2,24 @@
 //!
 //! Promises: the file is replaced in one step and keeps its mode and owner; every other line stays as
 //! it is to the octet, and so do the fields after the password. A file that is not there is made for its
-//! owner alone.
+//! owner alone. Several at once take turns, so none undoes what another one did; one that waits longer than
+//! [`PATIENCE`] gives up.
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::config::{self, Settings, values};
 use crate::directory::secret::{self, PASSWORD_MAX_OCTETS};
 use crate::directory::users::{FILE_MAX_OCTETS, is_comment, name_of};
+use crate::sys::lock::ChangeLock;
 use crate::sys::replace::{self, New};
 use crate::sys::{process, terminal};
 
 use super::arguments::Arguments;
-use super::output::{CANNOT_CREATE, Failure, IO, say};
+use super::output::{CANNOT_CREATE, Failure, IO, TRY_LATER, say};
 
 /// Runs the command.
 ///
@@ -52,6 +55,7 @@ fn server_account(settings: &Settings) -> Option<(u32, u32)> {
 fn set(path: &Path, user: &str, password: &[u8], owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let encoded =
         secret::encode(password).map_err(|error| Failure::files(IO, "a salt is needed", &error))?;
+    let _lock = ChangeLock::of(path, PATIENCE).map_err(|error| not_alone(path, &error))?;
     let before = match replace::read_limited(path, FILE_MAX_OCTETS) {
         Ok(before) => Zeroizing::new(before),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
@@ -64,6 +68,19 @@ fn set(path: &Path, user: &str, password: &[u8], owner: Option<(u32, u32)>) -> R
     };
     replace::replace(path, &after, new)
         .map_err(|error| Failure::files(CANNOT_CREATE, path.display(), &error))
+}
+
+fn not_alone(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Failure::new(
+            TRY_LATER,
+            format!(
+                "{}: another command changes it; nothing is changed",
+                path.display()
+            ),
+        ),
+        _ => Failure::files(CANNOT_CREATE, path.display(), error),
+    }
 }
 
 /// The file with this user's secret: in place of the old one, or on a new line at the end.
@@ -161,6 +178,8 @@ fn accept(password: &[u8]) -> Result<(), Failure> {
 }
 
 const FILE_MODE: u32 = 0o600;
+/// How long other commands that change the file are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

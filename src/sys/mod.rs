@@ -11,6 +11,7 @@ pub mod disk;
 pub mod dropped;
 pub mod folder;
 pub mod inherited;
+pub mod lock;
 pub mod log_socket;
 pub mod lookup;
 pub mod machine;

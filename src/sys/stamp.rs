@@ -4,12 +4,15 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// A file as it is at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
     inode: u64,
+    /// When it was made, where the file system tells: numbers of inodes are given again.
+    made: Option<SystemTime>,
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -34,10 +37,16 @@ impl Stamp {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
+            made: metadata.created().ok(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    /// Whether both are of one file, changed in place or not.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode, self.made) == (other.device, other.inode, other.made)
     }
 
     /// When it changed last, seconds since 1970.
@@ -48,7 +57,7 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
 
