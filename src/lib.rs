@@ -7,6 +7,7 @@
 //! | 0 | [`mail`] | the trade's words as types |
 //! | 0 | [`sys`] | the only door to files, time and the operating system |
 //! | 0 | [`stats`] | counters |
+//! | 0 | [`proposals`] | commands and lines that an operator is offered to copy |
 //! | 0 | [`troubles`] | what goes wrong with mail, for the alarm |
 //! | 1 | [`protocol`] | sans-IO SMTP |
 //! | 1 | [`config`] | the INI file as one checked value |
@@ -33,6 +34,7 @@ pub mod events;
 pub mod mail;
 pub mod net;
 pub mod policy;
+pub mod proposals;
 pub mod protocol;
 pub mod server;
 pub mod session;

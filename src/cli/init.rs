@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::config::load::parse_hostname;
 use crate::directory::secret;
 use crate::mail::Domain;
+use crate::proposals::{Word, line};
 use crate::sys::process::{self, Account};
 use crate::sys::{clock, random, replace};
 use crate::transport::self_signed;
@@ -257,13 +258,19 @@ fn ini(wishes: &Wishes, account: &str) -> String {
 }
 
 fn farewell(made: &SetUp, wishes: &Wishes) -> String {
-    let config = made.config.display();
+    let start = match Word::path(&made.config) {
+        Some(config) => line("gatepost serve --config {}", &[&config]),
+        None => format!(
+            "gatepost serve --config FILE\n  where FILE is {}",
+            made.config.display()
+        ),
+    };
     let mut text = format!(
         "A set-up for {hostname} is ready.\n\n\
          user      {user}@{hostname}\n\
          password  {password}\n\
          mail      {maildir}\n\n\
-         Start it with:\n  gatepost serve --config {config}\n",
+         Start it with:\n  {start}\n",
         hostname = wishes.hostname,
         user = made.user,
         password = *made.password,

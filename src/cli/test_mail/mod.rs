@@ -228,7 +228,7 @@ fn content(settings: &Settings, wish: &Wish, via: &str) -> String {
     format!(
         "From: <{}>\nTo: <{}>\nDate: {}\nMessage-ID: <{token:016x}.test@{}>\n\
          Subject: Test of gatepost\nAuto-Submitted: auto-generated\n\n\
-         gatepost test-mail sent this message via {via}.\n",
+         This message came via {via}. It was sent by gatepost test-mail.\n",
         match &wish.from {
             ReversePath::Null => format!("postmaster@{}", settings.hostname),
             ReversePath::Mailbox(mailbox) => mailbox.to_string(),

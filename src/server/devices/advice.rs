@@ -2,7 +2,7 @@
 //!
 //! Pure. Promises: nothing is advised that is set already; each setting is named by section, key and value
 //! as the configuration file takes it. A piece of advice has *ways*: any one of them helps, the better one comes
-//! first. Who may log in without TLS is fenced by `[auth] plaintext_from`: a port cannot be fenced to clients.
+//! first. What a client said is in no command, line or value but as a [`Word`]. Who may log in without TLS is fenced by `[auth] plaintext_from`: a port cannot be fenced to clients.
 
 use std::net::IpAddr;
 
@@ -12,6 +12,7 @@ use crate::config::serving::Serving;
 use crate::config::settings::{Network, Port, PortKind, Settings, StartTls, TlsVersion};
 use crate::policy::admission::{Stage, anonymous_cause, auth_cause};
 use crate::policy::verdict::Cause;
+use crate::proposals::Word;
 
 mod lists;
 mod logins;
@@ -36,7 +37,7 @@ pub(super) enum Step {
 pub(super) struct Setting {
     pub(super) section: String,
     pub(super) key: &'static str,
-    pub(super) value: String,
+    pub(super) value: Word,
 }
 
 impl Step {
@@ -85,7 +86,7 @@ struct Scene<'a> {
     detail: &'a str,
 }
 
-fn setting(section: impl Into<String>, key: &'static str, value: impl Into<String>) -> Setting {
+fn setting(section: impl Into<String>, key: &'static str, value: impl Into<Word>) -> Setting {
     Setting {
         section: section.into(),
         key,
@@ -93,15 +94,15 @@ fn setting(section: impl Into<String>, key: &'static str, value: impl Into<Strin
     }
 }
 
-fn set(section: impl Into<String>, key: &'static str, value: impl Into<String>) -> Step {
+fn set(section: impl Into<String>, key: &'static str, value: impl Into<Word>) -> Step {
     Step::Set(setting(section, key, value))
 }
 
-fn add(section: impl Into<String>, key: &'static str, value: impl Into<String>) -> Step {
+fn add(section: impl Into<String>, key: &'static str, value: impl Into<Word>) -> Step {
     Step::Add(setting(section, key, value))
 }
 
-fn take(section: impl Into<String>, key: &'static str, value: impl Into<String>) -> Step {
+fn take(section: impl Into<String>, key: &'static str, value: impl Into<Word>) -> Step {
     Step::Take(setting(section, key, value))
 }
 
@@ -151,12 +152,13 @@ impl Scene<'_> {
     }
 
     /// As a list of networks takes the device: an IPv6 address may change within its /64.
-    fn fence(&self) -> String {
+    fn fence(&self) -> Word {
         match self.device.address {
-            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V4(address) => Word::own(address),
             IpAddr::V6(address) => {
                 let bits = address.to_bits() & !u128::from(u64::MAX);
-                format!("{}/64", std::net::Ipv6Addr::from_bits(bits))
+                let network = std::net::Ipv6Addr::from_bits(bits);
+                Word::own(format_args!("{network}/64"))
             }
         }
     }

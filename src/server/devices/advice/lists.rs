@@ -4,6 +4,7 @@ use super::{Scene, Step, act, add, set, settled, take};
 use crate::config::lists::{HostPattern, MailPattern};
 use crate::config::serving::Serving;
 use crate::mail::Mailbox;
+use crate::proposals::{Word, line, told};
 
 impl Scene<'_> {
     /// An address that a deny list names.
@@ -13,9 +14,9 @@ impl Scene<'_> {
             vec![
                 vec![act(format!(
                     "on the device: another address than {}",
-                    self.detail
+                    told(self.detail)
                 ))],
-                vec![take(section, "deny", entry.to_string())],
+                vec![take(section, "deny", Word::own(entry))],
             ]
         })
     }
@@ -25,7 +26,13 @@ impl Scene<'_> {
         if allow.is_empty() || self.mail_entry(allow).is_some() {
             return settled();
         }
-        vec![vec![add(section, "allow", self.detail)]]
+        vec![vec![match Word::name(self.detail) {
+            Some(address) => add(section, "allow", address),
+            None => act(format!(
+                "[{section}] allow lacks the address {}",
+                told(self.detail)
+            )),
+        }]]
     }
 
     fn mail_entry<'a>(&self, list: &'a [MailPattern]) -> Option<&'a MailPattern> {
@@ -48,12 +55,12 @@ impl Scene<'_> {
                 let single =
                     network.prefix == 32 && network.address.is_ipv4() || network.prefix == 128;
                 let entry = match single {
-                    true => network.address.to_string(),
-                    false => network.to_string(),
+                    true => Word::own(network.address),
+                    false => Word::own(network),
                 };
                 Some(take(section, key, entry))
             }
-            Some(HostPattern::Name(name)) => Some(take(section, key, name.to_string())),
+            Some(HostPattern::Name(name)) => Some(take(section, key, Word::own(name))),
             None => has_names.then(|| {
                 act(format!(
                     "take the name of {} in DNS out of [{section}] {key}",
@@ -133,12 +140,12 @@ impl Scene<'_> {
                 "[connections] sessions_max is reached: gatepost sessions shows by whom",
             )]];
         }
-        let more = (most * 2).to_string();
+        let more = Word::own(most * 2);
         vec![
-            vec![act(format!(
+            vec![act(line(
                 "gatepost sessions shows what {} has open; a device that never closes wants newer \
                  firmware",
-                self.device.address
+                &[&Word::own(self.device.address)],
             ))],
             vec![set("connections", "sessions_max_per_address", more)],
         ]
@@ -162,13 +169,21 @@ impl Scene<'_> {
             return settled();
         }
         let name = self.detail.split('@').next().unwrap_or_default();
-        vec![
-            vec![act("on the device: correct the recipient's address")],
-            vec![act(format!("gatepost passwd {name} makes the user"))],
-            vec![act(format!(
-                "a line \"{name}: USER\" in [aliases] file gives the mail to a user there is"
-            ))],
-        ]
+        let mut ways = vec![vec![act("on the device: correct the recipient's address")]];
+        match Word::name(name) {
+            Some(name) => ways.extend([
+                vec![act(line("gatepost passwd {} makes the user", &[&name]))],
+                vec![act(line(
+                    "a line \"{}: USER\" in [aliases] file gives the mail to a user there is",
+                    &[&name],
+                ))],
+            ]),
+            None => ways.push(vec![act(format!(
+                "if you know {}: make a user or an alias of this name",
+                told(name)
+            ))]),
+        }
+        ways
     }
 
     pub(super) fn relay_denied(&self) -> Vec<Vec<Step>> {
@@ -191,11 +206,23 @@ impl Scene<'_> {
             }
         }
         match ways.is_empty() {
-            true => vec![vec![act(format!(
-                "gatepost explain --from {} --rcpt {} says which setting is in the way",
-                self.device.address, self.detail
-            ))]],
+            true => vec![vec![act(self.explained())]],
             false => ways,
+        }
+    }
+
+    /// The command that tells why it may not relay.
+    fn explained(&self) -> String {
+        let address = Word::own(self.device.address);
+        match Word::name(self.detail) {
+            Some(recipient) => line(
+                "gatepost explain --from {} --rcpt {} says which setting is in the way",
+                &[&address, &recipient],
+            ),
+            None => line(
+                "gatepost explain --from {} --rcpt ADDRESS says which setting is in the way",
+                &[&address],
+            ),
         }
     }
 
@@ -212,7 +239,7 @@ impl Scene<'_> {
     }
 
     pub(super) fn mailbox_full(&self) -> Vec<Vec<Step>> {
-        let name = self.detail.split('@').next().unwrap_or_default();
+        let name = told(self.detail.split('@').next().unwrap_or_default());
         let quota = self.settings.quota;
         let mut ways = vec![vec![act(format!("have {name} delete mail"))]];
         if quota > 0 {
@@ -230,7 +257,7 @@ impl Scene<'_> {
             "on the device: send to one alias, and name the people in [aliases] file",
         )]];
         if most < RECIPIENTS_MAX {
-            let more = (most * 2).min(RECIPIENTS_MAX).to_string();
+            let more = Word::own((most * 2).min(RECIPIENTS_MAX));
             ways.push(vec![set("limits", "recipients", more)]);
         }
         ways
@@ -277,6 +304,6 @@ const MESSAGE_SIZE_MAX: u64 = 2 * 1024 * 1024 * 1024;
 const RECIPIENTS_MAX: usize = 10_000;
 
 /// A size as the configuration takes it, rounded up to MiB.
-fn size(octets: u64) -> String {
-    format!("{}M", octets.div_ceil(1024 * 1024).max(1))
+fn size(octets: u64) -> Word {
+    Word::own(format_args!("{}M", octets.div_ceil(1024 * 1024).max(1)))
 }

@@ -4,6 +4,7 @@ use super::{PortKind, Scene, Stage, Step, act, add, set, settled, take};
 use crate::config::lists::AccessName;
 use crate::config::settings::{Mechanism, Port};
 use crate::policy::admission::{Admission, admission};
+use crate::proposals::{Word, line, told};
 
 impl Scene<'_> {
     pub(super) fn admitted(&self, port: &Port, stage: Stage) -> Admission {
@@ -77,7 +78,11 @@ impl Scene<'_> {
             .find(|(_, name)| name.eq_ignore_ascii_case(self.detail));
         if let Some((mechanism, name)) = known {
             return match offered.contains(mechanism) {
-                false => vec![vec![add("auth", "mechanisms", name.to_ascii_lowercase())]],
+                false => vec![vec![add(
+                    "auth",
+                    "mechanisms",
+                    Word::own(name.to_ascii_lowercase()),
+                )]],
                 true if *mechanism == Mechanism::ScramSha256Plus => vec![vec![act(
                     "on the device: TLS, without which it is not offered, or SCRAM-SHA-256",
                 )]],
@@ -92,7 +97,7 @@ impl Scene<'_> {
              or \"normal password\". {} needs passwords kept so that they can be read, which is not \
              done here",
             names.join(", "),
-            self.detail
+            told(self.detail)
         ))]]
     }
 
@@ -105,14 +110,23 @@ impl Scene<'_> {
         let is_local = domain
             .is_none_or(|domain| domains.any(|own| own.as_str().eq_ignore_ascii_case(domain)));
         if !is_local {
+            let at_home = format!("{name}@{}", self.local_domain());
             return vec![vec![act(format!(
-                "on the device: log in as {name} or {name}@{}",
-                self.local_domain()
+                "on the device: log in as {} or {}",
+                told(name),
+                told(&at_home)
             ))]];
         }
+        let Some(word) = Word::name(name) else {
+            return vec![vec![act(format!(
+                "if you know {}: make this user, or name another one on the device",
+                told(name)
+            ))]];
+        };
         vec![vec![
-            act(format!(
-                "gatepost passwd {name} sets a password, and makes the user if need be"
+            act(line(
+                "gatepost passwd {} sets a password, and makes the user if need be",
+                &[&word],
             )),
             act(
                 "on the device: the same name and password; some cut long ones or mind signs beyond letters and digits",
@@ -132,14 +146,18 @@ impl Scene<'_> {
             AccessName::User { name: known, .. } => known.eq_ignore_ascii_case(name),
         };
         if let Some(entry) = access.deny.iter().find(is_named) {
-            return vec![vec![take("server_access", "deny", entry.to_string())]];
+            return vec![vec![take("server_access", "deny", Word::own(entry))]];
         }
         let in_group = |entry: &&AccessName| matches!(entry, AccessName::Group(_));
         match access.deny.iter().find(in_group) {
             Some(group) if access.allow.is_empty() => vec![vec![act(format!(
-                "take {name} out of the group {group}, which [server_access] deny names"
+                "take {} out of the group {group}, which [server_access] deny names",
+                told(name)
             ))]],
-            Some(_) | None => vec![vec![add("server_access", "allow", name)]],
+            Some(_) | None => vec![vec![match Word::name(name) {
+                Some(name) => add("server_access", "allow", name),
+                None => act(format!("[server_access] allow lacks {}", told(name))),
+            }]],
         }
     }
 
@@ -151,9 +169,9 @@ impl Scene<'_> {
         vec![
             vec![
                 act("correct the password on the device"),
-                act(format!(
+                act(line(
                     "gatepost unban {} has it looked at at once",
-                    self.device.address
+                    &[&Word::own(self.device.address)],
                 )),
             ],
             vec![add("auth", "throttle_exempt", self.fence())],
@@ -192,23 +210,34 @@ impl Scene<'_> {
         }
         let user = self.device.user.as_deref().unwrap_or("NAME");
         let mut ways = vec![vec![act(format!(
-            "on the device: {user}@{} as the sender",
-            self.local_domain()
+            "on the device: {} as the sender",
+            told(&format!("{user}@{}", self.local_domain()))
         ))]];
         let (name, domain) = self.detail.split_once('@').unwrap_or((self.detail, ""));
         let mut domains = self.settings.local_domains.iter();
         if domains.any(|own| own.as_str().eq_ignore_ascii_case(domain)) {
-            let file = self.settings.aliases.as_ref();
-            let file = file.map_or_else(
-                || "[aliases] file".to_owned(),
-                |file| file.display().to_string(),
-            );
-            ways.push(vec![act(format!(
-                "make {name} an alias of {user} alone: a line \"{name}: {user}\" in {file}"
-            ))]);
+            ways.push(vec![act(self.alias_of(name, user))]);
         }
         ways.push(vec![set("senders", "must_match_login", "no")]);
         ways
+    }
+
+    /// What makes a name an alias of a user alone.
+    fn alias_of(&self, name: &str, user: &str) -> String {
+        let (Some(alias), Some(owner)) = (Word::name(name), Word::name(user)) else {
+            let (name, user) = (told(name), told(user));
+            return format!("make {name} an alias of {user} alone");
+        };
+        let file = self.settings.aliases.as_ref();
+        let file = file.map_or_else(
+            || "[aliases] file".to_owned(),
+            |file| file.display().to_string(),
+        );
+        let entry = line(
+            "make {} an alias of {} alone: a line \"{}: {}\"",
+            &[&alias, &owner, &alias, &owner],
+        );
+        format!("{entry} in {file}")
     }
 }
 

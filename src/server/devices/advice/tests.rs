@@ -295,7 +295,7 @@ const LOGINS_ARE_MENDED: &[Row] = &[
         TLS,
         &[
             "on the device: another method of login, one of LOGIN, PLAIN; it may be called \
-             \"plain\", \"basic\" or \"normal password\". CRAM-MD5 needs passwords kept so that \
+             \"plain\", \"basic\" or \"normal password\". \"CRAM-MD5\" needs passwords kept so that \
              they can be read, which is not done here",
         ],
     ),
@@ -649,7 +649,7 @@ fn apply(world: &str, way: &[Step]) -> bool {
                 assert!(!words.contains("  ") && !words.ends_with('.'), "{words}");
                 continue;
             }
-            Step::Set(setting) => (setting, setting.value.clone()),
+            Step::Set(setting) => (setting, setting.value.to_string()),
             Step::Add(setting) => {
                 let known = current(&text, setting);
                 let gap = if known.is_empty() { "" } else { ", " };
@@ -657,7 +657,10 @@ fn apply(world: &str, way: &[Step]) -> bool {
             }
             Step::Take(setting) => {
                 let known = current(&text, setting);
-                let left: Vec<&str> = known.split(", ").filter(|e| *e != setting.value).collect();
+                let left: Vec<&str> = known
+                    .split(", ")
+                    .filter(|e| **e != setting.value.to_string())
+                    .collect();
                 assert!(
                     left.len() < known.split(", ").count(),
                     "{setting:?} of {known:?}"
@@ -689,3 +692,5 @@ fn current(text: &str, setting: &Setting) -> String {
     let line = lines.find_map(|line| line.strip_prefix(&format!("{} = ", setting.key)));
     line.unwrap_or_default().to_owned()
 }
+
+mod hostile;

@@ -39,7 +39,7 @@ impl Scene<'_> {
     pub(super) fn expired(&self) -> Vec<Vec<Step>> {
         vec![
             vec![act(format!(
-                "gatepost status says until when {} is good: renew it, then gatepost reload",
+                "{}: gatepost status says until when it is good; renew it, then gatepost reload",
                 self.certificate()
             ))],
             vec![act("set the device's clock: it may be years behind")],
