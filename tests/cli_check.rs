@@ -317,7 +317,7 @@ fn every_problem_is_reported_at_once_in_file_order() {
             "f.ini:6: [sevrer]: there is no such section; did you mean [server]?",
             "f.ini:9: [port:tcp] kind: the kind of [port:tcp] cannot be set",
             "f.ini:10: [port:tcp] number: \"65536\" is not a number from 1 to 65535",
-            "f.ini:11: [port:tcp] status: \"on\" is not one of enabled, disabled",
+            "f.ini:11: [port:tcp] status: \"on\" is not one of enabled, disabled; write enabled",
             "f.ini:12: [port:tcp] users: there is no such key here, but one in [auth]",
             "f.ini:13: [server]: this section is repeated; it first stands on line 2",
             "f.ini:14: [server]: \"spool\" has no \"=\"",

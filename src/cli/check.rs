@@ -15,7 +15,7 @@ use super::output::{Failure, complain, lines, say};
 /// # Errors
 /// The configuration has errors.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
+    let loaded = probe::check(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     complain(&lines(&loaded.warnings));
     say(&table(&loaded.settings))
 }

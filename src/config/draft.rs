@@ -16,7 +16,7 @@ use super::ini::{self, Entry};
 use super::keys::{self, KeyRule, Kind};
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::local::Local;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::settings::Network;
 use super::suggest;
 use super::values::{self, HostPort, Value};
@@ -37,6 +37,8 @@ struct Written {
     section: String,
     key: &'static str,
     line: usize,
+    /// The further lines of a list.
+    more: Vec<(usize, String)>,
     value: Option<Value>,
 }
 
@@ -73,7 +75,7 @@ impl Draft {
             section: section.map(str::to_owned),
             key: key.map(str::to_owned),
             reason: reason.into(),
-            warning: None,
+            severity: Severity::Error,
         });
     }
 
@@ -108,10 +110,16 @@ impl Draft {
             let reason = unknown_key(section, &entry.key, known);
             return self.problem(entry.line, Some(section), Some(&entry.key), reason);
         };
-        let value = match lines_of(entry, key) {
-            Ok(lines) => values::parse(&key.kind, &lines),
-            Err(refused) => Err(vec![refused]),
-        };
+        let lines = lines_of(entry, key);
+        if let Ok(lines) = &lines {
+            for futile in values::match_nothing(&key.kind, lines) {
+                let (line, reason) = (futile.line, futile.reason);
+                self.record((line, section, key.name), reason, Severity::NewError);
+            }
+        }
+        let value = lines
+            .map_err(|refused| vec![refused])
+            .and_then(|lines| values::parse(&key.kind, &lines));
         let value = match value {
             Ok(value) => Some(value),
             Err(faults) => {
@@ -121,7 +129,7 @@ impl Draft {
                         false => "",
                     };
                     let reason = format!("{}{hint}", fault.reason);
-                    self.problem(fault.line, Some(section), Some(key.name), reason);
+                    self.record((fault.line, section, key.name), reason, Severity::Error);
                 }
                 None
             }
@@ -130,7 +138,24 @@ impl Draft {
             section: section.to_owned(),
             key: key.name,
             line: entry.line,
+            more: entry.more.clone(),
             value,
+        });
+    }
+
+    fn record(
+        &mut self,
+        (line, section, key): (usize, &str, &str),
+        reason: String,
+        severity: Severity,
+    ) {
+        self.problems.push(Problem {
+            file: self.file.clone(),
+            line: Some(line),
+            section: Some(section.to_owned()),
+            key: Some(key.to_owned()),
+            reason,
+            severity,
         });
     }
 
@@ -177,6 +202,17 @@ impl Draft {
                 .max()
         };
         self.line(section, key).or_else(last).unwrap_or(1)
+    }
+
+    /// The line of a list's entry as it is written; where it is not found, that of the key.
+    pub fn entry_line(&self, section: &str, key: &str, entry: &str) -> Option<usize> {
+        let written = self.find(section, key)?;
+        let holds = |text: &str| {
+            let mut entries = text.split(',');
+            entries.any(|one| one.trim().eq_ignore_ascii_case(entry))
+        };
+        let further = written.more.iter().find(|(_, text)| holds(text));
+        Some(further.map_or(written.line, |(line, _)| *line))
     }
 
     /// The value of a key: what is written, else the default; none where there is no default.

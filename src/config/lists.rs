@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::mail::{Domain, Mailbox};
 
+use super::meant;
 use super::settings::Network;
 use super::values;
 
@@ -77,9 +78,14 @@ impl HostPattern {
         let is_name = !text.contains([':', '/']) && !last.bytes().all(|o| o.is_ascii_digit());
         match Domain::parse(text) {
             Ok(name) if is_name && !name.is_literal() => Ok(Self::Name(name)),
-            _ => Err(format!(
-                "{text:?} is not a network, such as 192.0.2.0/24 or 2001:db8::/32, or a host name"
-            )),
+            _ => {
+                let meant = meant::network(text);
+                let meant = meant.or_else(|| meant::domain(text).map(str::to_owned));
+                Err(format!(
+                    "{text:?} is not a network, such as 192.0.2.0/24 or 2001:db8::/32, or a host name{}",
+                    meant::write(meant)
+                ))
+            }
         }
     }
 }
@@ -102,7 +108,10 @@ impl MailPattern {
     /// # Errors
     /// It is none, in plain words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not an address, a domain or @domain");
+        let wrong = || {
+            let meant = meant::write(meant::domain(text));
+            format!("{text:?} is not an address, a domain or @domain{meant}")
+        };
         if let Some(domain) = text.strip_prefix('@') {
             return any_domain(domain).map(Self::Exact).ok_or_else(wrong);
         }
@@ -124,7 +133,10 @@ impl RelayPattern {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a domain, @domain or *");
+        let wrong = || {
+            let meant = meant::write(meant::domain(text));
+            format!("{text:?} is not a domain, @domain or *{meant}")
+        };
         if text == "*" {
             return Ok(Self::Any);
         }

@@ -15,7 +15,7 @@ use super::handlers;
 use super::keys::Kind;
 use super::load_rules;
 use super::load_smarthosts;
-use super::problem::Problem;
+use super::problem::{Occasion, Problem, Severity};
 use super::settings::{
     Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Metrics,
     Port, PortKind, Queue, Recipients, Settings, StartTls, Tls, TlsVersion,
@@ -36,8 +36,8 @@ pub struct Loaded {
 /// # Errors
 /// Every problem of the file, warnings included, in file order; one without a line where the file
 /// cannot be read.
-pub fn load(file: &Path, probe: &dyn Probe) -> Result<Loaded, Vec<Problem>> {
-    load_adapted(file, probe, |_| {})
+pub fn load(file: &Path, occasion: Occasion, probe: &dyn Probe) -> Result<Loaded, Vec<Problem>> {
+    load_adapted(file, occasion, probe, |_| {})
 }
 
 /// The same with settings that are changed before they are checked, as a running service has to.
@@ -46,6 +46,7 @@ pub fn load(file: &Path, probe: &dyn Probe) -> Result<Loaded, Vec<Problem>> {
 /// As [`load`].
 pub fn load_adapted(
     file: &Path,
+    occasion: Occasion,
     probe: &dyn Probe,
     adapt: impl FnOnce(&mut Settings),
 ) -> Result<Loaded, Vec<Problem>> {
@@ -53,7 +54,7 @@ pub fn load_adapted(
     let mut settings = assemble(&mut draft);
     adapt(&mut settings);
     check::check(&mut draft, &settings, probe);
-    let problems = in_file_order(draft);
+    let problems = in_file_order(draft, occasion);
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
@@ -71,9 +72,11 @@ pub fn load_adapted(
 pub fn parse(file: &Path) -> Result<Settings, Vec<Problem>> {
     let mut draft = open(file)?;
     let settings = assemble(&mut draft);
-    match draft.problems.is_empty() {
-        true => Ok(settings),
-        false => Err(in_file_order(draft)),
+    // What a service would start with is good enough here.
+    let problems = in_file_order(draft, Occasion::Start);
+    match problems.iter().any(Problem::is_error) {
+        true => Err(problems),
+        false => Ok(settings),
     }
 }
 
@@ -89,7 +92,7 @@ pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
             problem.section.as_deref() == Some(SOCKET.0) && problem.key.as_deref() == Some(SOCKET.1)
         };
         draft.problems.retain(is_it);
-        return Err(in_file_order(draft));
+        return Err(in_file_order(draft, Occasion::Start));
     }
     Ok(draft.path(SOCKET.0, SOCKET.1).unwrap_or_default())
 }
@@ -118,14 +121,15 @@ fn open(file: &Path) -> Result<Draft, Vec<Problem>> {
             section: None,
             key: None,
             reason: machine::reason(&error),
-            warning: None,
+            severity: Severity::Error,
         }]),
     }
 }
 
 /// Lines of the configuration file first; those of other files after them, as the rules found them.
-fn in_file_order(draft: Draft) -> Vec<Problem> {
-    let mut problems = draft.problems;
+fn in_file_order(draft: Draft, occasion: Occasion) -> Vec<Problem> {
+    let found = draft.problems.into_iter();
+    let mut problems: Vec<Problem> = found.map(|problem| problem.judged(occasion)).collect();
     problems.sort_by_key(|problem| match problem.file == draft.file {
         true => (false, problem.line),
         false => (true, None),

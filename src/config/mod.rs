@@ -22,6 +22,7 @@
 //! | `serving` | which site serves a session |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
+//! | `meant` | suggestions for entries that are refused, or can match nothing |
 //! | `sample` | the sample configuration |
 //! | `manual` | the manual page gatepost.ini(5) |
 
@@ -39,6 +40,7 @@ mod load_rules;
 mod load_smarthosts;
 pub mod local;
 pub mod manual;
+mod meant;
 pub mod named_files;
 pub mod problem;
 pub mod rules;
@@ -52,5 +54,5 @@ pub mod values;
 pub use check::Probe;
 pub use effective::Effective;
 pub use load::{Loaded, control_socket, load, load_adapted, parse};
-pub use problem::Problem;
+pub use problem::{Occasion, Problem};
 pub use settings::Settings;

@@ -1,7 +1,41 @@
-//! A problem of the configuration, printed as the one line the operator sees.
+//! A problem of the configuration, printed as the one line the operator sees; and which problems keep a file from
+//! being used.
+//!
+//! | severity | `check` and a refresh | a start |
+//! | --- | --- | --- |
+//! | [`Severity::Error`] | error, 78 | error, 78 |
+//! | [`Severity::NewError`] | error, 78 | warning |
+//! | [`Severity::Warning`] | warning | warning |
+//!
+//! A mistake that an earlier release took in silence is a new error: it is told to whoever edits the file, and a
+//! box that is upgraded without anybody at hand still takes mail. What it is about then does what it did before: an
+//! entry that can match nothing matches nothing. A new error becomes an error at the release after the one that
+//! brought it. [`Problem::judged`] is the one place that decides.
 
 use std::fmt;
 use std::path::PathBuf;
+
+/// What the configuration is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A service starts, or a command wants to see what one would do.
+    Start,
+    /// Somebody is at hand who can mend it: `gatepost check`, a refresh.
+    Edit,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// The same, but an earlier release took it.
+    NewError,
+    /// A new error at a start.
+    Tolerated,
+    /// The operator should know; with its code (`W-01`).
+    Warning(&'static str),
+}
 
 /// One error or warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,14 +50,33 @@ pub struct Problem {
     pub key: Option<String>,
     /// Why, in plain words.
     pub reason: String,
-    /// The code of a warning (`W-01`); none makes it an error.
-    pub warning: Option<&'static str>,
+    /// How bad it is.
+    pub severity: Severity,
 }
 
 impl Problem {
     /// Whether the file cannot be used.
     pub fn is_error(&self) -> bool {
-        self.warning.is_none()
+        match self.severity {
+            Severity::Error | Severity::NewError => true,
+            Severity::Tolerated | Severity::Warning(_) => false,
+        }
+    }
+
+    /// The problem as it counts on this occasion.
+    #[must_use]
+    pub fn judged(mut self, occasion: Occasion) -> Self {
+        if self.severity == Severity::NewError && occasion == Occasion::Start {
+            self.severity = Severity::Tolerated;
+        }
+        self
+    }
+}
+
+impl From<Option<&'static str>> for Severity {
+    /// A warning where there is a code, else an error.
+    fn from(code: Option<&'static str>) -> Self {
+        code.map_or(Self::Error, Self::Warning)
     }
 }
 
@@ -34,7 +87,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        if self.warning.is_some() {
+        if !self.is_error() {
             write!(f, " warning:")?;
         }
         match (&self.section, &self.key) {
@@ -43,9 +96,10 @@ impl fmt::Display for Problem {
             (None, _) => {}
         }
         write!(f, " {}", self.reason)?;
-        match self.warning {
-            Some(code) => write!(f, " ({code})"),
-            None => Ok(()),
+        match self.severity {
+            Severity::Warning(code) => write!(f, " ({code})"),
+            Severity::Tolerated => f.write_str(" (an error for check and reload)"),
+            Severity::Error | Severity::NewError => Ok(()),
         }
     }
 }
@@ -89,9 +143,54 @@ mod tests {
                 section: section.map(str::to_owned),
                 key: key.map(str::to_owned),
                 reason: "why".to_owned(),
-                warning,
+                severity: Severity::from(warning),
             };
             assert_eq!(problem.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn a_new_error_is_a_warning_at_a_start_and_nothing_else_changes() {
+        let rows = [
+            (Severity::Error, Occasion::Start, true, "f.ini:2: [s]: why"),
+            (Severity::Error, Occasion::Edit, true, "f.ini:2: [s]: why"),
+            (
+                Severity::NewError,
+                Occasion::Start,
+                false,
+                "f.ini:2: warning: [s]: why (an error for check and reload)",
+            ),
+            (
+                Severity::NewError,
+                Occasion::Edit,
+                true,
+                "f.ini:2: [s]: why",
+            ),
+            (
+                Severity::Warning("W-01"),
+                Occasion::Start,
+                false,
+                "f.ini:2: warning: [s]: why (W-01)",
+            ),
+            (
+                Severity::Warning("W-01"),
+                Occasion::Edit,
+                false,
+                "f.ini:2: warning: [s]: why (W-01)",
+            ),
+        ];
+        for (severity, occasion, is_error, want) in rows {
+            let problem = Problem {
+                file: PathBuf::from("f.ini"),
+                line: Some(2),
+                section: Some("s".to_owned()),
+                key: None,
+                reason: "why".to_owned(),
+                severity,
+            };
+            let judged = problem.judged(occasion);
+            assert_eq!(judged.is_error(), is_error, "{severity:?} {occasion:?}");
+            assert_eq!(judged.to_string(), want);
         }
     }
 }

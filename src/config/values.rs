@@ -12,6 +12,7 @@ use super::handlers::{self, Url};
 use super::keys::Kind;
 use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
 use super::local::Local;
+use super::meant;
 use super::settings::Network;
 
 mod host_port;
@@ -113,7 +114,9 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .map(Value::Text)
             .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
         Kind::Domain => host_name(text).map(Value::Domain),
-        Kind::Host => host(text).map(Value::Text),
+        Kind::Host => host(text)
+            .map(Value::Text)
+            .map_err(|reason| format!("{reason}{}", meant::write(meant::host(text)))),
         Kind::Local => Local::parse(text).map(Value::Local),
         Kind::Handler(kind) => handlers::named(*kind, text).map(Value::Text),
         Kind::Login => login(text).map(Value::Text),
@@ -188,7 +191,18 @@ fn yes_no(text: &str) -> Result<bool, String> {
     if text.eq_ignore_ascii_case("no") {
         return Ok(false);
     }
-    Err(format!("{text:?} is not yes or no"))
+    let meant = meant::write(meant::yes_no(text));
+    Err(format!("{text:?} is not yes or no{meant}"))
+}
+
+/// Entries of a list that it takes and that can match nothing, with their lines.
+pub fn match_nothing(kind: &Kind, lines: &[(usize, &str)]) -> Vec<Refused> {
+    let list = Written { lines };
+    let found = list.items().filter_map(|(line, text)| {
+        let reason = meant::matches_nothing(kind, text)?;
+        Some(Refused { line, reason })
+    });
+    found.collect()
 }
 
 /// Decimal digits only: no sign and no leading zero, which another program might read as octal.
@@ -259,7 +273,10 @@ fn word(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
         .copied()
         .ok_or_else(|| match words {
             [only] => format!("{text:?} is not {only}"),
-            _ => format!("{text:?} is not one of {}", words.join(", ")),
+            _ => {
+                let meant = meant::write(meant::enabled(text, words));
+                format!("{text:?} is not one of {}{meant}", words.join(", "))
+            }
         })
 }
 
@@ -277,7 +294,10 @@ fn sender_domain(text: &str) -> Result<RelayPattern, String> {
     match RelayPattern::parse(text) {
         Ok(RelayPattern::Any) => Err("\"*\" is what [smarthost] is for".to_owned()),
         Ok(pattern) => Ok(pattern),
-        Err(_) => Err(format!("{text:?} is not a domain or @domain")),
+        Err(_) => {
+            let meant = meant::write(meant::domain(text));
+            Err(format!("{text:?} is not a domain or @domain{meant}"))
+        }
     }
 }
 
@@ -333,8 +353,9 @@ fn site_address(text: &str) -> Result<IpAddr, String> {
 
 fn network(text: &str) -> Result<Network, String> {
     parse_network(text).unwrap_or_else(|| {
+        let meant = meant::write(meant::network(text));
         Err(format!(
-            "{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address"
+            "{text:?} is not a network, such as 192.0.2.0/24, 2001:db8::/32 or one address{meant}"
         ))
     })
 }

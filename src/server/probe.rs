@@ -11,7 +11,7 @@ use crate::config::check::{
     AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
 };
 use crate::config::settings::LoginSecret;
-use crate::config::{self, Loaded, Problem, Settings};
+use crate::config::{self, Loaded, Occasion, Problem, Settings};
 use crate::delivery::login;
 use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
@@ -30,15 +30,24 @@ pub struct Files {
     in_use: Option<Vec<(PathBuf, PathBuf)>>,
 }
 
-/// Reads and checks a configuration file together with the files it names.
+/// Reads and checks a configuration file together with the files it names, as a start does.
 ///
 /// # Errors
 /// Every problem, in file order.
 pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
-    config::load(file, &Files::default())
+    config::load(file, Occasion::Start, &Files::default())
 }
 
-/// The same while a service runs with these settings; `adapt` leaves in the next ones what has to stay.
+/// The same as `gatepost check` does it: what is an error only since this release is one here.
+///
+/// # Errors
+/// Every problem, in file order.
+pub fn check(file: &Path) -> Result<Loaded, Vec<Problem>> {
+    config::load(file, Occasion::Edit, &Files::default())
+}
+
+/// The same for a refresh of a service that runs with these settings; `adapt` leaves in the next ones what has
+/// to stay.
 ///
 /// # Errors
 /// Every problem, in file order.
@@ -50,7 +59,7 @@ pub fn load_again(
     let in_use = certificates::files(current);
     let owned = |(file, key): (&Path, &Path)| (file.to_owned(), key.to_owned());
     let in_use = Some(in_use.map(owned).collect());
-    config::load_adapted(file, &Files { in_use }, adapt)
+    config::load_adapted(file, Occasion::Edit, &Files { in_use }, adapt)
 }
 
 /// Whether the files are there and only the account may not read one of them.

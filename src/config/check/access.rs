@@ -73,7 +73,7 @@ impl Found<'_> {
             UsersFacts::Unreadable(_) => return,
         };
         let groups = self.group_names(probe);
-        let mut found = Vec::new();
+        let (mut found, mut futile) = (Vec::new(), Vec::new());
         for (key, list) in lists {
             for entry in list {
                 match entry {
@@ -92,13 +92,19 @@ impl Found<'_> {
                             .as_ref()
                             .is_none_or(|domain| self.settings.is_local_domain(domain));
                         let known = local && (users.contains(name) || name == "postmaster");
-                        if !known && access.enforce {
+                        if !known && name.contains('*') {
+                            futile.push((key, entry.to_string()));
+                        } else if !known && access.enforce {
                             let reason = format!("there is no user {entry}");
                             found.push((key, Some("W-08"), reason));
                         }
                     }
                 }
             }
+        }
+        for (key, entry) in futile {
+            let reason = format!("{entry:?} matches nobody: a * alone is every user; write *");
+            self.newly_wrong_entry(("server_access", key), &entry, reason);
         }
         for (key, warning, reason) in found {
             self.at(

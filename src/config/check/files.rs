@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::problem::Problem;
+use super::super::problem::{Problem, Severity};
 use super::super::settings::{Port, PortKind, StartTls};
 use super::{AliasesFacts, Currency, Found, Probe, UsersFacts, section};
 
@@ -215,7 +215,7 @@ impl Found<'_> {
                 section: None,
                 key: None,
                 reason,
-                warning: None,
+                severity: Severity::Error,
             }));
     }
 }

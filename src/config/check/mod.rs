@@ -28,6 +28,7 @@
 //! | W-14 | the port's `proxy_from` | more than proxies can claim to be any client |
 //! | W-16 | the key of a file | a file that replaces it is out of the sandbox's reach |
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
+//! | – | `allow`, `deny` of `[senders]`, `[recipients]` | a user or alias without a domain: no address is meant by it |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
@@ -36,10 +37,11 @@
 use std::path::{Path, PathBuf};
 
 use super::draft::Draft;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::settings::{LoginSecret, Port, Settings};
 
 mod access;
+mod entries;
 mod files;
 mod handlers;
 mod metrics;
@@ -173,6 +175,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.access_needs_a_login();
     found.access_does_not_bind_strangers();
     found.access_lists_name_users(probe);
+    found.lists_hold_no_bare_names(probe);
     found.no_open_relay();
     found.relayed_mail_can_be_sent();
     found.the_certificate_is_usable(probe);
@@ -215,11 +218,12 @@ impl Found<'_> {
             section: Some(section.to_owned()),
             key: None,
             reason: reason.into(),
-            warning: Some(warning),
+            severity: Severity::Warning(warning),
         });
     }
 
-    /// Records what a rule found, unless a key it depends on is itself at fault.
+    /// Records what a rule found, unless a key it depends on is itself at fault: an error, or a warning where
+    /// there is a code.
     fn at(
         &mut self,
         (section, key): (&str, &str),
@@ -229,16 +233,35 @@ impl Found<'_> {
     ) {
         let mut all = vec![(section, key)];
         all.extend_from_slice(depends_on);
-        if !self.draft.is_intact(&all) {
+        if self.draft.is_intact(&all) {
+            let line = self.draft.rule_line(section, key, depends_on);
+            self.record(Some(line), (section, key), warning.into(), reason.into());
+        }
+    }
+
+    /// Records an entry of a list that an earlier release took, at its own line ([`Severity::NewError`]).
+    fn newly_wrong_entry(&mut self, (section, key): (&str, &str), entry: &str, reason: String) {
+        if !self.draft.is_intact(&[(section, key)]) {
             return;
         }
+        let line = self.draft.entry_line(section, key, entry);
+        self.record(line, (section, key), Severity::NewError, reason);
+    }
+
+    fn record(
+        &mut self,
+        line: Option<usize>,
+        (section, key): (&str, &str),
+        severity: Severity,
+        reason: String,
+    ) {
         self.problems.push(Problem {
             file: self.draft.file.clone(),
-            line: Some(self.draft.rule_line(section, key, depends_on)),
+            line,
             section: Some(section.to_owned()),
             key: Some(key.to_owned()),
-            reason: reason.into(),
-            warning,
+            reason,
+            severity,
         });
     }
 }

@@ -18,7 +18,7 @@ pub struct HostPort {
 }
 
 impl HostPort {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::config) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is not HOST, HOST:PORT or [IPv6]:PORT");
         if let Some(rest) = text.strip_prefix('[') {
             let (address, port) = rest.split_once(']').ok_or_else(wrong)?;

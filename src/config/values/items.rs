@@ -9,7 +9,7 @@ pub(super) struct Written<'a> {
 
 impl<'a> Written<'a> {
     /// Cuts the list at its commas. The end of a line separates as a comma does.
-    fn items(&self) -> impl Iterator<Item = (usize, &'a str)> {
+    pub(super) fn items(&self) -> impl Iterator<Item = (usize, &'a str)> {
         let lines = self.lines.iter().map(|&(line, text)| {
             let text = text.strip_suffix(',').unwrap_or(text).trim();
             (line, text)
@@ -86,7 +86,7 @@ impl<'a> Written<'a> {
                     list.push(item);
                     continue;
                 }
-                Err(reason) => reason,
+                Err(reason) => format!("{reason}{}", comma_hint(text)),
             };
             faults.push(Refused { line, reason });
         }
@@ -109,6 +109,17 @@ impl<'a> Written<'a> {
             return Err(vec![Refused { line, reason }]);
         }
         Ok(list)
+    }
+}
+
+/// What to write where blanks stand between entries.
+fn comma_hint(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // A comment is another hint's.
+    let is_comment = words.iter().any(|word| word.starts_with([';', '#']));
+    match words.len() > 1 && !is_comment {
+        true => format!("; commas stand between entries: write {}", words.join(", ")),
+        false => String::new(),
     }
 }
 

@@ -86,19 +86,29 @@ fn sizes_and_durations_carry_units() {
 fn yes_no_and_words_know_no_case_and_no_synonyms() {
     assert_eq!(one(Kind::YesNo, "YES"), Ok(Value::YesNo(true)));
     assert_eq!(one(Kind::YesNo, "no"), Ok(Value::YesNo(false)));
-    for text in ["true", "1", "on", "y", "yes;"] {
-        assert_eq!(
-            one(Kind::YesNo, text),
-            Err(format!("{text:?} is not yes or no"))
-        );
+    for (text, meant) in [
+        ("true", "; write yes"),
+        ("1", "; write yes"),
+        ("on", "; write yes"),
+        ("y", "; write yes"),
+        ("enabled", "; write yes"),
+        ("Disabled", "; write no"),
+        ("off", "; write no"),
+        ("yes;", ""),
+        ("maybe", ""),
+    ] {
+        let want = format!("{text:?} is not yes or no{meant}");
+        assert_eq!(one(Kind::YesNo, text), Err(want));
     }
     const WORDS: &[&str] = &["enabled", "disabled"];
     assert_eq!(
         one(Kind::Word(WORDS), "Enabled"),
         Ok(Value::Word("enabled"))
     );
-    let want = "\"on\" is not one of enabled, disabled".to_owned();
+    let want = "\"on\" is not one of enabled, disabled; write enabled".to_owned();
     assert_eq!(one(Kind::Word(WORDS), "on"), Err(want));
+    let want = "\"perhaps\" is not one of enabled, disabled".to_owned();
+    assert_eq!(one(Kind::Word(WORDS), "perhaps"), Err(want));
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl Outcome {
 
 fn look(scratch: &Scratch, text: &[u8]) -> Outcome {
     let file = scratch.write("gatepost.ini", text);
-    let loaded = config::load(&file, &World);
+    let loaded = config::load(&file, config::Occasion::Edit, &World);
     let parsed = config::parse(&file);
     if let (Ok(loaded), Ok(parsed)) = (&loaded, &parsed) {
         let differences = loaded.settings.effective.differences(&parsed.effective);
