@@ -353,6 +353,15 @@ fn survivals(step: usize) -> Vec<Survival> {
 
 /// Cuts the power at every step with every survival; what went wrong.
 fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> Vec<String> {
+    cut_everywhere_on(new_disk, ignore, most)
+}
+
+/// The same on another disk than the usual one.
+fn cut_everywhere_on(
+    new_disk: impl Fn() -> SimDisk,
+    ignore: Option<Ignore>,
+    most: usize,
+) -> Vec<String> {
     let mut broken = Vec::new();
     for step in 1.. {
         let before = new_disk();
@@ -404,6 +413,59 @@ fn the_workload_does_what_it_is_for() {
 fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
     let broken = cut_everywhere(None, 20);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A disk where two users' folders are file systems of their own.
+fn disk_with_mounts() -> SimDisk {
+    let mounts = ["/srv/mail/alice", "/srv/mail/bob/Maildir"];
+    let disk = SimDisk::new(&["/srv", mounts[0], mounts[1]]);
+    mounts.into_iter().for_each(|folder| disk.mount(folder));
+    disk
+}
+
+#[test]
+fn a_power_cut_loses_nothing_where_mailboxes_are_file_systems_of_their_own() {
+    let broken = cut_everywhere_on(disk_with_mounts, None, 20);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let disk = disk_with_mounts();
+    run_until(&disk, usize::MAX);
+    let trace = disk.trace();
+    for folder in [
+        "/srv/mail/alice/Maildir/new",
+        "/srv/mail/bob/Maildir/new",
+        "/srv/mail/carol/Maildir/new",
+    ] {
+        let sync = format!("sync FileSystem {folder}");
+        assert!(trace.contains(&sync), "no {sync} in\n{}", trace.join("\n"));
+    }
+}
+
+/// A disk of a kernel whose syncs of a file system hide that writes failed.
+fn old_disk() -> SimDisk {
+    let disk = SimDisk::new(&["/srv", MAIL]);
+    disk.hide_failed_writes();
+    disk
+}
+
+#[test]
+fn writes_that_failed_are_found_where_the_kernel_hides_them_from_syncfs() {
+    let broken = cut_everywhere_on(old_disk, None, 20);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    for step in 1.. {
+        let disk = old_disk();
+        disk.fail_at(step, io::ErrorKind::Other);
+        let mut ledger = Ledger::default();
+        if let Some(mut machine) = Machine::boot(&disk, 1) {
+            workload(&mut machine, &mut ledger);
+            machine.finish();
+        }
+        let Some(failed) = disk.trace().get(step - 1).cloned() else {
+            break;
+        };
+        disk.reboot(Survival::Nothing);
+        let held = recover(&disk, 2).and_then(|()| check(&disk, &ledger));
+        assert_eq!(held, Ok(()), "a fault at {step} ({failed})");
+    }
 }
 
 #[test]

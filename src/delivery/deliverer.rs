@@ -328,7 +328,7 @@ impl Deliverer {
         let Some(since) = self.unsynced.since else {
             return false;
         };
-        self.unsynced.settled.len() >= UNSYNCED_MAX
+        self.unsynced.settled.len().max(self.unsynced.copies()) >= UNSYNCED_MAX
             || now >= since + CHECKPOINT_AFTER
             || (spaced && self.spool.has_full_segment())
     }
@@ -538,9 +538,7 @@ impl Deliverer {
     fn note_copy(&mut self, delivered: Delivered) {
         self.troubles.works(MAILBOXES);
         match delivered {
-            Delivered::Written(path) => self.unsynced.add_file(path),
-            // The folders may be fresh too.
-            Delivered::WrittenFirst => self.unsynced.need_everything(),
+            Delivered::Written(copy) => self.unsynced.add(copy, &*self.disk),
             Delivered::Taken => {}
         }
     }

@@ -55,13 +55,22 @@ pub enum Body<'a> {
     File(&'a dyn DiskFile, u64, u32),
 }
 
+/// A copy that was written, with no sync.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The number of the file system that it is on: a user's folder may be one of its own.
+    pub device: u64,
+    /// Whether it is the first of this run in this Maildir: its folders may be fresh.
+    pub is_first: bool,
+}
+
 /// What a delivery came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// A copy was written; its path.
-    Written(PathBuf),
-    /// A copy was written, the first of this run into this Maildir: its folders may be fresh.
-    WrittenFirst,
+    /// A copy was written.
+    Written(Copied),
     /// A reader took the copy of an earlier attempt away just now.
     Taken,
 }
@@ -129,21 +138,25 @@ impl Maildirs {
             opened => opened?,
         };
         let octets = write_copy(&*file, letter)?;
+        let device = file.device()?;
         drop(file);
         let path = known_path.unwrap_or_else(|| {
             let name = format!("{},S={octets}", letter.name);
             maildir.join("new").join(name)
         });
         self.disk.rename(&fresh, &path)?;
-        if !first {
-            return Ok(Delivered::Written(path));
+        if first {
+            // Known only now: else a failure on the way would hide that the folders are fresh.
+            if self.known.len() >= KNOWN_MAX {
+                self.known.clear();
+            }
+            self.known.insert(user.to_owned());
         }
-        // Known only now: else a failure on the way would hide that the folders are fresh.
-        if self.known.len() >= KNOWN_MAX {
-            self.known.clear();
-        }
-        self.known.insert(user.to_owned());
-        Ok(Delivered::WrittenFirst)
+        Ok(Delivered::Written(Copied {
+            path,
+            device,
+            is_first: first,
+        }))
     }
 
     /// Forgets what mailboxes held: the replay is over.

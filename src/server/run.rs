@@ -486,6 +486,11 @@ pub(super) fn become_account(settings: &Settings, account: Account) -> Result<()
 
 fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
     let made = RealDisk.create_folder(folder)?;
+    if made {
+        // Where a folder above may not be opened, the next sync of the file system makes the name durable.
+        let above = folder.ancestors().skip(1);
+        above.for_each(|above| drop(RealDisk.sync_folder(above)));
+    }
     if let Some(account) = account.filter(|_| made) {
         std::os::unix::fs::chown(folder, Some(account.uid), Some(account.gid))?;
     }

@@ -11,6 +11,7 @@ use super::settle::Party;
 use super::store::Place;
 use super::{Settled, Spool, SpoolError};
 use crate::mail::{MessageId, Progress};
+use crate::sys::disk::OpenMode;
 
 impl Spool {
     /// Every undelivered message, oldest first.
@@ -112,7 +113,8 @@ impl Spool {
     }
 
     /// Moves messages out of the log into files of their own; those that are there already stay. All of
-    /// them together cost two syncs: one for every content and envelope, one for their names.
+    /// them together cost two syncs: one for every content and envelope, one for their names; more where the
+    /// kernel hides failed writes from the first.
     ///
     /// # Errors
     /// The disk's; then they are where they were.
@@ -129,9 +131,7 @@ impl Spool {
         if written.is_empty() {
             return Ok(());
         }
-        let folder = self.options.queue_folder();
-        let synced = self.disk.sync_file_system(&folder);
-        synced.map_err(SpoolError::io("cannot sync", &folder))?;
+        self.sync_written(&written)?;
         if let Err(error) = self.name_envelopes(&written) {
             // The log has them still, and an envelope beside it would outlive what becomes of them.
             for id in &written {
@@ -146,6 +146,24 @@ impl Spool {
             };
             let left = std::mem::replace(&mut entry.place, Place::Queue);
             state.leave_segment(left);
+        }
+        Ok(())
+    }
+
+    /// Makes contents and envelopes durable that were written without a sync.
+    fn sync_written(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
+        if self.disk.tells_failed_writes() {
+            let folder = self.options.queue_folder();
+            let synced = self.disk.sync_file_system(&folder);
+            return synced.map_err(SpoolError::io("cannot sync", &folder));
+        }
+        for id in ids {
+            for kind in ["eml", "new"] {
+                let path = self.options.queue_file(*id, kind);
+                let file = self.disk.open(&path, OpenMode::Existing);
+                let synced = file.and_then(|file| file.sync_data());
+                synced.map_err(SpoolError::io("cannot sync", &path))?;
+            }
         }
         Ok(())
     }

@@ -7,8 +7,11 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
+
+use super::machine;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,12 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// As the system says.
     fn length(&self) -> io::Result<u64>;
+
+    /// The number of the file system that it is on.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn device(&self) -> io::Result<u64>;
 }
 
 /// A file system.
@@ -107,6 +116,10 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the system says.
     fn sync_file_system(&self, path: &Path) -> io::Result<()>;
+
+    /// Whether [`Disk::sync_file_system`] fails where a write before it failed. Where it does not, what has to
+    /// be durable is synced file by file.
+    fn tells_failed_writes(&self) -> bool;
 
     /// Octets that may still be written in the file system of this folder.
     ///
@@ -173,6 +186,10 @@ impl DiskFile for RealFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn device(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.dev())
     }
 }
 
@@ -251,6 +268,11 @@ impl Disk for RealDisk {
         Ok(())
     }
 
+    fn tells_failed_writes(&self) -> bool {
+        static TELLS: OnceLock<bool> = OnceLock::new();
+        *TELLS.get_or_init(|| machine::kernel() >= SYNCFS_TELLS)
+    }
+
     fn free_octets(&self, path: &Path) -> io::Result<u64> {
         use std::os::unix::ffi::OsStrExt;
         let path = std::ffi::CString::new(path.as_os_str().as_bytes())
@@ -271,6 +293,9 @@ impl Disk for RealDisk {
         Ok(u64::from(facts.f_bavail).saturating_mul(u64::from(facts.f_frsize)))
     }
 }
+
+/// The first Linux whose syncfs(2) tells that writes failed.
+const SYNCFS_TELLS: (u32, u32) = (5, 8);
 
 #[cfg(test)]
 mod tests {

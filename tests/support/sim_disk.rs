@@ -3,7 +3,8 @@
 //! Promises: what a program sees before a power cut is what a file system shows; after one, there is
 //! what was synced and a [`Survival`] of the rest, write by write, sector by sector, name by name. Only
 //! `sync_data` makes content and length durable, only `sync_folder` of the folder that holds a name (or
-//! `sync_file_system`) makes a name durable; a rename is one thing, durable with its target's folder.
+//! `sync_file_system` of the file system that it is on) makes a name durable; a rename is one thing, durable
+//! with its target's folder.
 //! Every call that changes or syncs something is one step.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -65,6 +66,10 @@ struct Inner {
     blocked: Option<PathBuf>,
     ignore: Option<Ignore>,
     locked: Arc<AtomicBool>,
+    /// Folders that are file systems of their own.
+    mounts: Vec<PathBuf>,
+    /// Whether a sync of a file system hides that writes failed, as Linux before 5.8 does.
+    hides_failed_writes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,7 @@ struct File {
     octets: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    device: u64,
 }
 
 #[derive(Clone)]
@@ -224,6 +230,9 @@ impl Inner {
         match self.step(|| format!("sync {what:?} {}", path.display()))? {
             Fate::Fails(kind) => {
                 self.lose_unsynced(what, path);
+                if what == Synced::FileSystem && self.hides_failed_writes {
+                    return Ok(false);
+                }
                 return Err(kind.into());
             }
             Fate::Cut => return Err(io::Error::other("the power is off")),
@@ -233,15 +242,25 @@ impl Inner {
         Ok(!self.ignore.is_some_and(|ignore| ignore(&call)))
     }
 
+    /// The number of the file system that a path is on.
+    fn device_of(&self, path: &Path) -> u64 {
+        let above = |mount: &&PathBuf| path.starts_with(mount);
+        let mounts = self.mounts.iter().filter(above);
+        let nearest = mounts.max_by_key(|mount| mount.as_os_str().len());
+        let number = nearest.and_then(|mount| self.mounts.iter().position(|one| one == mount));
+        number.map_or(0, |number| number as u64 + 1)
+    }
+
     /// What Linux does when a sync fails: some of it got to the disk, and what did not never will, though
     /// reads still show it.
     fn lose_unsynced(&mut self, what: Synced, path: &Path) {
         let mut random = Random(self.steps as u64);
+        let device = self.device_of(path);
         for (number, file) in self.files.iter_mut().enumerate() {
             let meant = match what {
                 Synced::File => self.names.get(path) == Some(&Node::File(number)),
                 Synced::Folder => false,
-                Synced::FileSystem => true,
+                Synced::FileSystem => file.device == device,
             };
             if meant {
                 for change in std::mem::take(&mut file.pending) {
@@ -263,10 +282,16 @@ impl Inner {
         self.pending = rest;
     }
 
-    fn settle_everything(&mut self) {
-        self.settle_names(|_| true);
+    fn settle_file_system(&mut self, device: u64) {
+        let mounts = Self {
+            mounts: self.mounts.clone(),
+            ..Self::default()
+        };
+        self.settle_names(|changed| mounts.device_of(changed) == device);
         for file in &mut self.files {
-            file.sync();
+            if file.device == device {
+                file.sync();
+            }
         }
     }
 
@@ -327,6 +352,16 @@ impl SimDisk {
     /// Leaves out the syncs this says.
     pub fn ignore(&self, ignore: Ignore) {
         self.lock_inner().ignore = Some(ignore);
+    }
+
+    /// Makes a folder that is there a file system of its own.
+    pub fn mount(&self, folder: &str) {
+        self.lock_inner().mounts.push(folder.into());
+    }
+
+    /// Syncs of a file system hide from now on that writes failed.
+    pub fn hide_failed_writes(&self) {
+        self.lock_inner().hides_failed_writes = true;
     }
 
     /// Lets nothing be made below this folder.
@@ -507,6 +542,10 @@ impl DiskFile for SimFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.inner()?.files[self.file].octets.len() as u64)
     }
+
+    fn device(&self) -> io::Result<u64> {
+        Ok(self.inner()?.files[self.file].device)
+    }
 }
 
 struct Lock(Arc<AtomicBool>);
@@ -570,7 +609,11 @@ impl Disk for SimDisk {
                     return Err(io::ErrorKind::NotFound.into());
                 }
                 let file = inner.files.len();
-                inner.files.push(File::default());
+                let device = inner.device_of(path);
+                inner.files.push(File {
+                    device,
+                    ..File::default()
+                });
                 inner.name_step(
                     || format!("make {}", path.display()),
                     NameChange::Link(path.to_owned(), Node::File(file)),
@@ -611,6 +654,12 @@ impl Disk for SimDisk {
         inner.check()?;
         let node = inner.names.get(from).copied();
         let node = node.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        if !inner.has_folder(to.parent()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if inner.device_of(from) != inner.device_of(to) {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
         inner.name_step(
             || format!("rename {} {}", from.display(), to.display()),
             NameChange::Rename(from.to_owned(), to.to_owned(), node),
@@ -644,9 +693,14 @@ impl Disk for SimDisk {
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.lock_inner();
         if inner.sync_step(Synced::FileSystem, path, false)? {
-            inner.settle_everything();
+            let device = inner.device_of(path);
+            inner.settle_file_system(device);
         }
         Ok(())
+    }
+
+    fn tells_failed_writes(&self) -> bool {
+        !self.lock_inner().hides_failed_writes
     }
 
     fn free_octets(&self, _path: &Path) -> io::Result<u64> {
