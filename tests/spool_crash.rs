@@ -74,7 +74,8 @@ impl Machine {
         spool.close();
         let options = DeliveryOptions {
             mail_root: MAIL.into(),
-            hostname: "here.example".into(),
+            // A name by DHCP may be another one after each start.
+            hostname: format!("host{run}.here.example"),
         };
         Some(Self {
             disk: disk.clone(),
@@ -407,6 +408,25 @@ fn the_workload_does_what_it_is_for() {
     let acknowledged =
         acknowledged.filter(|message| *message.fate.lock().unwrap() == Fate::Acknowledged);
     assert_eq!(acknowledged.count(), ledger.messages.len() - 2);
+}
+
+#[test]
+fn another_host_name_after_a_power_cut_makes_no_second_copy() {
+    let disk = new_disk();
+    let mut ledger = Ledger::default();
+    let mut machine = Machine::boot(&disk, 1).unwrap();
+    machine.commit(&mut ledger, &["alice", "bob"], 300);
+    machine.commit(&mut ledger, &["bob"], 15_000);
+    machine.deliver();
+    disk.reboot(Survival::Everything);
+    recover(&disk, 2).unwrap();
+    assert_eq!(check(&disk, &ledger), Ok(()));
+    let copies = disk.files_below(MAIL);
+    assert!(
+        copies
+            .iter()
+            .all(|(path, _)| path.to_string_lossy().contains("host1"))
+    );
 }
 
 #[test]

@@ -391,6 +391,7 @@ impl Deliverer {
         let find = self.notifier.as_ref().map(|notifier| notifier.rules());
         let fullness = |user: &str| find.as_ref().and_then(|rules| (rules.fullness)(user));
         let letter = Letter {
+            id: stored.id,
             name: &name,
             head: &head,
             body,

@@ -2,10 +2,10 @@
 //!
 //! The name is `SECONDS.QID.HOST,S=OCTETS`: seconds and id of the message, the host name escaped (`/`, `:`
 //! and `,` as octal), the size of the file as Maildir++ has it, so that nobody has to look at each file to
-//! know how full a mailbox is. Up to the comma a message has one name for ever, so a replay finds its own
-//! copy, read or unread, and writes it anew in its place: after a power cut or a failed sync a name may be
-//! there whose content is not, and nothing but writing it again makes it so. Line ends are LF. Folders are
-//! made when they are wanted, mode 0700.
+//! know how full a mailbox is. The part `QID` a message has for ever, whatever this machine is called, so a
+//! replay finds its own copy by it, read or unread, and writes it anew in its place: after a power cut or a
+//! failed sync a name may be there whose content is not, and nothing but writing it again makes it so. Line
+//! ends are LF. Folders are made when they are wanted and found missing, mode 0700.
 //!
 //! A mailbox with a quota that is full takes no new copy; one that is there already is written again.
 
@@ -29,12 +29,14 @@ pub struct Maildirs {
     root: PathBuf,
     host: String,
     known: HashSet<String>,
-    /// By mailbox: names without flags, and where they were when the first replayed message came by.
-    present: HashMap<String, HashMap<String, PathBuf>>,
+    /// By mailbox: copies of ours, and where they were when the first replayed message came by.
+    present: HashMap<String, HashMap<MessageId, PathBuf>>,
 }
 
 /// A message as it goes into Maildirs.
 pub struct Letter<'a> {
+    /// Its id.
+    pub id: MessageId,
     /// Its name in every Maildir, without its size.
     pub name: &'a str,
     /// What goes on top.
@@ -114,7 +116,7 @@ impl Maildirs {
         let maildir = self.maildir(user)?;
         let mut known_path = None;
         if letter.replayed {
-            match self.find(user, &maildir, letter.name)? {
+            match self.find(user, &maildir, letter.id)? {
                 Found::At(found) => known_path = Some(found),
                 Found::Taken => return Ok(Delivered::Taken),
                 Found::Nowhere => {}
@@ -144,7 +146,14 @@ impl Maildirs {
             let name = format!("{},S={octets}", letter.name);
             maildir.join("new").join(name)
         });
-        self.disk.rename(&fresh, &path)?;
+        match self.disk.rename(&fresh, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                first = true;
+                self.make(&maildir)?;
+                self.disk.rename(&fresh, &path)?;
+            }
+            renamed => renamed?,
+        }
         if first {
             // Known only now: else a failure on the way would hide that the folders are fresh.
             if self.known.len() >= KNOWN_MAX {
@@ -171,12 +180,12 @@ impl Maildirs {
 
     /// Where a message's copy is, read or unread. Each mailbox is listed once per replay, and again
     /// when a reader has moved what was found.
-    fn find(&mut self, user: &str, maildir: &Path, name: &str) -> io::Result<Found> {
+    fn find(&mut self, user: &str, maildir: &Path, id: MessageId) -> io::Result<Found> {
         if !self.present.contains_key(user) {
             let present = self.list(maildir)?;
             self.present.insert(user.to_owned(), present);
         }
-        let found = |present: &HashMap<String, PathBuf>| present.get(name).cloned();
+        let found = |present: &HashMap<MessageId, PathBuf>| present.get(&id).cloned();
         let Some(path) = self.present.get(user).and_then(found) else {
             return Ok(Found::Nowhere);
         };
@@ -189,7 +198,7 @@ impl Maildirs {
         Ok(moved.map_or(Found::Taken, Found::At))
     }
 
-    fn list(&self, maildir: &Path) -> io::Result<HashMap<String, PathBuf>> {
+    fn list(&self, maildir: &Path) -> io::Result<HashMap<MessageId, PathBuf>> {
         let mut present = HashMap::new();
         for folder in ["new", "cur"] {
             let folder = maildir.join(folder);
@@ -199,8 +208,9 @@ impl Maildirs {
                 names => names?,
             };
             for name in names {
-                let base = name.split([':', ',']).next().unwrap_or_default().to_owned();
-                present.insert(base, folder.join(name));
+                if let Some(id) = id_of(&name) {
+                    present.insert(id, folder.join(name));
+                }
             }
         }
         Ok(present)
@@ -247,6 +257,13 @@ impl Letter<'_> {
             )),
         }
     }
+}
+
+/// The message that a copy of ours is of, by its file's name: what stands behind the id may have changed with
+/// the name of this machine, and with what readers have marked.
+fn id_of(name: &str) -> Option<MessageId> {
+    let part = name.split('.').nth(1)?.strip_prefix('Q')?;
+    part.parse().ok()
 }
 
 /// CRLF to LF. Accepted content has no other CR.
@@ -308,6 +325,37 @@ fn copy_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::disk::RealDisk;
+
+    #[test]
+    fn whatever_folder_of_a_mailbox_was_removed_is_made_again() {
+        let root = std::env::temp_dir().join(format!("gatepost-maildir-{}", std::process::id()));
+        let mut maildirs = Maildirs::new(Arc::new(RealDisk), root.clone(), "here.example");
+        let maildir = root.join("alice/Maildir");
+        let gone = ["", "new", "tmp", "cur", "new", "../Maildir"];
+        for (number, gone) in gone.into_iter().enumerate() {
+            if !gone.is_empty() {
+                std::fs::remove_dir_all(maildir.join(gone)).unwrap();
+            }
+            let name = maildirs.name(MessageId::new(1, number as u32), 7);
+            let letter = Letter {
+                id: MessageId::new(1, number as u32),
+                name: &name,
+                head: "",
+                body: Body::Memory(b"text"),
+                replayed: false,
+                fullness: &|_| None,
+            };
+            let delivered = maildirs.deliver("alice", &letter);
+            let Ok(Delivered::Written(copy)) = delivered else {
+                panic!("without {gone:?}: {delivered:?}");
+            };
+            assert_eq!(std::fs::read(&copy.path).unwrap(), b"text", "{gone:?}");
+            // Fresh folders have to be synced as well.
+            assert_eq!(copy.is_first, gone != "cur", "{gone:?}");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn line_ends_become_unix_ones() {
