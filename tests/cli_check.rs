@@ -159,6 +159,17 @@ fn each_fault_of_the_certificate_files_is_named() {
             "future.key",
             "2: warning: [tls] certificate: {data}/future.crt: the certificate is not valid before Mon, 1 Jan 2120 00:00:00 +0000 (W-09)",
         ),
+        (
+            "p256.crt",
+            "p256.key\n[server]\nhostname = mx.there.example",
+            "2: warning: [tls] certificate: {data}/p256.crt: the certificate is not for mx.there.example, so clients \
+             that check names refuse it; gatepost certificate makes one that is (W-17)",
+        ),
+        (
+            "p256.crt",
+            "p256.key\n[server]\nhostname = mx.here.example",
+            "",
+        ),
     ];
     for (certificate, key, want) in rows {
         let ini = format!(

@@ -15,7 +15,7 @@ use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
 use gatepost::mail::{Domain, ForwardPath, Target};
 use gatepost::server::probe;
 
-use support::{TempFolder, gatepost};
+use support::{TempFolder, data, gatepost};
 
 fn init(folder: &Path, arguments: &[&str]) -> Output {
     gatepost()
@@ -155,6 +155,110 @@ fn a_folder_that_holds_something_is_left_alone() {
         &["--hostname", "mx.here.example"],
     );
     assert_eq!(made.status.code(), Some(73));
+}
+
+fn certificate(config: &Path, arguments: &[&str]) -> Output {
+    gatepost()
+        .args(["certificate", "--config"])
+        .arg(config)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_self_signed_certificate_is_made_anew_for_another_name() {
+    let folder = TempFolder::new("certificate");
+    let made = init(folder.path(), &["--hostname", "mx.here.example"]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let config = folder.path().join("gatepost.ini");
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("mx.here.example", "mail.there.example");
+    fs::write(&config, text).unwrap();
+    let files = ["certificate.pem", "private_key.pem"].map(|name| folder.path().join(name));
+    let before = files.each_ref().map(|file| fs::read(file).unwrap());
+    fs::set_permissions(&files[1], fs::Permissions::from_mode(0o640)).unwrap();
+
+    let warnings = probe::load(&config).unwrap().warnings;
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.len() == 1
+            && warnings[0].contains("[tls] certificate:")
+            && warnings[0].contains("(W-17)"),
+        "{warnings:?}"
+    );
+    let made = certificate(&config, &[]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(probe::load(&config).unwrap().warnings.is_empty());
+    for (file, before) in files.iter().zip(&before) {
+        assert_ne!(&fs::read(file).unwrap(), before, "{}", file.display());
+    }
+    let mode = fs::metadata(&files[1]).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o640, "the mode stays");
+}
+
+#[test]
+fn a_certificate_that_somebody_has_issued_stays_unless_forced() {
+    let folder = TempFolder::new("certificate-issued");
+    let (file, key) = (folder.path().join("c.pem"), folder.path().join("k.pem"));
+    fs::copy(data("chain.crt"), &file).unwrap();
+    fs::copy(data("chain.key"), &key).unwrap();
+    let config = folder.path().join("f.ini");
+    let ini =
+        "[server]\nhostname = mx.here.example\n[tls]\ncertificate = c.pem\nprivate_key = k.pem\n";
+    fs::write(&config, ini).unwrap();
+    let refused = certificate(&config, &[]);
+    assert_eq!(refused.status.code(), Some(73), "{refused:?}");
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        fs::read(data("chain.crt")).unwrap()
+    );
+    assert_eq!(
+        fs::read(&key).unwrap(),
+        fs::read(data("chain.key")).unwrap()
+    );
+    assert_eq!(certificate(&config, &["--force"]).status.code(), Some(0));
+    assert_ne!(
+        fs::read(&file).unwrap(),
+        fs::read(data("chain.crt")).unwrap()
+    );
+}
+
+#[test]
+fn without_tls_a_certificate_is_made_beside_the_file_and_the_lines_are_told() {
+    let folder = TempFolder::new("certificate-new");
+    let config = folder.path().join("f.ini");
+    fs::write(&config, "[server]\nhostname = mx.here.example\n").unwrap();
+    let made = certificate(&config, &[]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let text = String::from_utf8(made.stdout).unwrap();
+    let lines = text.split_once("Add:\n\n").unwrap().1;
+    fs::write(
+        &config,
+        format!("[server]\nhostname = mx.here.example\n{lines}"),
+    )
+    .unwrap();
+    let settings = probe::load(&config);
+    let mode = fs::metadata(folder.path().join("private_key.pem")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o7777, 0o600);
+    // No users file: that is all that is missing.
+    let problems = settings.unwrap_err();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn one_file_for_both_stays_one() {
+    let folder = TempFolder::new("certificate-both");
+    let config = folder.path().join("f.ini");
+    fs::write(
+        &config,
+        "[server]\nhostname = mx.here.example\n[tls]\ncertificate = b.pem\nprivate_key = b.pem\n\
+         [extensions]\nstarttls = enabled\n[recipients]\nverify = no\n",
+    )
+    .unwrap();
+    let made = certificate(&config, &[]);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(probe::load(&config).is_ok());
 }
 
 #[test]

@@ -80,6 +80,12 @@ fn every_example_passes_the_check() {
         let aliases = "alarm: alice, |keep, >phone\n";
         fs::write(folder.path().join("aliases"), aliases).unwrap();
         let ini = ini.replace("/usr/local/bin/keep-alarm", "/bin/true");
+        fs::write(folder.path().join("f.ini"), &ini).unwrap();
+        if ini.contains("\ncertificate = certificate.pem") {
+            // The one that was laid out is for another name.
+            let made = checking::run(&folder, &["certificate", "--force", "--config", "f.ini"]);
+            assert_eq!(made.code, Some(0), "{name}: {:?}", made.problems);
+        }
         let outcome = checking::check_in(&folder, ini);
         assert!(
             outcome.problems.is_empty(),

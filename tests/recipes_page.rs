@@ -29,13 +29,17 @@ fn every_recipe_passes_the_check_unchanged() {
     assert!(names().len() >= 9, "{:?}", names());
     for name in names() {
         let file = format!("{name}.ini");
-        let said = run(
-            gatepost()
-                .args(["check", "--config", &file])
-                .current_dir(folder.path()),
-            "",
-        );
         let text = fs::read_to_string(recipes().join(&file)).unwrap();
+        let run = |arguments: &[&str]| {
+            let mut gatepost = gatepost();
+            gatepost.args(arguments).args(["--config", &file]);
+            run(gatepost.current_dir(folder.path()), "")
+        };
+        // The certificates that were laid out are for another name.
+        if text.contains("\ncertificate = ") {
+            assert_eq!(run(&["certificate", "--force"]).code, Some(0), "{file}");
+        }
+        let said = run(&["check"]);
         assert_eq!(warnings(&file, &said), expected_warnings(&text), "{file}");
     }
 }

@@ -1,12 +1,13 @@
 # Completion of gatepost(8) for fish; from the program's own table of commands.
 
-set -l commands serve check init passwd explain tell reload status top health sessions devices queue unban sendmail test-mail try
+set -l commands serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try
 complete -c gatepost -f
 complete -c gatepost -l config -r -F
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a serve -d 'runs the service in the foreground'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a check -d 'names every error and warning of the configuration, then what each port admits'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a init -d 'writes a working set-up into an empty folder'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a passwd -d 'sets a user\'s password, and makes the user if need be'
+complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a certificate -d 'makes a new self-signed certificate for hostname, with its key'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a explain -d 'says why a message is or would be refused, step by step'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a tell -d 'tells the running service to take up a changed configuration, or to end'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a reload -d 'is tell smtp update config'
@@ -31,6 +32,9 @@ complete -c gatepost -n '__fish_seen_subcommand_from init' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from certificate' -l force
+complete -c gatepost -n '__fish_seen_subcommand_from certificate' -l help
+complete -c gatepost -n '__fish_seen_subcommand_from certificate' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l from -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l port -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l tls

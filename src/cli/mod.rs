@@ -4,6 +4,7 @@
 //! are those of sysexits. A new command is one row of `COMMANDS`.
 
 pub mod arguments;
+mod certificate;
 pub mod check;
 mod console;
 pub mod devices;
@@ -100,6 +101,18 @@ const COMMANDS: &[Command] = &[
         flags: &[],
         words: 1,
         run: passwd::run,
+    },
+    Command {
+        name: "certificate",
+        usage: "[--force]",
+        purpose: "makes a new self-signed certificate for hostname, with its key",
+        help: "It replaces the files that [tls] certificate and private_key name, or makes certificate.pem and\n\
+               private_key.pem beside the configuration and says what to add to it. A certificate that was issued by\n\
+               somebody else stays unless --force is given. A running service takes the new one up by itself.",
+        options: &[],
+        flags: certificate::FLAGS,
+        words: 0,
+        run: certificate::run,
     },
     Command {
         name: "explain",

@@ -42,7 +42,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Who is to own a new users file: the account the server becomes when root starts it.
-fn server_account(settings: &Settings) -> Option<(u32, u32)> {
+pub(super) fn server_account(settings: &Settings) -> Option<(u32, u32)> {
     let account = process::is_root().then(|| process::account(&settings.user).ok())?;
     account.map(|account| (account.uid, account.gid))
 }

@@ -16,7 +16,7 @@ use crate::delivery::login;
 use crate::directory::aliases::{self, AliasFile};
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
-use crate::mail::date;
+use crate::mail::{Domain, date};
 use crate::sys::sandbox::reach;
 use crate::sys::{clock, machine, process, readable, replace};
 use crate::transport::certificate::{self, CertificateError, Culprit, Validity};
@@ -142,6 +142,10 @@ impl Probe for Files {
             // Whatever else it is, root has read it.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool> {
+        certificate::is_for(certificate, hostname).ok()
     }
 
     fn users(&self, path: &Path) -> UsersFacts {

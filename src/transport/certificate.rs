@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::ring::sign::any_supported_type;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 
+use crate::mail::Domain;
 use crate::sys::{machine, replace};
+
+use super::names;
 
 /// A certificate with its key.
 #[derive(Debug)]
@@ -110,6 +113,29 @@ pub fn load(certificate: &Path, private_key: &Path) -> Result<Loaded, Certificat
     })
 }
 
+/// Whether the first certificate of a file is for this host name, as clients judge it.
+///
+/// # Errors
+/// The file cannot be read, or there is no certificate in it.
+pub fn is_for(certificate: &Path, hostname: &Domain) -> Result<bool, String> {
+    let chain = read_chain(certificate)?;
+    let name = ServerName::try_from(hostname.as_str()).ok();
+    Ok(chain
+        .first()
+        .zip(name)
+        .is_some_and(|(own, name)| names::holds(own, &name)))
+}
+
+/// Whether the first certificate of a file was made by its own key's owner: its issuer is its subject.
+///
+/// # Errors
+/// The file cannot be read, or there is no certificate in it.
+pub fn is_self_signed(certificate: &Path) -> Result<bool, String> {
+    let chain = read_chain(certificate)?;
+    let names = chain.first().and_then(|own| issuer_and_subject(own));
+    Ok(names.is_some_and(|(issuer, subject)| issuer == subject))
+}
+
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let text = read(path)?;
     let chain: Result<Vec<_>, _> = rustls_pemfile::certs(&mut BufReader::new(&*text)).collect();
@@ -164,18 +190,31 @@ fn what_is_there(text: &[u8], wanted: &str) -> String {
     }
 }
 
-/// The dates of a certificate: its tbsCertificate is version, serial number, algorithm, issuer,
-/// validity, … (RFC 5280 section 4.1).
-pub fn validity(certificate: &[u8]) -> Option<Validity> {
+/// What follows the algorithm in a certificate: its tbsCertificate is version, serial number, algorithm,
+/// issuer, validity, subject, public key, …, extensions (RFC 5280 section 4.1).
+pub(super) fn from_issuer(certificate: &[u8]) -> Option<&[u8]> {
     let (_, whole, _) = element(certificate)?;
     let (_, mut fields, _) = element(whole)?;
     let (tag, _, rest) = element(fields)?;
     if tag == VERSION_TAG {
         fields = rest;
     }
-    for _ in ["serial number", "algorithm", "issuer"] {
+    for _ in ["serial number", "algorithm"] {
         (_, _, fields) = element(fields)?;
     }
+    Some(fields)
+}
+
+fn issuer_and_subject(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, issuer, rest) = element(from_issuer(certificate)?)?;
+    let (_, _, rest) = element(rest)?;
+    let (_, subject, _) = element(rest)?;
+    Some((issuer, subject))
+}
+
+/// The dates of a certificate.
+pub fn validity(certificate: &[u8]) -> Option<Validity> {
+    let (_, _, fields) = element(from_issuer(certificate)?)?;
     let (_, dates, _) = element(fields)?;
     let (tag, not_before, rest) = element(dates)?;
     let not_before = time(tag, not_before)?;

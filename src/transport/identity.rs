@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use ring::digest::{Context, SHA256};
 
-use super::certificate::{element, validity};
+use super::certificate::{element, from_issuer, validity};
 
 /// A certificate in the operator's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,16 +49,9 @@ impl Identity {
     }
 }
 
-/// The tbsCertificate is version, serial number, algorithm, issuer, validity, subject, public key, …,
-/// extensions (RFC 5280 section 4.1).
 fn subject(certificate: &[u8]) -> Option<String> {
-    let (_, whole, _) = element(certificate)?;
-    let (_, mut fields, _) = element(whole)?;
-    let (tag, _, rest) = element(fields)?;
-    if tag == VERSION_TAG {
-        fields = rest;
-    }
-    for _ in ["serial number", "algorithm", "issuer", "validity"] {
+    let mut fields = from_issuer(certificate)?;
+    for _ in ["issuer", "validity"] {
         (_, _, fields) = element(fields)?;
     }
     let (_, name, rest) = element(fields)?;
@@ -119,7 +112,6 @@ fn printable(text: &[u8]) -> Option<String> {
 }
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
-const VERSION_TAG: u8 = 0xa0;
 const EXTENSIONS_TAG: u8 = 0xa3;
 const BOOLEAN_TAG: u8 = 0x01;
 const DNS_NAME_TAG: u8 = 0x82;

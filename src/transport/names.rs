@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::verify_server_name;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -36,9 +36,14 @@ impl Candidate {
 
     fn has_name(&self, name: &ServerName<'_>) -> bool {
         let own = self.key.cert.first();
-        let parsed = own.and_then(|own| ParsedCertificate::try_from(own).ok());
-        parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
+        own.is_some_and(|own| holds(own, name))
     }
+}
+
+/// Whether a certificate is for this name, as clients judge it (RFC 6125).
+pub(super) fn holds(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    let parsed = ParsedCertificate::try_from(certificate).ok();
+    parsed.is_some_and(|parsed| verify_server_name(&parsed, name).is_ok())
 }
 
 /// The certificates of one server, and which is shown where no name decides.

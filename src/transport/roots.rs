@@ -30,7 +30,7 @@ pub struct Roots(pub(super) Arc<RootCertStore>);
 pub fn load(file: Option<&Path>) -> Result<Roots, String> {
     let path = match file {
         Some(file) => file.to_owned(),
-        None => system_bundle().ok_or("this system has no CA bundle where one is looked for")?,
+        None => system_bundle().ok_or(NO_BUNDLE)?,
     };
     let named = |reason: &str| format!("{}: {reason}", path.display());
     let text = replace::read_limited(&path, FILE_MAX_OCTETS)
@@ -51,6 +51,7 @@ fn system_bundle() -> Option<PathBuf> {
     paths.find(|path| path.exists())
 }
 
+const NO_BUNDLE: &str = "this system has no CA bundle: install the package ca-certificates, or name a bundle by ca_file";
 const FILE_MAX_OCTETS: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]

@@ -57,6 +57,28 @@ impl Found<'_> {
             return;
         };
         self.the_pair_is_usable("tls", (certificate, private_key), probe);
+        self.the_certificate_is_for_this_host(certificate, probe);
+    }
+
+    /// W-17, for a name that the operator wrote: the machine's own is often none that clients use.
+    fn the_certificate_is_for_this_host(&mut self, certificate: &Path, probe: &dyn Probe) {
+        if !self.draft.is_written("server", "hostname") {
+            return;
+        }
+        let hostname = &self.settings.hostname;
+        if probe.certificate_is_for(certificate, hostname) == Some(false) {
+            let file = certificate.display();
+            let reason = format!(
+                "{file}: the certificate is not for {hostname}, so clients that check names refuse it; \
+                 gatepost certificate makes one that is"
+            );
+            self.at(
+                ("tls", "certificate"),
+                &[("server", "hostname")],
+                Some("W-17"),
+                reason,
+            );
+        }
     }
 
     /// V-06, W-09 and W-15 of one pair.

@@ -29,12 +29,15 @@
 //! | W-16 | the key of a file | a file that replaces it is out of the sandbox's reach |
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
 //! | – | `allow`, `deny` of `[senders]`, `[recipients]` | a user or alias without a domain: no address is meant by it |
+//! | W-17 | `[tls] certificate` | the certificate is not for `hostname` |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
 
 use std::path::{Path, PathBuf};
+
+use crate::mail::Domain;
 
 use super::draft::Draft;
 use super::problem::{Problem, Severity};
@@ -70,6 +73,9 @@ pub trait Probe {
     /// # Errors
     /// That it will not, with the file's name and what helps.
     fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String>;
+
+    /// Whether the certificate in this file is for this host name; none where the file cannot be used.
+    fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool>;
 
     /// Reads a users file.
     fn users(&self, path: &Path) -> UsersFacts;

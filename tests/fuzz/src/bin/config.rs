@@ -9,6 +9,7 @@ use gatepost::config::check::{
 };
 use gatepost::config::settings::LoginSecret;
 use gatepost::config::{self, Problem, Settings, keys};
+use gatepost::mail::Domain;
 use gatepost_fuzz::{Random, Scratch, assert_one_line};
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -205,6 +206,10 @@ impl Probe for World {
             1 => Err(format!("{user} cannot read it")),
             _ => Ok(()),
         }
+    }
+
+    fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool> {
+        (kind(certificate) < 3).then(|| hostname.as_str().len() > 12)
     }
 
     fn users(&self, path: &Path) -> UsersFacts {
