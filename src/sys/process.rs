@@ -111,7 +111,7 @@ pub fn become_account(name: &str, account: Account) -> io::Result<()> {
         }
         check(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
         check(libc::setuid(account.uid))?;
-        keep_only(CAP_NET_BIND_SERVICE)?;
+        keep_only(1 << CAP_NET_BIND_SERVICE)?;
         // Being able to come back would mean that the drop did not take.
         if libc::setuid(0) == 0 {
             return Err(io::Error::other("root could be taken back"));
@@ -120,35 +120,40 @@ pub fn become_account(name: &str, account: Account) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up every capability but this one of the first 32, and this one too where we do not have it.
-fn keep_only(capability: u32) -> io::Result<()> {
-    let mut header = CapabilityHeader {
-        version: CAPABILITY_VERSION_3,
-        pid: 0,
-    };
-    let mut sets = [CapabilitySets::default(); 2];
-    let kept = 1_u32.checked_shl(capability).unwrap_or(0);
-    // SAFETY: header and sets have the kernel's layout for version 3 and outlive the calls.
-    unsafe {
-        check_long(libc::syscall(
-            libc::SYS_capget,
-            &raw mut header,
-            sets.as_mut_ptr(),
-        ))?;
-        let [low, _] = sets;
-        let permitted = low.permitted & kept;
-        let low = CapabilitySets {
-            effective: permitted,
-            permitted,
-            inheritable: 0,
-        };
-        let sets = [low, CapabilitySets::default()];
-        check_long(libc::syscall(
-            libc::SYS_capset,
-            &raw const header,
-            sets.as_ptr(),
-        ))
+/// Gives up every capability but those that are for files and for ports below 1024, for good in this thread and
+/// those it starts. Who has no others is left alone: a service manager's filter may forbid to change any.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn keep_few_powers() -> io::Result<()> {
+    let kept = FOR_FILES | 1 << CAP_NET_BIND_SERVICE;
+    match capabilities()? {
+        [low, high] if low.permitted & !kept == 0 && high.permitted == 0 => Ok(()),
+        _ => keep_only(kept),
     }
+}
+
+/// Gives up every capability but these of the first 32, and these too where we do not have them.
+fn keep_only(kept: u32) -> io::Result<()> {
+    let [low, _] = capabilities()?;
+    let permitted = low.permitted & kept;
+    let low = CapabilitySets {
+        effective: permitted,
+        permitted,
+        inheritable: 0,
+    };
+    let (header, sets) = (OWN, [low, CapabilitySets::default()]);
+    // SAFETY: header and sets have the kernel's layout for version 3 and outlive the call.
+    check_long(unsafe { libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()) })
+}
+
+/// What this thread may do.
+fn capabilities() -> io::Result<[CapabilitySets; 2]> {
+    let mut header = OWN;
+    let mut sets = [CapabilitySets::default(); 2];
+    // SAFETY: as above; the kernel fills both sets, and the header where it does not know the version.
+    check_long(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) })?;
+    Ok(sets)
 }
 
 /// Gives up every capability, and those that programs would be given; keeps to that over an exec, whatever the
@@ -166,7 +171,7 @@ pub(super) fn keep_no_powers() {
             );
         }
         // A service manager's filter may keep us from it; what is left then is one port number.
-        let _ = keep_only(NO_CAPABILITY);
+        let _ = keep_only(0);
     }
     // SAFETY: a plain system call.
     unsafe {
@@ -209,10 +214,14 @@ struct CapabilitySets {
     inheritable: u32,
 }
 
-const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+/// The calling thread, by version 3 of the interface.
+const OWN: CapabilityHeader = CapabilityHeader {
+    version: 0x2008_0522,
+    pid: 0,
+};
 const CAP_NET_BIND_SERVICE: u32 = 10;
-/// Beyond the last.
-const NO_CAPABILITY: u32 = u32::BITS;
+/// Those that let root use the files of every account: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER.
+const FOR_FILES: u32 = 1 << 1 | 1 << 2 | 1 << 3;
 
 /// Raises the soft limit of open descriptors to the hard one; gives the limit then in force.
 pub fn raise_descriptor_limit() -> io::Result<u64> {

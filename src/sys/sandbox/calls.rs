@@ -14,15 +14,14 @@ macro_rules! named {
 }
 
 /// What the service does.
-pub(super) const ALLOWED: &[&[Number]] = &[COMMON, OLDER_NAMES, WIDE_ON_32_BITS, OF_MUSL];
+pub(super) const ALLOWED: &[&[Number]] = &[COMMON, OLDER_NAMES, WIDE_ON_32_BITS];
 
 const COMMON: &[Number] = numbers! {
     // Files and folders.
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev
-    SYS_openat SYS_close SYS_lseek SYS_fcntl SYS_flock SYS_statx SYS_fstat
-    SYS_faccessat SYS_readlinkat SYS_getdents64 SYS_getcwd SYS_umask
-    SYS_mkdirat SYS_unlinkat SYS_renameat2 SYS_linkat
-    SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_utimensat
+    SYS_close SYS_lseek SYS_flock SYS_statx SYS_fstat
+    SYS_faccessat SYS_readlinkat SYS_getdents64 SYS_getcwd
+    SYS_unlinkat SYS_renameat2 SYS_linkat
     SYS_ftruncate SYS_fallocate SYS_fsync SYS_fdatasync SYS_syncfs SYS_statfs SYS_fstatfs
     SYS_copy_file_range SYS_sendfile SYS_dup SYS_dup3 SYS_pipe2
     // Sockets.
@@ -48,8 +47,8 @@ const COMMON: &[Number] = numbers! {
 /// What newer processors have under newer names alone.
 #[cfg(not(target_arch = "aarch64"))]
 const OLDER_NAMES: &[Number] = numbers! {
-    SYS_open SYS_stat SYS_lstat SYS_access SYS_readlink SYS_mkdir SYS_rmdir SYS_unlink SYS_rename
-    SYS_renameat SYS_link SYS_chmod SYS_chown SYS_lchown SYS_poll SYS_epoll_wait SYS_dup2 SYS_pipe
+    SYS_stat SYS_lstat SYS_access SYS_readlink SYS_rmdir SYS_unlink SYS_rename
+    SYS_renameat SYS_link SYS_poll SYS_epoll_wait SYS_dup2 SYS_pipe
 };
 #[cfg(target_arch = "aarch64")]
 const OLDER_NAMES: &[Number] = numbers! { SYS_renameat SYS_newfstatat };
@@ -62,7 +61,6 @@ const WIDE_ON_32_BITS: &[Number] = &[];
 #[cfg(target_arch = "arm")]
 const WIDE_ON_32_BITS: &[Number] = &[
     libc::SYS__llseek,
-    libc::SYS_fcntl64,
     libc::SYS_fstat64,
     libc::SYS_stat64,
     libc::SYS_lstat64,
@@ -76,21 +74,16 @@ const WIDE_ON_32_BITS: &[Number] = &[
     libc::SYS_geteuid32,
     libc::SYS_getgid32,
     libc::SYS_getegid32,
-    libc::SYS_fchown32,
-    libc::SYS_chown32,
-    libc::SYS_lchown32,
     libc::SYS_sigreturn,
     // GNU's send(2) and recv(2) are calls of their own there.
     libc::SYS_send,
     libc::SYS_recv,
     libc::SYS_ugetrlimit,
     // From 403 on all processors with words of 32 bits have the same numbers: clock_gettime64,
-    // clock_getres_time64, clock_nanosleep_time64, utimensat_time64, pselect6_time64, ppoll_time64,
-    // futex_time64.
+    // clock_getres_time64, clock_nanosleep_time64, pselect6_time64, ppoll_time64, futex_time64.
     403,
     406,
     407,
-    412,
     413,
     414,
     422,
@@ -98,12 +91,6 @@ const WIDE_ON_32_BITS: &[Number] = &[
     0x0f_0002,
     0x0f_0005,
 ];
-
-/// There a thread ends itself by this one; the number of another process helps nobody.
-#[cfg(target_env = "musl")]
-const OF_MUSL: &[Number] = numbers! { SYS_tkill };
-#[cfg(not(target_env = "musl"))]
-const OF_MUSL: &[Number] = &[];
 
 /// What C libraries try, and do without where the kernel has it not: refused as on an old kernel, without
 /// a word. Some are tried while every signal is blocked, where [`super::refused`] could not be told.
@@ -113,12 +100,16 @@ pub(super) const QUIETLY_MISSING: &[Number] = &[
     libc::SYS_faccessat2,
     libc::SYS_close_range,
     libc::SYS_epoll_pwait2,
+    // Its mode lies in memory as well.
     libc::SYS_openat2,
     libc::SYS_sched_setscheduler,
     libc::SYS_sched_getscheduler,
     libc::SYS_sched_setaffinity,
     libc::SYS_setpriority,
     libc::SYS_getcpu,
+    // musl's raise(3): it would signal any thread of the account.
+    #[cfg(target_env = "musl")]
+    libc::SYS_tkill,
 ];
 
 /// What nobody but an intruder asks for; refused with EPERM, and told.
@@ -149,12 +140,28 @@ pub(super) const DANGEROUS: &[(&str, Number)] = named! {
     "clock_settime" SYS_clock_settime "adjtimex" SYS_adjtimex "quotactl" SYS_quotactl
     "seccomp" SYS_seccomp "landlock_create_ruleset" SYS_landlock_create_ruleset
     "pkey_mprotect" SYS_pkey_mprotect
+    "fchmod" SYS_fchmod "fchmodat" SYS_fchmodat "fchown" SYS_fchown "fchownat" SYS_fchownat
+    "utimensat" SYS_utimensat "umask" SYS_umask
+    "setxattr" SYS_setxattr "lsetxattr" SYS_lsetxattr "fsetxattr" SYS_fsetxattr
+    "removexattr" SYS_removexattr "lremovexattr" SYS_lremovexattr "fremovexattr" SYS_fremovexattr
 };
+
+/// The same with numbers that all processors share, as all calls from 403 on; the first is of the processors
+/// with words of 32 bits alone.
+pub(super) const DANGEROUS_AND_NEW: &[(&str, Number)] = &[
+    #[cfg(target_pointer_width = "32")]
+    ("utimensat_time64", 412),
+    ("fchmodat2", 452),
+    ("setxattrat", 463),
+    ("removexattrat", 466),
+    ("file_setattr", 469),
+];
 
 /// The same of what only older processors have.
 #[cfg(not(target_arch = "aarch64"))]
 pub(super) const DANGEROUS_TOO: &[(&str, Number)] = named! {
     "fork" SYS_fork "vfork" SYS_vfork "mknod" SYS_mknod "symlink" SYS_symlink
+    "chmod" SYS_chmod "chown" SYS_chown "lchown" SYS_lchown
 };
 #[cfg(target_arch = "aarch64")]
 pub(super) const DANGEROUS_TOO: &[(&str, Number)] = &[];

@@ -10,14 +10,17 @@
 //! | by another processor's numbers (i386, x32) | EPERM, and [`super::refused`] is told |
 //!
 //! Promises: nothing can be run, no process made, no memory made executable, no socket opened but those of TCP,
-//! UDP and this machine, no identity changed, no other process touched. Refuses to know: paths (the kernel
+//! UDP and this machine, no identity changed, no other process touched; no mode, owner, attribute or time of a
+//! file changed, and none made that is set-user-ID, set-group-ID or sticky, or emptied by who opens it to read. Refuses to know: paths (the kernel
 //! shows addresses, not what stands there); those are [`super::landlock`]'s.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use super::bpf::{PROGRAM_MAX, Test, Tree, Word};
-use super::calls::{ALLOWED, DANGEROUS, DANGEROUS_TOO, NEWEST, Number, QUIETLY_MISSING};
+use super::calls::{
+    ALLOWED, DANGEROUS, DANGEROUS_AND_NEW, DANGEROUS_TOO, NEWEST, Number, QUIETLY_MISSING,
+};
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: Option<u32> = Some(0xc000_003e);
@@ -45,8 +48,20 @@ const NAMESPACES: u32 = (libc::CLONE_NEWNS
 const PR_SET_VMA: u32 = 0x5356_4d41;
 /// FIONBIO, FIOCLEX, FIONREAD; then what isatty(3) asks: TCGETS, TIOCGWINSZ, TCGETS2.
 const IOCTLS: &[u32] = &[0x5421, 0x5451, 0x541b, 0x5401, 0x5413, 0x802c_542a];
-/// Bits of a socket's type that neither a stream nor a datagram has.
-const OTHER_TYPES: u32 = 0x0c;
+/// What fcntl(2) is asked: flags, and another number for the same. Others send signals to whoever is named.
+const FCNTLS: &[u32] = &[
+    libc::F_GETFD as u32,
+    libc::F_SETFD as u32,
+    libc::F_GETFL as u32,
+    libc::F_SETFL as u32,
+    libc::F_DUPFD_CLOEXEC as u32,
+];
+/// Set-user-ID, set-group-ID and sticky, of a file's mode.
+const SPECIAL_BITS: u32 = 0o7000;
+/// The bit of O_TMPFILE that is not O_DIRECTORY.
+const TEMPORARY: u32 = (libc::O_TMPFILE & !libc::O_DIRECTORY) as u32;
+/// The bits of a socket's type that are not flags.
+const TYPES: u32 = 0x0f;
 /// The bit by which x86-64 tells its calls with short pointers.
 const X32: u32 = 0x4000_0000;
 #[cfg(target_arch = "arm")]
@@ -87,12 +102,21 @@ pub(super) fn restrict() -> io::Result<()> {
 
 /// The name of a call that is refused; none for those that nobody thought of.
 pub(super) fn name(number: Number) -> Option<&'static str> {
-    let of_conditions = CONDITIONS.iter().map(|(name, number, _)| (*name, *number));
-    let refused = DANGEROUS.iter().chain(DANGEROUS_TOO).copied();
+    let of_conditions = conditions().map(|(name, number, _)| (*name, *number));
+    let refused = dangerous();
     let mut known = refused.chain(of_conditions);
     known
         .find(|(_, known)| *known == number)
         .map(|(name, _)| name)
+}
+
+fn dangerous() -> impl Iterator<Item = (&'static str, Number)> {
+    let all = DANGEROUS.iter().chain(DANGEROUS_TOO);
+    all.chain(DANGEROUS_AND_NEW).copied()
+}
+
+fn conditions() -> impl Iterator<Item = &'static Condition> {
+    CONDITIONS.iter().chain(CONDITIONS_TOO)
 }
 
 /// The whole filter.
@@ -101,8 +125,13 @@ fn tree(architecture: u32, own_id: u32) -> Tree {
     Tree::ask(Word::Architecture, Test::Is(architecture), calls, REFUSED)
 }
 
-/// Calls that depend on their arguments; each with what the arguments have to be, for the process `own_id`.
-const CONDITIONS: &[(&str, Number, fn(u32) -> Tree)] = &[
+/// A call that depends on its arguments, with what these have to be for the process of this number.
+type Condition = (&'static str, Number, fn(u32) -> Tree);
+
+const CONDITIONS: &[Condition] = &[
+    ("openat", libc::SYS_openat, |_| opened(2)),
+    ("mkdirat", libc::SYS_mkdirat, |_| with_plain_mode(2)),
+    ("fcntl", libc::SYS_fcntl, |_| one_of(Word::Low(1), FCNTLS)),
     ("clone", libc::SYS_clone, |_| thread()),
     ("socket", libc::SYS_socket, |_| socket()),
     ("socketpair", libc::SYS_socketpair, |_| {
@@ -138,12 +167,30 @@ fn thread() -> Tree {
     Tree::ask(Word::Low(0), thread, here, REFUSED)
 }
 
-/// A stream or datagrams, of this machine or over IP. The third type with both bits is raw.
+/// Of what older processors alone have.
+#[cfg(not(target_arch = "aarch64"))]
+const CONDITIONS_TOO: &[Condition] = &[
+    ("open", libc::SYS_open, |_| opened(1)),
+    ("mkdir", libc::SYS_mkdir, |_| with_plain_mode(1)),
+    #[cfg(target_arch = "arm")]
+    ("fcntl64", libc::SYS_fcntl64, |_| {
+        one_of(Word::Low(1), FCNTLS)
+    }),
+];
+#[cfg(target_arch = "aarch64")]
+const CONDITIONS_TOO: &[Condition] = &[];
+
+/// TCP, UDP, and streams and datagrams of this machine. The type is compared without its flags, by each bit.
 fn socket() -> Tree {
-    let kind = |bits| Test::HasAnyOf(bits);
-    let not_raw = Tree::ask(Word::Low(1), kind(libc::SOCK_DGRAM as u32), REFUSED, ALLOW);
-    let known = Tree::ask(Word::Low(1), kind(libc::SOCK_STREAM as u32), not_raw, ALLOW);
-    let known = Tree::ask(Word::Low(1), kind(OTHER_TYPES), REFUSED, known);
+    let of_kind = |kind: libc::c_int, protocol: libc::c_int, otherwise| {
+        let others = Test::HasAnyOf(TYPES & !(kind as u32));
+        let kind = Test::HasAnyOf(kind as u32);
+        let protocol = one_of(Word::Low(2), &[0, protocol as u32]);
+        let alone = Tree::ask(Word::Low(1), others, REFUSED, protocol);
+        Tree::ask(Word::Low(1), kind, alone, otherwise)
+    };
+    let datagrams = of_kind(libc::SOCK_DGRAM, libc::IPPROTO_UDP, REFUSED);
+    let known = of_kind(libc::SOCK_STREAM, libc::IPPROTO_TCP, datagrams);
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
     families.iter().fold(REFUSED, |otherwise, family| {
         Tree::ask(
@@ -153,6 +200,28 @@ fn socket() -> Tree {
             otherwise,
         )
     })
+}
+
+/// What open(2) is asked, with its flags at this place. The mode behind them is read where a file is made, and
+/// is anything elsewhere.
+fn opened(flags: u32) -> Tree {
+    let has = |bits| Test::HasAnyOf(bits);
+    let of_mode = with_plain_mode(flags + 1);
+    let made = has(libc::O_CREAT as u32 | TEMPORARY);
+    let made = Tree::ask(Word::Low(flags), made, of_mode, ALLOW);
+    // Landlock sees that a file is emptied since Linux 6.2 alone, and before it what is opened.
+    let write = has((libc::O_WRONLY | libc::O_RDWR) as u32);
+    let emptied = Tree::ask(Word::Low(flags), write, made.clone(), REFUSED);
+    Tree::ask(Word::Low(flags), has(libc::O_TRUNC as u32), emptied, made)
+}
+
+fn with_plain_mode(mode: u32) -> Tree {
+    Tree::ask(
+        Word::Low(mode),
+        Test::HasAnyOf(SPECIAL_BITS),
+        REFUSED,
+        ALLOW,
+    )
 }
 
 fn not_executable() -> Tree {
@@ -175,14 +244,14 @@ fn starts(own_id: u32) -> Vec<(u32, Tree)> {
             known.insert(*number as u32, tree.clone());
         }
     };
-    for (_, number) in DANGEROUS.iter().chain(DANGEROUS_TOO) {
-        all(&[*number], &REFUSED);
+    for (_, number) in dangerous() {
+        all(&[number], &REFUSED);
     }
     all(QUIETLY_MISSING, &MISSING);
     for numbers in ALLOWED {
         all(numbers, &ALLOW);
     }
-    for (_, number, condition) in CONDITIONS {
+    for (_, number, condition) in conditions() {
         all(&[*number], &condition(own_id));
     }
     // Behind the newest, ARM has a few of its own.
@@ -251,7 +320,6 @@ mod tests {
         const THREAD: u64 = 0x003d_0f00;
         let rows: &[(Number, &[u64], u32)] = &[
             (libc::SYS_read, &[], PASSES),
-            (libc::SYS_openat, &[], PASSES),
             (libc::SYS_exit_group, &[], PASSES),
             (libc::SYS_execve, &[], TOLD),
             (libc::SYS_execveat, &[], TOLD),
@@ -297,22 +365,72 @@ mod tests {
     }
 
     #[test]
+    fn files_are_made_with_plain_modes_and_descriptors_tell_nobody() {
+        const READ: u64 = libc::O_CLOEXEC as u64;
+        const MAKE: u64 = (libc::O_WRONLY | libc::O_CREAT) as u64;
+        const EMPTY: u64 = libc::O_TRUNC as u64;
+        let rows: &[(Number, &[u64], u32)] = &[
+            (libc::SYS_openat, &[0, 0, READ, 0o7777], PASSES),
+            (libc::SYS_openat, &[0, 0, MAKE, 0o600], PASSES),
+            (libc::SYS_openat, &[0, 0, MAKE, 0o4600], TOLD),
+            (libc::SYS_openat, &[0, 0, MAKE, 0o2777], TOLD),
+            (libc::SYS_openat, &[0, 0, MAKE, 0o1000], TOLD),
+            (
+                libc::SYS_openat,
+                &[0, 0, libc::O_TMPFILE as u64, 0o4600],
+                TOLD,
+            ),
+            (
+                libc::SYS_openat,
+                &[0, 0, libc::O_DIRECTORY as u64, 0o4600],
+                PASSES,
+            ),
+            (libc::SYS_openat, &[0, 0, EMPTY], TOLD),
+            (libc::SYS_openat, &[0, 0, EMPTY | MAKE, 0o600], PASSES),
+            (libc::SYS_openat, &[0, 0, EMPTY | MAKE, 0o4600], TOLD),
+            (libc::SYS_mkdirat, &[0, 0, 0o777], PASSES),
+            (libc::SYS_mkdirat, &[0, 0, 0o1777], TOLD),
+            (libc::SYS_fcntl, &[3, libc::F_SETFL as u64], PASSES),
+            (libc::SYS_fcntl, &[3, libc::F_SETOWN as u64], TOLD),
+            (libc::SYS_fcntl, &[3, libc::F_SETLEASE as u64], TOLD),
+        ];
+        for (number, arguments, want) in rows {
+            assert_eq!(ask(*number, arguments), *want, "{number} {arguments:x?}");
+        }
+    }
+
+    #[test]
     fn sockets_are_streams_or_datagrams_of_three_families() {
         let flags = (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) as u64;
-        for (family, kind, want) in [
-            (libc::AF_UNIX, libc::SOCK_STREAM, PASSES),
-            (libc::AF_UNIX, libc::SOCK_DGRAM, PASSES),
-            (libc::AF_INET, libc::SOCK_STREAM, PASSES),
-            (libc::AF_INET6, libc::SOCK_DGRAM, PASSES),
-            (libc::AF_INET, libc::SOCK_RAW, TOLD),
-            (libc::AF_INET, libc::SOCK_SEQPACKET, TOLD),
-            (libc::AF_PACKET, libc::SOCK_DGRAM, TOLD),
-            (libc::AF_NETLINK, libc::SOCK_RAW, TOLD),
-            (libc::AF_ALG, libc::SOCK_STREAM, TOLD),
-            (libc::AF_VSOCK, libc::SOCK_STREAM, TOLD),
+        for (family, kind, protocol, want) in [
+            (libc::AF_UNIX, libc::SOCK_STREAM, 0, PASSES),
+            (libc::AF_UNIX, libc::SOCK_DGRAM, 0, PASSES),
+            (libc::AF_INET, libc::SOCK_STREAM, 0, PASSES),
+            (libc::AF_INET, libc::SOCK_STREAM, 6, PASSES),
+            (libc::AF_INET6, libc::SOCK_DGRAM, 0, PASSES),
+            (libc::AF_INET6, libc::SOCK_DGRAM, 17, PASSES),
+            (libc::AF_INET, libc::SOCK_STREAM, 17, TOLD),
+            (libc::AF_INET, libc::SOCK_DGRAM, 6, TOLD),
+            // SCTP, MPTCP; ICMP, L2TP, UDP-Lite.
+            (libc::AF_INET, libc::SOCK_STREAM, 132, TOLD),
+            (libc::AF_INET6, libc::SOCK_STREAM, 262, TOLD),
+            (libc::AF_INET, libc::SOCK_DGRAM, 1, TOLD),
+            (libc::AF_INET, libc::SOCK_DGRAM, 115, TOLD),
+            (libc::AF_INET6, libc::SOCK_DGRAM, 136, TOLD),
+            (libc::AF_INET, libc::SOCK_RAW, 0, TOLD),
+            (libc::AF_INET, libc::SOCK_RDM, 0, TOLD),
+            (libc::AF_INET, libc::SOCK_SEQPACKET, 0, TOLD),
+            (libc::AF_INET, libc::SOCK_SEQPACKET, 132, TOLD),
+            (libc::AF_PACKET, libc::SOCK_DGRAM, 0, TOLD),
+            (libc::AF_NETLINK, libc::SOCK_RAW, 0, TOLD),
+            (libc::AF_ALG, libc::SOCK_STREAM, 0, TOLD),
+            (libc::AF_VSOCK, libc::SOCK_STREAM, 0, TOLD),
+            (libc::AF_INET, 0, 0, TOLD),
+            (libc::AF_INET, 10, 0, TOLD),
         ] {
-            let got = ask(libc::SYS_socket, &[family as u64, kind as u64 | flags]);
-            assert_eq!(got, want, "{family} {kind}");
+            let arguments = [family as u64, kind as u64 | flags, protocol];
+            let got = ask(libc::SYS_socket, &arguments);
+            assert_eq!(got, want, "{family} {kind} {protocol}");
         }
     }
 
@@ -327,9 +445,9 @@ mod tests {
     fn every_name_of_the_lists_gets_its_verdict() {
         let allowed = ALLOWED.iter().copied().flatten();
         allowed.for_each(|number| assert_eq!(ask(*number, &[]), PASSES, "{number}"));
-        for (name, number) in DANGEROUS.iter().chain(DANGEROUS_TOO) {
-            assert_eq!(ask(*number, &[]), TOLD, "{name}");
-            assert_eq!(super::name(*number), Some(*name));
+        for (name, number) in dangerous() {
+            assert_eq!(ask(number, &[]), TOLD, "{name}");
+            assert_eq!(super::name(number), Some(name));
         }
         for number in QUIETLY_MISSING {
             assert_eq!(ask(*number, &[]), ABSENT, "{number}");

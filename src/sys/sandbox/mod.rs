@@ -2,7 +2,7 @@
 //!
 //! | part | keeps from | file |
 //! | --- | --- | --- |
-//! | `no_new_privs` | gaining anything by starting a program (setuid, file capabilities) | here |
+//! | `no_new_privs` | gaining anything by starting a program (setuid, file capabilities); of root's powers, where the service stays root, all but those for files and ports | here |
 //! | `no_dumps` | core dumps, and being looked into by others of the same account | here |
 //! | `landlock` | all files but those that are granted, signals to others | `landlock` |
 //! | `seccomp` | system calls that the service does not make | `filter`, `calls`, `bpf` |
@@ -14,6 +14,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use super::process;
 
 mod bpf;
 mod calls;
@@ -106,7 +108,7 @@ fn is_out_of_the_way(error: &io::Error) -> bool {
 fn no_new_privileges() -> io::Result<Part> {
     // SAFETY: a plain system call.
     match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
-        0 => Ok(Part::NoNewPrivileges),
+        0 => process::keep_few_powers().map(|()| Part::NoNewPrivileges),
         _ => Err(io::Error::last_os_error()),
     }
 }
