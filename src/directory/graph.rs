@@ -8,9 +8,10 @@
 //! how aliases are written. Limits: [`TARGETS_MAX`], [`DEPTH_MAX`].
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use crate::config::handlers::{Handlers, Kind};
-use crate::mail::Mailbox;
+use crate::mail::{Mailbox, Target};
 
 use super::aliases::{Address, AliasFile, shown};
 use super::users::Fault;
@@ -39,6 +40,8 @@ struct Node {
     members: Vec<Address>,
     /// Places in `ends`.
     reaches: Box<[u32]>,
+    /// What mail for it becomes, from its first look-up on: messages share it.
+    copies: OnceLock<Copies>,
     depth: usize,
     is_group: bool,
     /// Whether it led to more than [`TARGETS_MAX`].
@@ -57,6 +60,14 @@ enum Step {
     Alias(usize),
     /// A place in `ends`.
     End(u32),
+}
+
+/// Where mail for an alias goes.
+#[derive(Debug, Clone)]
+pub(super) struct Copies {
+    pub(super) targets: Arc<[Target]>,
+    /// Whether some of its targets are gone.
+    pub(super) some_are_gone: bool,
 }
 
 /// Where following aliases ends.
@@ -139,6 +150,17 @@ impl Aliases {
         let node = self.node(name)?;
         let ends = node.reaches.iter();
         Some(ends.filter_map(|&end| self.ends.get(end as usize)))
+    }
+
+    /// Where mail for an alias goes, made by `make` the first time; none where it is no alias.
+    pub(super) fn copies(
+        &self,
+        name: &str,
+        make: impl FnOnce(&mut dyn Iterator<Item = &End>) -> Copies,
+    ) -> Option<Copies> {
+        let copies = &self.node(name)?.copies;
+        let mut ends = self.ends(name)?;
+        Some(copies.get_or_init(|| make(&mut ends)).clone())
     }
 
     /// The targets of an alias as they are written; none where it is no alias.

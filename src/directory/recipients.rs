@@ -7,11 +7,14 @@
 //! domains are ours, except for owners. Limits: a look-up gives at most what an alias may lead to
 //! ([`TARGETS_MAX`](super::graph::TARGETS_MAX)) and the same for the fallback.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use crate::config::handlers::Kind;
 use crate::mail::{ForwardPath, Mailbox, Target};
 
 use super::aliases::Address;
-use super::graph::{Aliases, End};
+use super::graph::{Aliases, Copies, End};
 use super::users::Users;
 use super::{Directory, POSTMASTER, without_detail};
 
@@ -30,7 +33,8 @@ pub enum Lookup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Where copies go: at least one, each once, in the order of the aliases file.
-    pub targets: Vec<Target>,
+    /// Shared with the directory where an alias leads there.
+    pub targets: Arc<[Target]>,
     /// Whether the name is a group: an alias with several targets.
     pub group: bool,
     /// Whether the name is both a user and an alias.
@@ -43,7 +47,7 @@ impl Found {
     /// A recipient with one target that is no group.
     pub fn one(target: Target) -> Self {
         Self {
-            targets: vec![target],
+            targets: Arc::new([target]),
             group: false,
             ambiguous: false,
             limited: false,
@@ -102,11 +106,15 @@ impl Directory {
                 ..found
             });
         };
-        let (mut targets, some_are_gone) = copies(aliases, name);
+        let Copies {
+            mut targets,
+            some_are_gone,
+        } = copies(aliases, name);
         if let Some(fallback) = self.fallback().filter(|_| some_are_gone) {
-            let Found { targets: more, .. } = everything_for(aliases, fallback);
-            let fresh = more.into_iter().filter(|target| !targets.contains(target));
-            targets.extend(fresh.collect::<Vec<_>>());
+            let more = everything_for(aliases, fallback).targets;
+            let known: HashSet<&Target> = targets.iter().collect();
+            let fresh = more.iter().filter(|target| !known.contains(target));
+            targets = targets.iter().chain(fresh).cloned().collect();
         }
         if targets.is_empty() {
             return match name == POSTMASTER {
@@ -232,11 +240,15 @@ fn local_name(forward_path: &ForwardPath) -> String {
     }
 }
 
-/// Where mail for a name goes, and whether some of its targets are gone.
-fn copies(aliases: &Aliases, name: &str) -> (Vec<Target>, bool) {
-    let Some(ends) = aliases.ends(name) else {
-        return (vec![Target::User(name.to_owned())], false);
-    };
+/// Where mail for a name goes.
+fn copies(aliases: &Aliases, name: &str) -> Copies {
+    aliases.copies(name, copies_of).unwrap_or_else(|| Copies {
+        targets: Arc::new([Target::User(name.to_owned())]),
+        some_are_gone: false,
+    })
+}
+
+fn copies_of(ends: &mut dyn Iterator<Item = &End>) -> Copies {
     let mut some_are_gone = false;
     let targets = ends.filter_map(|end| match end {
         End::User(name) => Some(Target::User(name.clone())),
@@ -248,12 +260,15 @@ fn copies(aliases: &Aliases, name: &str) -> (Vec<Target>, bool) {
             None
         }
     });
-    (targets.collect(), some_are_gone)
+    Copies {
+        targets: targets.collect(),
+        some_are_gone,
+    }
 }
 
 /// Where mail for the fallback goes: at the least to the user of that name.
 fn everything_for(aliases: &Aliases, fallback: &str) -> Found {
-    match copies(aliases, fallback).0 {
+    match copies(aliases, fallback).targets {
         targets if targets.is_empty() => Found::user(fallback),
         targets => Found {
             targets,

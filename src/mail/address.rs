@@ -139,6 +139,11 @@ impl Mailbox {
         &self.domain
     }
 
+    /// How long it is, octets.
+    pub fn octets(&self) -> usize {
+        self.local_part.len() + 1 + self.domain.as_str().len()
+    }
+
     /// Whether no SMTPUTF8 is needed to name this mailbox (RFC 6531 section 3.3).
     pub fn is_ascii(&self) -> bool {
         self.local_part.is_ascii() && self.domain.0.is_ascii()

@@ -7,13 +7,14 @@ pub mod address;
 pub mod date;
 pub mod envelope;
 pub mod fullness;
+pub mod memory;
 pub mod message_id;
 pub mod notifications;
 pub mod outcome;
 pub mod trace;
 
 pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
-pub use envelope::{Envelope, Recipient, Target};
+pub use envelope::{Accepted, Envelope, OpenEnvelope, Recipient, Target};
 pub use message_id::MessageId;
 pub use notifications::{MessageNotifications, RecipientNotifications};
 pub use outcome::{Action, Outcome, Progress, Reason};

@@ -163,6 +163,11 @@ impl OriginalRecipient {
         is_well.then(|| Self(text.to_owned()))
     }
 
+    /// How long it is, octets.
+    pub fn octets(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether no SMTPUTF8 is needed to name it.
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::settings::{Port, PortKind, Settings};
 use crate::directory::scram::ScramLookup;
 use crate::directory::{Directory, LoginOutcome};
+use crate::mail::memory::Budget;
 use crate::mail::{ForwardPath, MessageId, ReversePath, TlsFacts};
 use crate::policy::admission::{Stage, admission};
 use crate::policy::facts::{Finding, Question};
@@ -65,6 +66,7 @@ pub fn explain(
         client: SocketAddr::new(client.address, 0),
         local: SocketAddr::new(client.local, 0),
         telling: Telling::Everything,
+        memory: Arc::new(Budget::new(settings.limits.mail_memory)),
     });
     let mut play = Play {
         session,

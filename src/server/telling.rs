@@ -33,7 +33,7 @@ fn home(setup: &Setup, path: &ForwardPath) -> Home {
         }
     }
     let mut targets = match setup.directory.find(path) {
-        Lookup::Found(found) => found.targets,
+        Lookup::Found(found) => found.targets.to_vec(),
         Lookup::Unknown => return Home::Nobody,
         Lookup::Unavailable => return Home::NotNow,
     };

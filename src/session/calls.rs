@@ -10,7 +10,8 @@ use crate::config::settings::Settings;
 use crate::directory::scram::ScramLookup;
 use crate::directory::{Expansion, LoginOutcome, Lookup};
 use crate::mail::fullness::Fullness;
-use crate::mail::{Envelope, ForwardPath, Mailbox, MessageId, TlsFacts};
+use crate::mail::memory::Budget;
+use crate::mail::{ForwardPath, Mailbox, MessageId, OpenEnvelope, TlsFacts};
 use crate::policy::facts::{Finding, Question};
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::spool::{Committed, Refusal};
@@ -59,7 +60,7 @@ pub enum Effect {
     /// Find the members of a list in a local domain. Answered by [`Answer::Expanded`].
     ExpandName(ForwardPath),
     /// Open a message in the spool; content follows. Answered by [`Answer::Opened`].
-    OpenMessage(Box<Envelope>),
+    OpenMessage(Box<OpenEnvelope>),
     /// The content is whole: make it durable. Answered by [`Answer::Committed`].
     CommitMessage,
     /// Forget the open message. Not answered: the session goes on at once.
@@ -159,6 +160,8 @@ pub struct SessionStart {
     pub local: SocketAddr,
     /// What is noted of verdicts.
     pub telling: Telling,
+    /// The memory that the envelopes of all sessions share.
+    pub memory: Arc<Budget>,
 }
 
 /// What a session notes of the verdicts on it.

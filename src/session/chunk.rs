@@ -47,7 +47,7 @@ impl Session {
         };
         let limit = self.settings.limits.message_size;
         let open = self.transaction.as_mut();
-        let Some(transaction) = open.filter(|t| !t.envelope.recipients.is_empty()) else {
+        let Some(transaction) = open.filter(|t| !t.envelope.accepted().is_empty()) else {
             return self.swallow(size, replies::bad_sequence(), output);
         };
         let body = &mut transaction.body;

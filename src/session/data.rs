@@ -20,7 +20,7 @@ impl Session {
         let ready = self
             .transaction
             .as_ref()
-            .filter(|t| !t.envelope.recipients.is_empty() && !t.body.is_chunked());
+            .filter(|t| !t.envelope.accepted().is_empty() && !t.body.is_chunked());
         let Some(transaction) = ready else {
             return self.say(replies::bad_sequence(), output);
         };
@@ -67,8 +67,9 @@ impl Session {
             .transaction
             .as_ref()
             .map(|transaction| &transaction.envelope);
-        let recipient = envelope.and_then(|envelope| match envelope.recipients.as_slice() {
-            [one] => Some(&one.forward_path),
+        // A group's name would tell its members of each other.
+        let recipient = envelope.and_then(|envelope| match envelope.accepted() {
+            [one] if one.targets.len() == 1 => Some(&one.forward_path),
             _ => None,
         });
         let received = Received {
@@ -78,7 +79,7 @@ impl Session {
             by: &self.settings.hostname,
             tls: self.tls,
             authenticated: self.login.is_some(),
-            smtputf8: envelope.is_some_and(|envelope| envelope.smtputf8),
+            smtputf8: envelope.is_some_and(|envelope| envelope.head().smtputf8),
             id,
             recipient,
             date: &date,
@@ -167,7 +168,7 @@ impl Session {
         output: &mut Output,
     ) {
         let from = self.transaction.as_ref();
-        let from = from.map(|transaction| transaction.envelope.reverse_path.to_string());
+        let from = from.map(|transaction| transaction.envelope.head().reverse_path.to_string());
         let from = from.unwrap_or_default();
         let what = Subject::Message(from);
         self.note_refused(what, reply.code(), (reason, cause), output);

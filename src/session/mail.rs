@@ -4,7 +4,8 @@
 use super::body::Body;
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, Transaction, replies};
-use crate::mail::Envelope;
+use crate::mail::memory::Share;
+use crate::mail::{Envelope, OpenEnvelope};
 use crate::policy::facts::{Finding, Question};
 use crate::policy::sender;
 use crate::policy::verdict::{Cause, Verdict};
@@ -185,7 +186,10 @@ impl Session {
             Ok(()) => {
                 let body = Body::default();
                 self.transaction = Some(Box::new(Transaction {
-                    envelope,
+                    envelope: OpenEnvelope::new(envelope),
+                    share: Share::new(&self.memory),
+                    octets: 0,
+                    written_octets: 0,
                     size,
                     body,
                 }));

@@ -25,7 +25,8 @@ use std::time::SystemTime;
 use zeroize::Zeroize as _;
 
 use crate::config::settings::{Mechanism, Port, Settings};
-use crate::mail::{Envelope, Target, TlsFacts};
+use crate::mail::memory::{Budget, Share};
+use crate::mail::{OpenEnvelope, Target, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
 use crate::policy::connection::Mark;
 use crate::policy::facts::{Finding, Host, HostNames, Question};
@@ -77,6 +78,7 @@ pub struct Session {
     client: SocketAddr,
     local: SocketAddr,
     telling: Telling,
+    memory: Arc<Budget>,
     host: Host,
     /// What the DNS lists asked so far say of the client.
     zones: Vec<Finding>,
@@ -110,7 +112,13 @@ struct Hello {
 
 /// A mail transaction (RFC 5321 section 3.3).
 struct Transaction {
-    envelope: Envelope,
+    envelope: OpenEnvelope,
+    /// What the envelope has of the memory that all share.
+    share: Share,
+    /// How much memory those take that were accepted, octets.
+    octets: usize,
+    /// About how long the envelope is with all members of groups, octets.
+    written_octets: usize,
     /// What MAIL said of the size, octets; 0 where it said nothing.
     size: u64,
     /// What is known of the content while it comes.
@@ -142,7 +150,7 @@ enum Due {
     Groups { attempt: Attempt, user: String },
     ScramKeys(Box<ClientFirst>),
     Recipient(Box<Named>),
-    Room(Box<Named>, Vec<Target>),
+    Room(Box<Named>, Arc<[Target]>),
     Relay(Box<Named>),
     Verify,
     Expand,
@@ -161,6 +169,7 @@ impl Session {
             client,
             local,
             telling,
+            memory,
         } = start;
         let host = Host {
             address: client.ip().to_canonical(),
@@ -180,6 +189,7 @@ impl Session {
             client,
             local,
             telling,
+            memory,
             host,
             zones: Vec::new(),
             marks: Vec::new(),
@@ -276,7 +286,7 @@ impl Session {
             }
             (Due::Recipient(named), Answer::Recipient(lookup)) => self.found(named, lookup, output),
             (Due::Room(named, targets), Answer::Measured(mailboxes)) => {
-                self.measured(&named, targets, &mailboxes, output)
+                self.measured(*named, targets, &mailboxes, output)
             }
             (Due::Verify, Answer::Recipient(lookup)) => self.verified(lookup, output),
             (Due::Expand, Answer::Expanded(expansion)) => self.expanded(expansion, output),

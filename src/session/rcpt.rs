@@ -1,14 +1,14 @@
 //! RCPT (RFC 5321 section 4.1.1.3). Each recipient is decided by itself.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::mail::{argument_reply, parameter_reply};
 use super::note::Subject;
-use super::{Due, Effect, Output, Session, Step, replies};
+use super::{Due, Effect, Output, Session, Step, Transaction, replies};
 use crate::directory::{Found, Lookup};
 use crate::mail::fullness::Fullness;
 use crate::mail::notifications::OriginalRecipient;
-use crate::mail::{Domain, ForwardPath, Recipient, RecipientNotifications, ReversePath, Target};
+use crate::mail::{Accepted, Domain, ForwardPath, RecipientNotifications, ReversePath, Target};
 use crate::policy::recipient::Resolved;
 use crate::policy::verdict::{Cause, Verdict};
 use crate::policy::{recipient, relay};
@@ -29,8 +29,8 @@ impl Session {
             return self.say(replies::bad_sequence(), output);
         };
         let (smtputf8, count) = (
-            transaction.envelope.smtputf8,
-            transaction.envelope.recipients.len(),
+            transaction.envelope.head().smtputf8,
+            transaction.envelope.accepted().len(),
         );
         let (path, params) = match rcpt_path(arguments) {
             Ok(arguments) => arguments,
@@ -47,8 +47,7 @@ impl Session {
         }
         if count >= self.settings.limits.recipients {
             let cause = Cause::new("limits", "recipients", "the message has that many");
-            let reply = replies::too_many_recipients();
-            return self.refuse_recipient(&path, reply, "limit", &cause, output);
+            return self.refuse_one_more(&path, &cause, output);
         }
         match recipient::lists(&self.settings, &path) {
             Verdict::Refused(cause) => {
@@ -86,8 +85,7 @@ impl Session {
             Verdict::Allowed(cause) => {
                 self.tell("relay", "allowed", &cause, output);
                 let target = Target::Outside(mailbox.clone());
-                self.add_recipients(&named, vec![target]);
-                self.say(replies::recipient_ok(), output)
+                self.accept(*named, Arc::new([target]), output)
             }
             Verdict::Refused(cause) => {
                 self.tell("relay", "refused", &cause, output);
@@ -135,8 +133,7 @@ impl Session {
                     let effect = Effect::MeasureMailboxes(users.map(str::to_owned).collect());
                     return self.perform(Due::Room(named, found.targets), effect);
                 }
-                self.add_recipients(&named, found.targets);
-                self.say(replies::recipient_ok(), output)
+                self.accept(*named, found.targets, output)
             }
             Verdict::Asks(_) => unreachable!("the recipient is known"),
         }
@@ -145,8 +142,8 @@ impl Session {
     /// Every target is a user with a quota, and this is how full they are.
     pub(super) fn measured(
         &mut self,
-        named: &Named,
-        targets: Vec<Target>,
+        named: Named,
+        targets: Arc<[Target]>,
         mailboxes: &[Fullness],
         output: &mut Output,
     ) -> Step {
@@ -154,8 +151,7 @@ impl Session {
         let (cause, verdict, reply) = match recipient::room(mailboxes, size) {
             Verdict::Allowed(cause) => {
                 self.tell("quota", "allowed", &cause, output);
-                self.add_recipients(named, targets);
-                return self.say(replies::recipient_ok(), output);
+                return self.accept(named, targets, output);
             }
             Verdict::Deferred(cause) => (cause, "deferred", replies::mailbox_full()),
             Verdict::Refused(cause) => (cause, "refused", replies::larger_than_mailbox()),
@@ -168,7 +164,9 @@ impl Session {
     /// That of the open transaction.
     fn reverse_path(&self) -> &ReversePath {
         let open = self.transaction.as_ref();
-        open.map_or(&ReversePath::Null, |open| &open.envelope.reverse_path)
+        open.map_or(&ReversePath::Null, |open| {
+            &open.envelope.head().reverse_path
+        })
     }
 
     fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Verdict {
@@ -181,20 +179,27 @@ impl Session {
         recipient::resolved(&self.settings, self.reverse_path(), path, resolved)
     }
 
-    /// One copy per target, however often it is named; what was asked first holds. An alias may lead
-    /// past the limit of recipients, by what one alias may lead to.
-    fn add_recipients(&mut self, named: &Named, mut targets: Vec<Target>) {
+    /// Takes the recipient, where memory allows: that of the message, which its record has to hold, and that
+    /// of all sessions together. An alias may lead past the limit of recipients.
+    fn accept(&mut self, named: Named, targets: Arc<[Target]>, output: &mut Output) -> Step {
         let Some(transaction) = self.transaction.as_mut() else {
-            return;
+            unreachable!("a recipient without a transaction");
         };
-        let recipients = &mut transaction.envelope.recipients;
-        let known: HashSet<&Target> = recipients.iter().map(|known| &known.target).collect();
-        targets.retain(|target| !known.contains(target));
-        recipients.extend(targets.into_iter().map(|target| Recipient {
-            forward_path: named.path.clone(),
-            target,
-            notifications: named.notifications.clone(),
-        }));
+        let accepted = Accepted {
+            forward_path: named.path,
+            notifications: named.notifications,
+            targets,
+        };
+        match transaction.take_in(accepted) {
+            Ok(()) => self.say(replies::recipient_ok(), output),
+            Err((path, cause)) => self.refuse_one_more(&path, &cause, output),
+        }
+    }
+
+    /// The message is to go without this recipient; the client brings it again in another one.
+    fn refuse_one_more(&mut self, path: &ForwardPath, cause: &Cause, output: &mut Output) -> Step {
+        let reply = replies::too_many_recipients();
+        self.refuse_recipient(path, reply, "limit", cause, output)
     }
 
     /// Whether a recipient is ours: a local domain, our own address as a literal, or the postmaster
@@ -228,3 +233,42 @@ impl Session {
         self.say(reply, output)
     }
 }
+
+impl Transaction {
+    /// Takes a recipient in.
+    ///
+    /// # Errors
+    /// There is no room for it; it comes back with the reason.
+    fn take_in(&mut self, accepted: Accepted) -> Result<(), (ForwardPath, Cause)> {
+        let known = self.envelope.accepted();
+        let octets = self.octets + accepted.octets();
+        let mut written_octets = self.written_octets + accepted.written_octets();
+        let is_first = known.is_empty();
+        if written_octets > WRITTEN_MAX_OCTETS && !is_first {
+            // A group that is named again is not written again.
+            if !known
+                .iter()
+                .any(|one| Arc::ptr_eq(&one.targets, &accepted.targets))
+            {
+                let why = "the groups of this message lead to too many";
+                let cause = Cause::new("limits", "recipients", why);
+                return Err((accepted.forward_path, cause));
+            }
+            written_octets = self.written_octets;
+        }
+        if octets > FREE_OCTETS && !self.share.grow_to(octets as u64) {
+            let why = "the messages that come in now have that many";
+            let cause = Cause::new("limits", "mail_memory", why);
+            return Err((accepted.forward_path, cause));
+        }
+        (self.octets, self.written_octets) = (octets, written_octets);
+        self.envelope.accept(accepted);
+        Ok(())
+    }
+}
+
+/// What the envelope of a transaction may take without asking the budget of all, octets.
+const FREE_OCTETS: usize = 4096;
+/// The longest envelope with all members of groups written out, octets: a record has to hold it. The first
+/// recipient is always taken, and bounded by what one alias may lead to.
+const WRITTEN_MAX_OCTETS: usize = 2 << 20;

@@ -16,6 +16,7 @@ use crate::config::Settings;
 use crate::config::settings::PortKind;
 use crate::directory::scram::ScramLookup;
 use crate::directory::{Directory, Expansion, LoginOutcome, Lookup};
+use crate::mail::memory::Budget;
 use crate::mail::{Domain, MessageId, TlsFacts};
 use crate::policy::facts::{Finding, Question};
 use crate::server::probe;
@@ -455,6 +456,7 @@ impl<'a> Player<'a> {
             client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
             local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
             telling: Telling::Refusals,
+            memory: Arc::new(Budget::new(1 << 20)),
         });
         let mut player = Self {
             world,

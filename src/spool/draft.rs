@@ -5,62 +5,35 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{Age, HEADER, Header, Kind};
 use super::meta::Meta;
 use super::{Refusal, SpoolError};
 use crate::events;
-use crate::mail::MessageId;
+use crate::mail::memory::{Budget, Share};
+use crate::mail::{Accepted, MessageId, Progress};
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
 
-/// The memory that all drafts together may use.
-#[derive(Debug)]
-pub(super) struct Budget {
-    used: AtomicU64,
-    limit: AtomicU64,
-}
-
-impl Budget {
-    pub(super) fn new(limit: u64) -> Self {
-        Self {
-            used: AtomicU64::new(0),
-            limit: AtomicU64::new(limit),
-        }
-    }
-
-    /// Sets another limit; what is over it now is given back in its own time.
-    pub(super) fn set_limit(&self, octets: u64) {
-        self.limit.store(octets, Ordering::Relaxed);
-    }
-
-    fn take(&self, octets: u64) -> bool {
-        let used = self.used.fetch_add(octets, Ordering::Relaxed) + octets;
-        if used > self.limit.load(Ordering::Relaxed) {
-            self.give_back(octets);
-            return false;
-        }
-        true
-    }
-
-    fn give_back(&self, octets: u64) {
-        self.used.fetch_sub(octets, Ordering::Relaxed);
-    }
+/// The memory there is for messages.
+pub(super) struct Budgets {
+    /// For what comes in.
+    pub(super) incoming: Arc<Budget>,
+    /// For long envelopes of messages that wait for the committer. It is soon free again, so slow clients
+    /// cannot keep it from others.
+    pub(super) committing: Arc<Budget>,
 }
 
 /// A record's octets, counted in the budget as long as they live.
 pub(super) struct Record {
     pub(super) octets: Vec<u8>,
-    counted: u64,
-    budget: Arc<Budget>,
+    share: Share,
 }
 
 impl Record {
     fn new(budget: &Arc<Budget>) -> Self {
         Self {
             octets: Vec::new(),
-            counted: 0,
-            budget: Arc::clone(budget),
+            share: Share::new(budget),
         }
     }
 
@@ -71,11 +44,9 @@ impl Record {
             return true;
         }
         let capacity = needed.next_power_of_two().max(FIRST_CAPACITY);
-        let extra = (capacity as u64).saturating_sub(self.counted);
-        if !self.budget.take(extra) {
+        if !self.share.grow_to(capacity as u64) {
             return false;
         }
-        self.counted += extra;
         self.octets.reserve_exact(capacity - self.octets.len());
         true
     }
@@ -96,17 +67,16 @@ impl Record {
     }
 }
 
-impl Drop for Record {
-    fn drop(&mut self) {
-        self.budget.give_back(self.counted);
-    }
-}
-
 /// A message coming in.
 pub struct Draft {
+    /// Without the recipients that `accepted` leads to.
     pub(super) meta: Meta,
+    /// Written out for the record alone, so that memory depends on what the client said.
+    accepted: Vec<Arc<Accepted>>,
+    recipients: usize,
     disk: Arc<dyn Disk>,
     path: PathBuf,
+    committing: Arc<Budget>,
     record: Record,
     content_at: usize,
     /// Content past this goes to the file.
@@ -128,23 +98,33 @@ const FIRST_CAPACITY: usize = 4096;
 impl Draft {
     pub(super) fn new(
         meta: Meta,
+        accepted: Vec<Arc<Accepted>>,
         disk: Arc<dyn Disk>,
         path: PathBuf,
         inline_max: usize,
-        budget: &Arc<Budget>,
+        budgets: &Budgets,
     ) -> Self {
         let mut draft = Self {
-            record: Record::new(budget),
+            committing: Arc::clone(&budgets.committing),
+            record: Record::new(&budgets.incoming),
             content_at: 0,
             inline_max,
             file: None,
             owns_file: false,
             meta,
+            accepted,
+            recipients: 0,
             disk,
             path,
         };
-        draft.begin_record();
+        let text = draft.text();
+        draft.begin_record(&text);
         draft
+    }
+
+    /// How many recipients it has, the members of groups each by itself.
+    pub fn recipients(&self) -> usize {
+        self.recipients
     }
 
     /// The id the message will have.
@@ -182,11 +162,15 @@ impl Draft {
             self.meta.file = Some((spilled.length, spilled.crc.finalize()));
             self.sync_file(&*spilled.file)
                 .map_err(|error| refuse(&error))?;
-            self.record.octets.clear();
-            self.begin_record();
+            self.record = Record::new(&self.committing);
+            let text = self.text();
+            if text.len() > FIRST_CAPACITY && !self.record.grow(HEADER + 4 + text.len()) {
+                return Err(Refusal::NoSpace);
+            }
+            self.begin_record(&text);
         }
         self.owns_file = false;
-        let budget = Arc::clone(&self.record.budget);
+        let budget = Arc::clone(self.record.share.budget());
         let record = std::mem::replace(&mut self.record, Record::new(&budget));
         let crc = crc32fast::hash(record.octets.get(HEADER..).unwrap_or_default());
         Ok((record, kind, crc))
@@ -201,10 +185,23 @@ impl Draft {
             .map_err(SpoolError::io("cannot sync", folder))
     }
 
-    /// Room for the header, then the meta text. The budget is not asked: an envelope is bounded by
-    /// the limit of recipients.
-    fn begin_record(&mut self) {
-        let text = self.meta.to_text();
+    /// The envelope as text, with everybody whom groups lead to.
+    fn text(&mut self) -> String {
+        if self.accepted.is_empty() {
+            self.recipients = self.meta.progress.len();
+            return self.meta.to_text();
+        }
+        let mut whole = self.meta.clone();
+        let mut written = Accepted::write_out(&self.accepted);
+        whole.envelope.recipients.append(&mut written);
+        self.recipients = whole.envelope.recipients.len();
+        whole.progress.resize(self.recipients, Progress::Due);
+        whole.to_text()
+    }
+
+    /// Room for the header, then the envelope's text. The budget is asked with the first content, which
+    /// is the trace field.
+    fn begin_record(&mut self, text: &str) {
         let octets = &mut self.record.octets;
         octets.resize(HEADER, 0);
         octets.extend_from_slice(&(text.len() as u32).to_le_bytes());
@@ -224,7 +221,7 @@ impl Draft {
             crc: crc32fast::Hasher::new(),
         });
         let held = std::mem::take(&mut self.record.octets);
-        let budget = Arc::clone(&self.record.budget);
+        let budget = Arc::clone(self.record.share.budget());
         self.record = Record::new(&budget);
         self.append(held.get(self.content_at..).unwrap_or_default())
     }

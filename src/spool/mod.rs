@@ -42,7 +42,9 @@
 //!
 //! **Limits.** Segments of `segment_octets`, at most `segments_max` of them; content up to
 //! [`INLINE_MAX_OCTETS`] stays in the record, and all of it in memory at once stays under
-//! `memory_octets`; what is past either goes to a file while it comes in. An undelivered message costs
+//! `memory_octets`; what is past either goes to a file while it comes in. Envelopes come with the members of
+//! groups unwritten; those that are long and wait for the committer stay under `memory_octets` as well, and
+//! past it the message is refused with 452. An undelivered message costs
 //! some 100 octets of memory.
 //!
 //! | file | purpose |

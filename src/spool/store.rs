@@ -7,12 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::commit::Waiting;
-use super::draft::{Budget, refuse};
+use super::draft::{Budgets, refuse};
 use super::format::{self, HEADER, Kind};
 use super::log::{Log, segment_path};
 use super::meta::{Attempts, Meta, Origin};
 use super::{Draft, Refusal, SpoolError, SpoolOptions};
-use crate::mail::{Envelope, MessageId, Progress, Recipient, date};
+use crate::mail::memory::Budget;
+use crate::mail::{Accepted, Envelope, MessageId, OpenEnvelope, Progress, Recipient, date};
 use crate::sys::clock;
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
 
@@ -20,7 +21,7 @@ use crate::sys::disk::{Disk, DiskFile, OpenMode};
 pub struct Spool {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) options: SpoolOptions,
-    pub(super) budget: Arc<Budget>,
+    pub(super) budgets: Budgets,
     sequence: AtomicU32,
     pub(super) state: Mutex<State>,
     /// Held by whoever changes what is known of messages on disk: deliverer and lanes do.
@@ -194,7 +195,10 @@ impl Spool {
         let fresh = entries.keys().copied().collect();
         Self {
             disk,
-            budget: Arc::new(Budget::new(options.memory_octets)),
+            budgets: Budgets {
+                incoming: Arc::new(Budget::new(options.memory_octets)),
+                committing: Arc::new(Budget::new(options.memory_octets)),
+            },
             free_space: AtomicU64::new(options.free_space),
             options,
             sequence: AtomicU32::new(0),
@@ -225,8 +229,18 @@ impl Spool {
     ///
     /// # Errors
     /// [`Refusal`] when there is no room for it.
-    pub fn draft(&self, envelope: Envelope, received: SystemTime) -> Result<Draft, Refusal> {
-        self.draft_from(Origin::Client, envelope, received)
+    pub fn draft(
+        &self,
+        envelope: impl Into<OpenEnvelope>,
+        received: SystemTime,
+    ) -> Result<Draft, Refusal> {
+        let (envelope, accepted) = envelope.into().into_parts();
+        Ok(self.begin(self.new_meta(envelope, received), accepted))
+    }
+
+    /// The memory that envelopes and content of all sessions share.
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.budgets.incoming
     }
 
     /// Opens a message of this origin.
@@ -241,7 +255,7 @@ impl Spool {
     ) -> Result<Draft, Refusal> {
         let mut meta = self.new_meta(envelope, received);
         meta.origin = origin;
-        Ok(self.begin(meta))
+        Ok(self.begin(meta, Vec::new()))
     }
 
     /// Opens a message some of whose recipients have ended before it is committed: `progress` is in the
@@ -259,7 +273,7 @@ impl Spool {
         if progress.len() == meta.progress.len() {
             meta.progress = progress;
         }
-        Ok(self.begin(meta))
+        Ok(self.begin(meta, Vec::new()))
     }
 
     fn new_meta(&self, envelope: Envelope, received: SystemTime) -> Meta {
@@ -268,11 +282,11 @@ impl Spool {
         Meta::new(id, date::unix_seconds(received), envelope)
     }
 
-    fn begin(&self, meta: Meta) -> Draft {
+    fn begin(&self, meta: Meta, accepted: Vec<Arc<Accepted>>) -> Draft {
         let path = self.options.queue_file(meta.id, "eml");
         let inline_max = self.options.inline_max();
         let disk = Arc::clone(&self.disk);
-        Draft::new(meta, disk, path, inline_max, &self.budget)
+        Draft::new(meta, accepted, disk, path, inline_max, &self.budgets)
     }
 
     /// Whether `octets` more leave `free_space` in the file system.
@@ -314,7 +328,8 @@ impl Spool {
     /// Keeps this much space free from now on, and holds this much content in memory, octets.
     pub fn set_limits(&self, free_space: u64, memory_octets: u64) {
         self.free_space.store(free_space, Ordering::Relaxed);
-        self.budget.set_limit(memory_octets);
+        self.budgets.incoming.set_limit(memory_octets);
+        self.budgets.committing.set_limit(memory_octets);
     }
 
     /// How many messages are undelivered.

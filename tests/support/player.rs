@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use gatepost::config::settings::PortKind;
 use gatepost::config::{Problem, Settings};
 use gatepost::directory::{Directory, LoginOutcome};
+use gatepost::mail::memory::Budget;
 use gatepost::mail::{MessageId, TlsFacts};
 use gatepost::policy::facts::{Finding, Question};
 use gatepost::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
@@ -29,6 +30,7 @@ pub enum Kind {
 pub struct World {
     pub settings: Arc<Settings>,
     pub directory: Directory,
+    pub memory: Arc<Budget>,
 }
 
 impl World {
@@ -40,6 +42,7 @@ impl World {
         Ok(Self {
             settings,
             directory,
+            memory: Arc::new(Budget::new(1 << 20)),
         })
     }
 
@@ -77,6 +80,7 @@ impl<'a> Player<'a> {
             client: SocketAddr::new(client, 40_000),
             local: SocketAddr::new(local, 25),
             telling: Telling::Refusals,
+            memory: Arc::clone(&world.memory),
         });
         let mut player = Self {
             world,

@@ -51,7 +51,7 @@ pub(super) fn wait(settings: &Settings, to: &ForwardPath, id: &str, report: &Rep
         report.step(STEP, Verdict::Skipped, words);
         return Some(NOT_PERMITTED);
     };
-    let arrived = look(settings, found.targets, id);
+    let arrived = look(settings, found.targets.to_vec(), id);
     report.step(STEP, arrived.verdict, &arrived.words.join(", "));
     arrived.code
 }

@@ -74,7 +74,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "recipients",
         kind: Kind::Number { min: 1, max: 10000 },
         default: Default::Value("500"),
-        meaning: "The most recipients of one message; the others are put off.",
+        meaning: "The most RCPT commands that are accepted for one message, repeated ones included; \
+                  further ones are put off. A group counts as one.",
         change: "Keep at least 100, which every server may expect.",
         domino: None,
     },
@@ -135,8 +136,9 @@ pub(super) const KEYS: &[Key] = &[
             max: "1G",
         },
         default: Default::Value("8M"),
-        meaning: "Mail data of all sessions together that is held in memory; past it, mail goes to \
-                  files at once.",
+        meaning: "Mail data and envelopes of all sessions together that are held in memory. Past it, mail \
+                  goes to files at once, and a message with more than a few recipients has its \
+                  further ones put off.",
         change: "Raise it on a box with memory to spare and many large messages at a time.",
         domino: None,
     },

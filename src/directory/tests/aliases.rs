@@ -38,9 +38,9 @@ fn look(directory: &Directory, address: &str) -> String {
     };
     let mut words: Vec<String> = found
         .targets
-        .into_iter()
+        .iter()
         .map(|target| match target {
-            Target::User(name) => name,
+            Target::User(name) => name.clone(),
             Target::Outside(mailbox) => mailbox.to_string(),
             Target::Command(name) => format!("|{name}"),
             Target::Webhook(name) => format!(">{name}"),

@@ -102,14 +102,14 @@ impl Connection {
                 Performed::Answer(Answer::Expanded(self.setup.directory.expand(&path)))
             }
             Effect::OpenMessage(envelope) => {
-                let from = envelope.reverse_path.to_string();
-                let recipients = envelope.recipients.len();
+                let from = envelope.head().reverse_path.to_string();
                 let opened = self
                     .context
                     .spool
                     .draft(*envelope, clock::now())
                     .map(|draft| {
                         let id = draft.id();
+                        let recipients = draft.recipients();
                         let draft = Some(draft);
                         self.draft = Some(Box::new(OpenMessage {
                             draft,

@@ -24,11 +24,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Setup};
-use super::devices::{Begun, Ended, Place, Reached, Watch};
+use super::devices::Watch;
 use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
-use crate::events::{self, EndReason, SessionSummary};
+use crate::events::{self, EndReason};
 use crate::net::parking::Ticket;
 use crate::net::{Interest, Job, Outcome, Signals, Wake};
 use crate::session::{
@@ -36,6 +36,7 @@ use crate::session::{
 };
 
 mod effects;
+mod ending;
 mod pace;
 mod proxy;
 mod view;
@@ -149,7 +150,7 @@ impl Connection {
         let now = clock::monotonic();
         let proxied = is_from_proxy.then(|| Box::new(Proxied::by(client.ip())));
         Self {
-            session: session_of(&setup, port, client, local),
+            session: session_of(&context, &setup, port, (client, local)),
             context,
             setup,
             port,
@@ -531,98 +532,22 @@ impl Connection {
             }
         }
     }
-
-    /// The client went away, or has been silent too long.
-    fn broke_off(&mut self, reason: EndReason) {
-        let place = match self.state {
-            State::Handshaking => {
-                let waited = clock::monotonic().saturating_duration_since(self.waiting_since);
-                Place::Handshake(match self.stream.has_begun_tls() {
-                    true => Begun::Yes,
-                    false if waited >= PATIENT || reason == EndReason::Timeout => Begun::Silent,
-                    false => Begun::AtOnce,
-                })
-            }
-            State::Talking if self.session.is_in_mail_data() => Place::MailData,
-            State::Unannounced
-            | State::Talking
-            | State::Held
-            | State::Delayed
-            | State::Closing(_) => Place::Elsewhere,
-        };
-        self.watch.broke_off(reason, place);
-    }
-
-    fn end(&mut self, reason: EndReason, bench: &mut Bench) -> Outcome {
-        bench.output.wire.clear();
-        self.draft = None;
-        self.stream.finish(&mut bench.buffer);
-        self.log_end(reason);
-        Outcome::Done
-    }
-
-    fn log_end(&mut self, reason: EndReason) {
-        // Before its header a proxy is nobody's device.
-        if self.state != State::Unannounced {
-            self.tell_devices(reason);
-        }
-        let facts = self.session.facts();
-        let came_to_nothing = self.messages == 0 && facts.errors == 0 && facts.login.is_none();
-        // What is wrong with a header has a line of its own.
-        let is_told = self.state == State::Unannounced;
-        let ended_well = matches!(reason, EndReason::Quit | EndReason::Dropped);
-        events::session_ended(&SessionSummary {
-            sid: &self.sid(),
-            client: self.client,
-            proxy: self.proxy(),
-            is_check: self.is_with_proxy() && came_to_nothing && (ended_well || is_told),
-            port: self.port().map_or("?", |port| port.name.as_str()),
-            reason,
-            helo: facts.helo,
-            login: facts.login,
-            tls: self.stream.tls_facts(),
-            messages: self.messages,
-            errors: facts.errors,
-            seconds: clock::monotonic()
-                .saturating_duration_since(self.opened)
-                .as_secs(),
-        });
-    }
-}
-
-impl Connection {
-    /// What this session was, for whoever asks about its client.
-    fn tell_devices(&mut self, reason: EndReason) {
-        let watch = std::mem::take(&mut self.watch);
-        let facts = self.session.facts();
-        let reached = match (facts.helo, self.session.has_transaction()) {
-            (_, true) => Reached::Transaction,
-            (Some(_), false) => Reached::Hello,
-            (None, false) if self.session.commands_completed() > 0 => Reached::Hello,
-            (None, false) => Reached::Nothing,
-        };
-        let ended = Ended {
-            client: self.client.ip(),
-            local: self.local,
-            port: &self.port_name,
-            tls: self.stream.tls_facts(),
-            facts,
-            messages: self.messages,
-            reason,
-            reached,
-        };
-        self.context.devices.ended(watch, ended);
-    }
 }
 
 /// The session of a connection between these two.
-fn session_of(setup: &Setup, port: usize, client: SocketAddr, local: SocketAddr) -> Session {
+fn session_of(
+    context: &Context,
+    setup: &Setup,
+    port: usize,
+    (client, local): (SocketAddr, SocketAddr),
+) -> Session {
     Session::new(SessionStart {
         settings: Arc::clone(&setup.settings),
         port,
         client,
         local,
         telling: Telling::Refusals,
+        memory: Arc::clone(context.spool.memory()),
     })
 }
 

@@ -113,7 +113,7 @@ impl Connection {
     fn is_for(&mut self, source: SocketAddr, destination: SocketAddr) {
         self.client = source;
         self.local = destination.ip();
-        self.session = session_of(&self.setup, self.port, source, destination);
+        self.session = session_of(&self.context, &self.setup, self.port, (source, destination));
         self.card_is_old = true;
     }
 

@@ -188,7 +188,7 @@ fn local_targets(
     let verdict = recipient::resolved(settings, from, path, resolved(&found));
     Ok(match refusal(settings, verdict, LISTS)? {
         Some(why) => Err(why),
-        None => Ok(found.targets),
+        None => Ok(found.targets.to_vec()),
     })
 }
 

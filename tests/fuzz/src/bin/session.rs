@@ -12,6 +12,7 @@ use gatepost::config::Settings;
 use gatepost::directory::scram::{ScramLogin, ScramLookup};
 use gatepost::directory::{Expansion, Found, LoginOutcome, Lookup};
 use gatepost::mail::fullness::Fullness;
+use gatepost::mail::memory::Budget;
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
 use gatepost::protocol::scram::{ChannelBindings, Keys, SERVER_NONCE_OCTETS};
@@ -128,6 +129,7 @@ fn play(settings: &Arc<Settings>, pieces: &[&[u8]]) -> Record {
         client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
         local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
         telling: Telling::Refusals,
+        memory: Arc::new(Budget::new(1 << 20)),
     });
     let (output, record, content) = (Output::default(), Record::default(), Vec::new());
     let mut player = Player {
