@@ -6,8 +6,11 @@
 //!
 //! A copy that cannot be written is deferred by the delays of `[queue] retry`, until `[queue] expire`: a
 //! full disk is mended some day. What ended is handed to the [`Notifier`] once it is settled.
+//! What the operator is about to hold or delete gets its copies made durable first (`copies`).
 //! Recipients that do not go into Maildirs are handed to the [`Lanes`], which never hold anything up here.
 //! Time is an argument of each step; only the thread around them looks at the clock.
+
+mod copies;
 
 use std::io;
 use std::path::PathBuf;
@@ -191,6 +194,7 @@ impl Deliverer {
     /// One round: what is due is delivered, and a checkpoint made if it is time. Whether there may be
     /// more to do at once.
     pub fn step(&mut self, now: Moment) -> bool {
+        self.finish_copies(now);
         let mut due = std::mem::take(&mut self.due);
         self.spool.take_fresh(ROUND, &mut due);
         self.take_returned(&mut due, now.steady);
@@ -225,15 +229,17 @@ impl Deliverer {
         }
     }
 
-    /// Makes all deliveries so far durable and lets go of their records.
-    pub fn checkpoint(&mut self, now: Moment) {
+    /// Makes all deliveries so far durable and lets go of their records. Whether the copies are durable.
+    pub fn checkpoint(&mut self, now: Moment) -> bool {
         self.last_checkpoint = Some(now.steady);
         let mut unsynced = std::mem::take(&mut self.unsynced);
         let mut works = !unsynced.settled.is_empty();
-        if let Err(error) = unsynced.sync(&*self.disk, self.maildirs.root()) {
-            events::checkpoint_failed(&error);
-            self.troubles.failed(DELIVERIES, kind_of(&error), &error);
-            self.spool.report_stuck(Refusal::from(&error));
+        let synced = unsynced.sync(&*self.disk, self.maildirs.root());
+        if let Err(error) = &synced {
+            let error: &io::Error = error;
+            events::checkpoint_failed(error);
+            self.troubles.failed(DELIVERIES, kind_of(error), error);
+            self.spool.report_stuck(Refusal::from(error));
             self.maildirs.forget_folders();
             unsynced.settled = self.doubt(&unsynced, now);
             works = false;
@@ -267,6 +273,7 @@ impl Deliverer {
                 .collect();
             self.unsynced.settled = unsynced.settled;
         }
+        synced.is_ok()
     }
 
     /// After a failed sync the copies cannot be trusted: all of them count as failed attempts and are
@@ -377,6 +384,35 @@ impl Deliverer {
             self.deferred.put(stored.id, now.steady + wait);
             return;
         }
+        if !self.spool.begin_copies(stored.id) {
+            // The operator deletes or holds it just now.
+            return;
+        }
+        let judge = Judge {
+            stored: &stored,
+            rules: &rules,
+            now: now.seconds(),
+            failed: stored.local.failed,
+        };
+        let delay = judge.delay(rules.delay(stored.local.failed));
+        let served = self.with_letter(&stored, buffer, |deliverer, letter| {
+            deliverer.serve(&judge, letter, delay)
+        });
+        let failed = u32::from(self.is_left(&stored, &served.progress));
+        let local = Attempts {
+            failed: stored.local.failed + failed,
+            next: now.seconds() + delay.as_secs(),
+        };
+        self.note_served(stored, served, local, now);
+    }
+
+    /// Does something with a message as it goes into Maildirs.
+    fn with_letter<T>(
+        &mut self,
+        stored: &Stored,
+        buffer: &[u8],
+        work: impl FnOnce(&mut Self, &Letter<'_>) -> T,
+    ) -> T {
         let name = self.maildirs.name(stored.id, stored.received);
         let head = format!("Return-Path: <{}>\n", stored.envelope.reverse_path);
         let mut lines = std::mem::take(&mut self.lines);
@@ -398,17 +434,15 @@ impl Deliverer {
             replayed: stored.replayed,
             fullness: &fullness,
         };
-        let judge = Judge {
-            stored: &stored,
-            rules: &rules,
-            now: now.seconds(),
-            failed: stored.local.failed,
-        };
-        let delay = judge.delay(rules.delay(stored.local.failed));
-        let served = self.serve(&judge, &letter, delay);
-        let is_left = self.is_left(&stored, &served.progress);
+        let done = work(self, &letter);
+        lines.shrink_to(KEEP_OCTETS);
         self.lines = lines;
-        self.lines.shrink_to(KEEP_OCTETS);
+        done
+    }
+
+    /// What the next checkpoint makes durable and settles.
+    fn note_served(&mut self, stored: Stored, served: Served, local: Attempts, now: Moment) {
+        let is_left = self.is_left(&stored, &served.progress);
         self.unsynced.since.get_or_insert(now.steady);
         if !served.late.is_empty() {
             self.unsynced.late.insert(stored.id, served.late);
@@ -418,10 +452,7 @@ impl Deliverer {
             id: stored.id,
             party: Party::Deliverer,
             progress: served.progress,
-            local: Attempts {
-                failed: stored.local.failed + u32::from(is_left),
-                next: now.seconds() + delay.as_secs(),
-            },
+            local,
             lanes: stored.lanes,
             is_left,
             in_doubt: false,
@@ -479,7 +510,9 @@ impl Deliverer {
                     Err(error) => {
                         self.note_failed_copy(&error);
                         let reason = Reason::own(status_of(&error), error);
-                        if self.put_off(judge, place, &reason, &mut served) {
+                        // A copy that may be torn is written again before anybody says that it failed.
+                        let in_doubt = letter.replayed && self.maildirs.has_copy(user, letter.id);
+                        if self.put_off(judge, place, &reason, in_doubt, &mut served) {
                             self.stats.recipients_deferred.count();
                             events::deferred(stored.id, forward_path, reason, delay.as_secs());
                         }
@@ -501,6 +534,7 @@ impl Deliverer {
         judge: &Judge<'_>,
         place: usize,
         reason: &Reason,
+        in_doubt: bool,
         served: &mut Served,
     ) -> bool {
         let stored = judge.stored;
@@ -508,7 +542,7 @@ impl Deliverer {
             let to = &recipient.forward_path;
             self.spool.note_attempt(stored.id, judge.now, to, reason);
         }
-        if !judge.is_expired() {
+        if in_doubt || !judge.is_expired() {
             if judge.is_late(place) {
                 served.late.insert(place, reason.clone());
             }

@@ -77,6 +77,15 @@ pub enum Delivered {
     Taken,
 }
 
+/// What became of the copy of an earlier attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It was written again.
+    Whole(Copied),
+    /// There is none.
+    Nothing,
+}
+
 /// Where the copy of an earlier attempt is.
 enum Found {
     At(PathBuf),
@@ -166,6 +175,34 @@ impl Maildirs {
             device,
             is_first: first,
         }))
+    }
+
+    /// Makes the copy of an earlier attempt whole where there is one; one that cannot be written is removed.
+    /// Makes no new one.
+    ///
+    /// # Errors
+    /// The disk's: there may be a torn copy.
+    pub fn finish(&mut self, user: &str, letter: &Letter<'_>) -> io::Result<Finished> {
+        let maildir = self.maildir(user)?;
+        // A mailbox that cannot be read shows no copy either.
+        let Ok(Found::At(path)) = self.find(user, &maildir, letter.id) else {
+            return Ok(Finished::Nothing);
+        };
+        match self.deliver(user, letter) {
+            Ok(Delivered::Written(copy)) => Ok(Finished::Whole(copy)),
+            Ok(Delivered::Taken) => Ok(Finished::Nothing),
+            Err(_) => {
+                self.disk.remove(&path)?;
+                self.disk.sync_folder(path.parent().unwrap_or(&path))?;
+                Ok(Finished::Nothing)
+            }
+        }
+    }
+
+    /// Whether a copy of a replayed message was there when [`Maildirs::deliver`] looked for it.
+    pub fn has_copy(&self, user: &str, id: MessageId) -> bool {
+        let present = self.present.get(user);
+        present.is_some_and(|present| present.contains_key(&id))
     }
 
     /// Forgets what mailboxes held: the replay is over.

@@ -22,7 +22,7 @@ use super::metrics;
 use super::observed::Observed;
 use super::overview;
 use super::pages::PageServer;
-use super::queue::Queue;
+use super::queue::{COPIES_WAIT, Queue};
 use super::refresh::Refresher;
 use super::renewal::Renewal;
 use super::sessions;
@@ -30,6 +30,7 @@ use super::status::Status;
 use crate::control::wire::{self, ADDRESSEE};
 use crate::control::{Answer, Operator, Outcome};
 use crate::events::control;
+use crate::mail::MessageId;
 use crate::sys::clock;
 
 /// The operator's hands on one service.
@@ -98,11 +99,17 @@ impl Console {
         }
     }
 
-    fn queue(&self) -> Queue<'_> {
-        Queue {
-            spool: &self.context().spool,
+    fn queue(&self, words: &[&str], by: &str) -> Answer {
+        let spool = &self.context().spool;
+        let settle_copies = |ids: &[MessageId]| {
+            spool.settle_copies(ids, clock::monotonic() + COPIES_WAIT);
+        };
+        let queue = Queue {
+            spool,
             lanes: Some(self.context().lanes()),
-        }
+            settle_copies: &settle_copies,
+        };
+        queue.answer(words, by)
     }
 
     fn unban(&self, who: &str, by: &str) -> Answer {
@@ -150,7 +157,7 @@ impl Operator for Console {
                 let setup = self.context().setup();
                 self.context().devices.answer(&setup.settings, words, &by)
             }
-            ["queue", words @ ..] => self.queue().answer(words, &by),
+            ["queue", words @ ..] => self.queue(words, &by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }
     }

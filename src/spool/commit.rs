@@ -406,6 +406,8 @@ impl Spool {
                         replayed: false,
                         changed: None,
                         held: false,
+                        copying: false,
+                        reserved: false,
                     };
                     state.entries.insert(id, entry);
                     state.fresh.push_back(id);

@@ -56,6 +56,7 @@
 //! | `commit` | one sync for all who wait |
 //! | `store` | the messages there are, and reading them |
 //! | `settle` | letting go of messages and of segments |
+//! | `copies` | copies in Maildirs that are not durable yet |
 //! | `operate` | hold, release, delete, for the operator |
 //! | `vitals` | how the spool is, for whoever watches |
 //! | `history` | what was tried, for the operator |
@@ -72,6 +73,7 @@ use crate::mail::MessageId;
 use crate::stats::Stats;
 
 mod commit;
+mod copies;
 mod draft;
 pub mod format;
 pub mod history;
@@ -231,6 +233,8 @@ pub enum SpoolError {
     Damaged(MessageId),
     /// A message is being delivered just now.
     InHand(MessageId),
+    /// A copy of a message may be in a Maildir and not durable; see [`Spool::settle_copies`].
+    CopyNotDurable(MessageId),
 }
 
 impl SpoolError {
@@ -246,9 +250,11 @@ impl SpoolError {
     fn refusal(&self) -> Refusal {
         match self {
             Self::Io { source, .. } => Refusal::from(source),
-            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) | Self::InHand(_) => {
-                Refusal::Failure
-            }
+            Self::InUse(_)
+            | Self::NoSuchMessage(_)
+            | Self::Damaged(_)
+            | Self::InHand(_)
+            | Self::CopyNotDurable(_) => Refusal::Failure,
         }
     }
 }
@@ -272,6 +278,12 @@ impl fmt::Display for SpoolError {
                     "message {id} is being delivered just now; try again, or hold it"
                 )
             }
+            Self::CopyNotDurable(id) => {
+                write!(
+                    f,
+                    "a copy of message {id} is not safe on the disk yet; try again"
+                )
+            }
         }
     }
 }
@@ -280,7 +292,11 @@ impl Error for SpoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::InUse(_) | Self::NoSuchMessage(_) | Self::Damaged(_) | Self::InHand(_) => None,
+            Self::InUse(_)
+            | Self::NoSuchMessage(_)
+            | Self::Damaged(_)
+            | Self::InHand(_)
+            | Self::CopyNotDurable(_) => None,
         }
     }
 }

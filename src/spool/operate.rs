@@ -3,10 +3,12 @@
 //! A message that is *held* is tried by nobody and does not expire; that stands in its own `ID.env`, so it
 //! is moved out of the log first and stays held over a start. Promises: held, released and deleted is so
 //! durably on return. A delivery that is under way when a message is held is finished first. Deleting one
-//! means that nobody gets it from here on and that its sender hears nothing; a copy for a Maildir and a
-//! notification that are being made at that moment still arrive. Who carries messages elsewhere is asked by
-//! the caller before.
+//! means that nobody gets it from here on and that its sender hears nothing; a notification that is being
+//! made at that moment still arrives, and a copy that is in a Maildir already stays: a message with one that is not
+//! durable is neither held nor deleted before (`copies`). Who carries messages elsewhere is asked by the
+//! caller before.
 
+use super::copies::Reserved;
 use super::settle::Party;
 use super::store::Place;
 use super::{Settled, Spool, SpoolError};
@@ -27,15 +29,18 @@ impl Spool {
     /// Holds a message, or releases it; whether that was new. One that is released is fresh again.
     ///
     /// # Errors
-    /// There is no such message, it is damaged, or the disk failed: then it is as it was.
+    /// There is no such message, it is damaged, a copy of it is not durable yet, or the disk failed: then it is
+    /// as it was.
     pub fn set_held(&self, id: MessageId, held: bool) -> Result<bool, SpoolError> {
         let turn = self.settling();
         if !self.is_undelivered(id) {
             return Err(SpoolError::NoSuchMessage(id));
         }
-        if self.read(id, &mut Vec::new())?.held == held {
+        let stored = self.read(id, &mut Vec::new())?;
+        if stored.held == held {
             return Ok(false);
         }
+        let reserved = held.then(|| self.reserve(&stored)).transpose()?;
         self.move_out(&[id])?;
         let mut meta = self.read_env(id)?;
         meta.held = held;
@@ -43,6 +48,7 @@ impl Spool {
         if let Some(entry) = self.lock().entries.get_mut(&id) {
             entry.held = held;
         }
+        reserved.into_iter().for_each(Reserved::settled);
         drop(turn);
         if !held {
             self.give_back(id);
@@ -82,12 +88,14 @@ impl Spool {
     /// Lets go of a message that was not delivered.
     ///
     /// # Errors
-    /// There is no such message, or the disk failed: then it may be there at the next start.
+    /// There is no such message, a copy of it is not durable yet, or the disk failed: then it may be there at
+    /// the next start.
     pub fn delete(&self, id: MessageId) -> Result<(), SpoolError> {
         let stored = self.read(id, &mut Vec::new())?;
         if !self.is_undelivered(id) {
             return Err(SpoolError::NoSuchMessage(id));
         }
+        let reserved = self.reserve(&stored)?;
         let written = self.commit_done(id, stored.progress.len());
         written.map_err(|refusal| {
             let path = self.options.log_folder();
@@ -102,7 +110,9 @@ impl Spool {
             is_left: false,
             in_doubt: false,
         }];
-        self.settle_at_once(&mut settled, Party::Operator)
+        self.settle_at_once(&mut settled, Party::Operator)?;
+        reserved.settled();
+        Ok(())
     }
 
     /// Whether a message is there and has something left to be done.

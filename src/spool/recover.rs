@@ -139,13 +139,7 @@ impl Recovery<'_> {
                 self.set_aside_file(&path, "its content is missing or has another length");
                 continue;
             }
-            let entry = Entry {
-                place: Place::Queue,
-                received: meta.received,
-                replayed: true,
-                changed: None,
-                held: meta.held,
-            };
+            let entry = Entry::found(Place::Queue, meta.received, meta.held);
             entries.insert(meta.id, entry);
         }
         Ok(entries)
@@ -270,13 +264,8 @@ impl Recovery<'_> {
                     kind: good.header.kind,
                 };
                 // An `.env` has the later state and wins.
-                entries.entry(*id).or_insert(Entry {
-                    place,
-                    received: *received,
-                    replayed: true,
-                    changed: None,
-                    held: false,
-                });
+                let found = || Entry::found(place, *received, false);
+                entries.entry(*id).or_insert_with(found);
             }
             Payload::Done(done) => {
                 for (id, progress) in done {

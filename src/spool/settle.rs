@@ -206,6 +206,8 @@ impl Spool {
         let entry = state.entries.get_mut(&message.id)?;
         let was_finished = entry.is_finished();
         entry.replayed |= message.in_doubt;
+        // The deliverer settles behind a sync only; one that failed leaves the message in doubt.
+        entry.copying &= message.party != Party::Deliverer;
         let changed = entry.changed.get_or_insert_default();
         if changed.progress.len() == message.progress.len() {
             // What another party settled meanwhile stays as it is: done stays done.

@@ -32,6 +32,8 @@ pub struct Spool {
     pub(super) commit_work: Condvar,
     /// The deliverer waits here for fresh messages and for a call to let go of segments.
     pub(super) delivery_work: Condvar,
+    /// The operator waits here for copies that become durable.
+    pub(super) copies_settled: Condvar,
     space: Mutex<Option<(Instant, u64)>>,
     /// `SpoolOptions::free_space`, as it is now.
     free_space: AtomicU64,
@@ -58,11 +60,13 @@ pub(super) struct State {
     pub(super) stuck: Option<Refusal>,
     /// The last reason that segments are missing, until one is let go.
     pub(super) last_stuck: Option<Refusal>,
+    /// Messages whose copies have to be durable before they can be settled otherwise.
+    pub(super) copies_wanted: BTreeSet<MessageId>,
 }
 
 impl State {
     fn has_work(&self) -> bool {
-        !self.fresh.is_empty() || !self.returned.is_empty()
+        !(self.fresh.is_empty() && self.returned.is_empty() && self.copies_wanted.is_empty())
     }
 
     /// One more waits for the committer.
@@ -93,9 +97,26 @@ pub(super) struct Entry {
     pub(super) changed: Option<Box<Changed>>,
     /// Whether the operator holds it.
     pub(super) held: bool,
+    /// Whether copies of it are written to Maildirs and not settled yet.
+    pub(super) copying: bool,
+    /// Whether the operator settles it just now.
+    pub(super) reserved: bool,
 }
 
 impl Entry {
+    /// One of an earlier run.
+    pub(super) fn found(place: Place, received: u64, held: bool) -> Self {
+        Self {
+            place,
+            received,
+            replayed: true,
+            changed: None,
+            held,
+            copying: false,
+            reserved: false,
+        }
+    }
+
     /// Whether every copy is durable; then it is here only until its file is removed.
     pub(super) fn is_finished(&self) -> bool {
         let changed = self.changed.as_ref();
@@ -215,11 +236,13 @@ impl Spool {
                 starved: false,
                 stuck: None,
                 last_stuck: None,
+                copies_wanted: BTreeSet::new(),
             }),
             settling: Mutex::new(()),
             committing: Mutex::new(()),
             commit_work: Condvar::new(),
             delivery_work: Condvar::new(),
+            copies_settled: Condvar::new(),
             space: Mutex::new(None),
             _lock: lock,
         }

@@ -32,6 +32,9 @@ pub use select::Choice;
 /// Octets of a list.
 const LISTED_MAX_OCTETS: usize = 3 * 1024 * 1024;
 
+/// How long the operator's command waits for copies to become durable.
+pub(super) const COPIES_WAIT: Duration = Duration::from_secs(5);
+
 /// What the operator does to messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -46,6 +49,9 @@ pub(super) struct Queue<'a> {
     pub(super) spool: &'a Spool,
     /// None where no service runs.
     pub(super) lanes: Option<&'a Lanes>,
+    /// Makes copies of these messages durable that are in Maildirs already, as far as it can be done in
+    /// [`COPIES_WAIT`].
+    pub(super) settle_copies: &'a dyn Fn(&[MessageId]),
 }
 
 /// A message as it is told.
@@ -230,6 +236,9 @@ impl Queue<'_> {
             Choice::To(_) => self.chosen(choice),
         };
         let (mut done, mut complaint, mut failed) = (0, String::new(), false);
+        if chosen.len() > 1 && matches!(action, Action::Hold | Action::Delete) {
+            (self.settle_copies)(&chosen);
+        }
         let asked = clock::monotonic();
         for id in chosen {
             match self.act_on(action, id, asked) {
@@ -266,8 +275,19 @@ impl Queue<'_> {
         .collect()
     }
 
-    /// Whether it was new.
+    /// Whether it was new. A copy that is in a Maildir already becomes durable before its message is
+    /// settled otherwise.
     fn act_on(&self, action: Action, id: MessageId, asked: Instant) -> Result<bool, SpoolError> {
+        match self.try_on(action, id, asked) {
+            Err(SpoolError::CopyNotDurable(_)) => {
+                (self.settle_copies)(&[id]);
+                self.try_on(action, id, asked)
+            }
+            tried => tried,
+        }
+    }
+
+    fn try_on(&self, action: Action, id: MessageId, asked: Instant) -> Result<bool, SpoolError> {
         match action {
             Action::Retry => {
                 if !self.spool.make_due(id)? {

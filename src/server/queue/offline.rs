@@ -3,11 +3,14 @@
 //! Promises: the spool's own lock keeps a service out meanwhile, and us out while one runs; files stay the
 //! account's. Opening the spool is recovering it, as at a start.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::Queue;
 use crate::config::settings::Settings;
 use crate::control::Answer;
+use crate::delivery::{Deliverer, DeliveryOptions, Moment};
+use crate::mail::MessageId;
 use crate::server::run::{self, StartError};
 use crate::sys::disk::RealDisk;
 use crate::sys::process;
@@ -32,9 +35,20 @@ pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError>
         _ => {}
     }
     let spool = run::open_spool(settings, Arc::new(RealDisk), Arc::default())?;
+    let options = DeliveryOptions {
+        mail_root: settings.mail_root.clone(),
+        hostname: settings.hostname.to_string(),
+    };
+    let deliverer = Deliverer::new(Arc::clone(&spool), Arc::new(RealDisk), options);
+    let deliverer = RefCell::new(deliverer);
+    let settle_copies = |ids: &[MessageId]| {
+        spool.ask_for_copies(ids);
+        deliverer.borrow_mut().finish_copies(Moment::now());
+    };
     let queue = Queue {
         spool: &spool,
         lanes: None,
+        settle_copies: &settle_copies,
     };
     Ok(queue.answer(words, &by))
 }
