@@ -5,6 +5,9 @@
 mod support;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use support::{Client, Server};
 
@@ -114,6 +117,54 @@ fn files_replaced_while_it_runs_count_at_the_next_recipient() {
     let count = |needle: &str| log.matches(needle).count();
     assert_eq!(count("event=aliases_broken"), 2, "{log}");
     assert_eq!(count("event=aliases_unreadable"), 1, "{log}");
+}
+
+/// A writer that takes its time, in the middle of a line and between two.
+#[test]
+fn a_file_written_in_place_counts_once_it_stands_still_and_half_of_it_never() {
+    let server = Server::start(ALIASES);
+    let (users, aliases) = ["users", "aliases"]
+        .map(|name| server.folder.path().join(name))
+        .into();
+    let before = fs::read_to_string(&users).unwrap();
+    let line = before
+        .lines()
+        .find(|line| line.starts_with("bob:"))
+        .unwrap();
+    let after = format!("{before}{}\n", line.replacen("bob:", "dave:", 1));
+    let mut client = client(&server);
+    ask(&mut client, "dave@here.example", "550 5.1.1");
+    for (file, content) in [(&users, after.as_str()), (&aliases, "new: alice\n")] {
+        for part in [0, content.len() / 3, content.len() - 1] {
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                fs::write(file, &content[..part]).unwrap();
+                scope.spawn(|| {
+                    while !is_over.load(Relaxed) {
+                        fs::write(file, &content[..part]).unwrap();
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                });
+                for _ in 0..6 {
+                    ask(&mut client, "bob@here.example", "250");
+                    ask(&mut client, "alice@here.example", "250");
+                    ask(&mut client, "nobody@here.example", "451 4.3.0");
+                    thread::sleep(Duration::from_millis(200));
+                }
+                is_over.store(true, Relaxed);
+            });
+        }
+        fs::write(file, content).unwrap();
+        let written = Instant::now();
+        ask(&mut client, "nobody@here.example", "451 4.3.0");
+        thread::sleep(Duration::from_millis(1200).saturating_sub(written.elapsed()));
+        ask(&mut client, "dave@here.example", "250");
+        ask(&mut client, "nobody@here.example", "550 5.1.1");
+    }
+    ask(&mut client, "new@here.example", "250");
+    ask(&mut client, "team@here.example", "550 5.1.1");
+    let log = server.log_text();
+    assert!(!log.contains("_broken"), "{log}");
 }
 
 #[test]

@@ -186,7 +186,9 @@ fn a_refresh_takes_up_new_sections() {
     let folder = TempFolder::new("handlers");
     let mut server = Server::start_beside(ALIASES, &[("aliases", "scanner: alice\n")]);
     let aliases = server.config().with_file_name("aliases");
-    fs::write(&aliases, "scanner: |scan\n").unwrap();
+    let next = aliases.with_file_name("next");
+    fs::write(&next, "scanner: |scan\n").unwrap();
+    fs::rename(&next, &aliases).unwrap();
     send(&server, "scanner@here.example", "Subject: x\r\n\r\nx\r\n");
     // The section is missing, so the last good aliases count.
     server.wait_for_mail("alice", 1);

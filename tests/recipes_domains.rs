@@ -350,7 +350,9 @@ fn dovecot() {
     assert_eq!(must(status, ""), "INBOX messages=0\n");
     // What anna moved with Dovecot is counted by gatepost.
     let quota = fs::read_to_string(&users).unwrap().replace("2G", "1K");
-    fs::write(&users, quota).unwrap();
+    let next = users.with_file_name("next");
+    fs::write(&next, quota).unwrap();
+    fs::rename(next, &users).unwrap();
     let full = format!("RCPT TO:<{ANNA}>");
     let mut stranger = client(own_address(), server.tcp());
     stranger.command("MAIL FROM:<a@there.example> SIZE=1000", "250");

@@ -320,8 +320,9 @@ fn a_file_in_a_folder_that_many_share_needs_a_restart_once_it_is_replaced() {
         warning.contains("[aliases] file") && warning.contains("/tmp,"),
         "{warning}"
     );
-    // One that is written in its place is read.
+    // One that is written in its place is read, once it stands still.
     fs::write(&aliases, "sales: alice\nhelp: bob\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1200));
     send(server.tcp(), "help@here.example");
     // One that takes its place is not, and the old ones stay.
     let next = format!("{aliases}.new");

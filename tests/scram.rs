@@ -158,7 +158,9 @@ fn pythons_smtplib_logs_in_by_scram_whatever_the_certificates_signature() {
         let tls = certificate(folder.path(), &[key, digest].concat());
         let server = Server::start(&format!("{INI}{tls}"));
         let users = std::fs::read_to_string(data("users")).unwrap();
-        std::fs::write(server.folder.path().join("users"), format!("{users}{OLD}")).unwrap();
+        let [next, file] = ["next", "users"].map(|name| server.folder.path().join(name));
+        std::fs::write(&next, format!("{users}{OLD}")).unwrap();
+        std::fs::rename(next, file).unwrap();
         let mut python = Command::new("python3");
         python
             .arg(data("../support/scram_client.py"))

@@ -11,8 +11,9 @@
 //! | `recipients` | where mail for a name goes, and whose name it is |
 //! | `quota`, `mailboxes` | how much a user may keep, and how much is there |
 //!
-//! Promises: both files are read again when they change, at the next look-up; a broken or unreadable
-//! new file keeps what the last good one said and is logged once. A login with an unknown name
+//! Promises: both files are read again when they change, at the next look-up; one that is written in place is read
+//! once it stood still, and until then a recipient that is not known is asked for again later. A broken or unreadable
+//! new file keeps what the last good one said; that is logged once, and told for as long as it lasts. A login with an unknown name
 //! costs what one with a known name costs. `postmaster` always exists (RFC 5321 section 4.5.1).
 //! Refuses to know: which domains a session may write to; only recipients in local domains come here.
 
@@ -28,7 +29,7 @@ pub mod users;
 mod watched;
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Settings;
 use crate::config::local::Local;
@@ -37,10 +38,12 @@ use crate::mail::Domain;
 use crate::sys::folder::RealFolders;
 
 use mailboxes::Mailboxes;
-use reading::{Reading, View};
+use reading::{Look, Reading};
 use secret::Secret;
 use users::Users;
+use watched::Moment;
 
+pub use reading::FileTrouble;
 pub use recipients::{Expansion, Found, Lookup, Members};
 
 /// What a login attempt came to.
@@ -72,16 +75,26 @@ pub struct Directory {
 impl Directory {
     /// Takes what it needs from the settings and has a first look at the files.
     pub fn new(settings: &Settings) -> Self {
+        Self::with(settings, Reading::new(settings))
+    }
+
+    /// The same for settings that follow those of `before`: files that are the same go on as they were read.
+    pub fn after(settings: &Settings, before: &Self) -> Self {
+        let reading = Reading::after(settings, &before.reading());
+        Self::with(settings, reading)
+    }
+
+    fn with(settings: &Settings, reading: Reading) -> Self {
         let directory = Self {
             local_domains: settings.local_domains.clone(),
             recipients: settings.recipients.clone(),
-            reading: Mutex::new(Reading::new(settings)),
+            reading: Mutex::new(reading),
             default_quota: settings.quota,
             has_maildirs: settings.local == Local::Maildir,
             mailboxes: Mailboxes::new(settings.mail_root.clone(), Box::new(RealFolders)),
             chooser: RandomState::new(),
         };
-        directory.view();
+        directory.look();
         directory
     }
 
@@ -145,14 +158,24 @@ impl Directory {
 
     /// The users as the file has them now, else as it last had them.
     fn users(&self) -> Option<Arc<Users>> {
-        self.view().map(|view| Arc::clone(&view.users))
+        self.look().view.map(|view| Arc::clone(&view.users))
+    }
+
+    /// Which files are not in use as they are now, after a look at them.
+    pub fn troubles(&self) -> Vec<FileTrouble> {
+        let mut reading = self.reading();
+        reading.look(Moment::now());
+        reading.troubles()
     }
 
     /// Users and aliases as the files have them now, else as they last had them.
-    fn view(&self) -> Option<Arc<View>> {
+    fn look(&self) -> Look {
+        self.reading().look(Moment::now())
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
         // A panic while the lock is held leaves the last good view behind, which is what we want.
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.look()
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,8 @@
 //! Promises: a local-part is looked up whole, then without its detail; an alias wins over a user of its
 //! name. What nobody has goes to the catch-all, or, unverified, to `postmaster`, wherever mail for that
 //! name goes; it makes nobody the owner of an address. A target that is no user any more gets what
-//! nobody has, and an alias that has no other target is asked for again later. Refuses to know: which
-//! domains are ours, except for owners. Limits: a look-up gives at most what an alias may lead to
+//! nobody has, and an alias that has no other target is asked for again later. So is a name nobody has while
+//! somebody writes one of the files in place. Refuses to know: which domains are ours, except for owners. Limits: a look-up gives at most what an alias may lead to
 //! ([`TARGETS_MAX`](super::graph::TARGETS_MAX)) and the same for the fallback.
 
 use std::collections::HashSet;
@@ -86,17 +86,17 @@ impl Directory {
     /// Finds a recipient in a local domain.
     pub fn find(&self, forward_path: &ForwardPath) -> Lookup {
         let name = local_name(forward_path);
-        let view = self.view();
-        let Some((users, aliases)) = view
-            .as_ref()
-            .and_then(|view| Some((&view.users, view.aliases.as_ref()?)))
-        else {
+        let look = self.look();
+        let Some((users, aliases)) = look.both() else {
             return match name == POSTMASTER {
                 true => Lookup::Found(Found::user(POSTMASTER)),
                 false => Lookup::Unavailable,
             };
         };
         let Some(name) = self.known(users, aliases, &name) else {
+            if look.is_changing {
+                return Lookup::Unavailable;
+            }
             let Some(fallback) = self.fallback() else {
                 return Lookup::Unknown;
             };
@@ -141,10 +141,10 @@ impl Directory {
         if name == user {
             return Some(true);
         }
-        let view = self.view()?;
-        let aliases = view.aliases.as_ref()?;
-        let Some(name) = self.known(&view.users, aliases, &name) else {
-            return Some(false);
+        let look = self.look();
+        let (users, aliases) = look.both()?;
+        let Some(name) = self.known(users, aliases, &name) else {
+            return (!look.is_changing).then_some(false);
         };
         let leads_to_it_alone = || {
             let mut ends = aliases.ends(name)?;
@@ -156,13 +156,16 @@ impl Directory {
 
     /// The users behind an alias, for `@group` in access lists; without the `@`, in any case.
     pub fn members(&self, group: &str) -> Members {
-        let view = self.view();
-        let Some(aliases) = view.as_ref().and_then(|view| view.aliases.as_ref()) else {
+        let look = self.look();
+        let Some((_, aliases)) = look.both() else {
             return Members::Unavailable;
         };
         let group = group.to_lowercase();
         let Some(ends) = aliases.ends(&group) else {
-            return Members::Unknown;
+            return match look.is_changing {
+                true => Members::Unavailable,
+                false => Members::Unknown,
+            };
         };
         let users = ends.filter_map(|end| match end {
             End::User(name) => Some(name.clone()),
@@ -174,8 +177,8 @@ impl Directory {
     /// The aliases that lead to `user`, a name in lower case, alone or with others: the groups it
     /// belongs to are among them. None while that cannot be told.
     pub fn groups_of(&self, user: &str) -> Option<Vec<String>> {
-        let view = self.view()?;
-        let aliases = view.aliases.as_ref()?;
+        let look = self.look();
+        let (_, aliases) = look.both()?;
         let is_user = |end: &End| matches!(end, End::User(name) if name == user);
         let names = aliases.names().map(|(name, _)| name);
         let groups = names.filter(|name| aliases.ends(name).is_some_and(|mut e| e.any(is_user)));
@@ -185,15 +188,15 @@ impl Directory {
     /// The direct members of a recipient in a local domain.
     pub fn expand(&self, forward_path: &ForwardPath) -> Expansion {
         let name = local_name(forward_path);
-        let view = self.view();
-        let Some((users, aliases)) = view
-            .as_ref()
-            .and_then(|view| Some((&view.users, view.aliases.as_ref()?)))
-        else {
+        let look = self.look();
+        let Some((users, aliases)) = look.both() else {
             return Expansion::Unavailable;
         };
         let Some(name) = self.known(users, aliases, &name) else {
-            return Expansion::Unknown;
+            return match look.is_changing {
+                true => Expansion::Unavailable,
+                false => Expansion::Unknown,
+            };
         };
         let Some(members) = aliases.members(name) else {
             return Expansion::Members(self.address(name).into_iter().collect());

@@ -10,6 +10,7 @@ use crate::mail::{ForwardPath, Target};
 use crate::sys::{clock, replace};
 
 mod aliases;
+mod changing;
 mod scram;
 
 const SECRET: &str = "$5$rounds=1000$saltstring$u7X0AzhtXz8OJGjmFxJZ3wsMNzDhLV1b8xwAnDZDcJ7";

@@ -43,17 +43,20 @@ pub enum Cause {
     Certificate,
     /// Mail cannot be written to disk.
     Spool,
+    /// The users or the aliases file cannot be taken up.
+    Directory,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Login,
         Self::Unreachable,
         Self::QueueAge,
         Self::Disk,
         Self::Certificate,
         Self::Spool,
+        Self::Directory,
     ];
 
     /// Its name in the log, in the status and for programs.
@@ -65,6 +68,7 @@ impl Cause {
             Self::Disk => "disk",
             Self::Certificate => "certificate",
             Self::Spool => "spool",
+            Self::Directory => "directory",
         }
     }
 
@@ -77,6 +81,7 @@ impl Cause {
             Self::Disk => "there is too little disk space",
             Self::Certificate => "the certificate needs a look",
             Self::Spool => "mail cannot be written to disk",
+            Self::Directory => "a file of users or aliases is not in use",
         }
     }
 }

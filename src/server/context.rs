@@ -59,6 +59,15 @@ impl Setup {
         }
     }
 
+    /// The next one; what was read of users and aliases goes on.
+    pub(super) fn after(before: &Self, settings: Arc<Settings>, tls: Option<ServerTls>) -> Self {
+        Self {
+            tls,
+            directory: Arc::new(Directory::after(&settings, &before.directory)),
+            settings,
+        }
+    }
+
     /// The same with other certificates.
     pub(super) fn showing(&self, tls: &ServerTls) -> Self {
         Self {

@@ -8,10 +8,11 @@
 //! | `spool` | the log cannot be written to; or the disk failed when it was last, in the last [`FAILURE_COUNTS`] |
 //! | `space` | less than `free_space` is left: mail hears 452 |
 //! | `listener` | a port does not listen where the configuration says |
+//! | `directory` | no users or aliases file was ever good: recipients here hear 451 |
 //! | `stopping` | it is going down |
 //!
 //! What is wrong with mail that was taken, and does not keep more from being taken, is a warning: alarms, a refresh
-//! that failed, `[metrics] listen`. A smarthost that is dead is not mended by a restart, and whoever restarts for it loses the
+//! that failed, `[metrics] listen`, a file of users or aliases that is not in use as it is now. A smarthost that is dead is not mended by a restart, and whoever restarts for it loses the
 //! sessions there are. Promises: the reactor is asked itself, and of workers and committer it is known when they
 //! last went on, so that a thread that hangs is found whatever the others do; a look takes no longer than
 //! [`REACTOR_PATIENCE`] where the disk answers. Refuses to know: who asks.
@@ -27,6 +28,7 @@ use super::told::{Fact, Facts};
 use crate::config::Settings;
 use crate::net::parking::Crew;
 use crate::net::reactor::Echo;
+use crate::policy::alarm::{Cause, Report};
 use crate::spool::Refusal;
 use crate::sys::{clock, folder};
 
@@ -65,6 +67,7 @@ pub(super) fn of(observed: &Observed) -> Health {
     health.look_at_threads(observed);
     health.look_at_spool(observed, &setup);
     health.look_at_listeners(observed, &setup.settings);
+    health.look_at_directory(&setup);
     health.look_at_the_rest(observed, &setup.settings);
     health
 }
@@ -211,6 +214,15 @@ impl Health {
         }
     }
 
+    fn look_at_directory(&mut self, setup: &Setup) {
+        for trouble in setup.directory.troubles() {
+            match trouble.has_older {
+                true => self.warning("directory", trouble),
+                false => self.problem("directory", trouble),
+            }
+        }
+    }
+
     fn look_at_the_rest(&mut self, observed: &Observed, settings: &Settings) {
         let on = observed.context.metrics_on();
         for address in settings
@@ -221,7 +233,10 @@ impl Health {
         {
             self.warning("metrics", format!("nothing listens on {address}"));
         }
-        for report in observed.context.board.reports() {
+        // Of the directory everything is told, and as it is now.
+        let told = |report: &Report| report.place.cause == Cause::Directory;
+        let reports = observed.context.board.reports();
+        for report in reports.iter().filter(|report| !told(report)) {
             let (cause, subject) = (report.place.cause.word(), &report.place.subject);
             let words = format!("{cause} {subject}: {}", report.words);
             self.warning("alarm", words);

@@ -231,7 +231,7 @@ impl Refresher {
         let is_same = report.lines.is_empty() && current.settings.lines == settings.lines;
         let setup = match is_same {
             true => current,
-            false => Arc::new(Setup::new(settings, tls)),
+            false => Arc::new(Setup::after(&current, settings, tls)),
         };
         // Before anybody asks for a program that is new.
         if let Err(error) = broker::reload() {

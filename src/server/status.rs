@@ -8,6 +8,7 @@ use super::renewal::Renewal;
 use super::sandbox;
 use super::told::{Fact, Facts};
 use crate::config::serving::Serving;
+use crate::directory::FileTrouble;
 use crate::mail::date;
 use crate::policy::admission::{Row, rows};
 use crate::stats::Stats;
@@ -21,6 +22,7 @@ pub(super) struct Status {
     listeners: Vec<Listener>,
     metrics: Vec<Facts>,
     certificates: Vec<Facts>,
+    directory: Vec<Facts>,
     alarms: Vec<Facts>,
     counters: Facts,
 }
@@ -41,6 +43,7 @@ impl Status {
             listeners: posts.iter().map(|post| listener(post, &setup)).collect(),
             metrics: metrics(context),
             certificates: certificates(&setup, renewal),
+            directory: directory(&setup),
             alarms: context.board.facts(),
             counters: counters(&context.stats),
         }
@@ -67,6 +70,9 @@ impl Status {
         for certificate in &self.certificates {
             text.push_str(&format!("certificate {}\n", certificate.line()));
         }
+        for file in &self.directory {
+            text.push_str(&format!("directory {}\n", file.line()));
+        }
         for alarm in &self.alarms {
             text.push_str(&format!("alarm {}\n", alarm.line()));
         }
@@ -83,6 +89,7 @@ impl Status {
             .add("listeners", Fact::List(listeners.collect()))
             .add("metrics", Fact::List(self.metrics))
             .add("certificates", Fact::List(self.certificates))
+            .add("directory", Fact::List(self.directory))
             .add("alarms", Fact::List(self.alarms))
             .add("counters", Fact::Object(self.counters));
         whole.json() + "\n"
@@ -168,6 +175,17 @@ fn certificates(setup: &Setup, renewal: &Renewal) -> Vec<Facts> {
         facts.text("watch", watch).maybe("problem", problem)
     });
     facts.collect()
+}
+
+/// The files of users and aliases that are not in use as they are now.
+fn directory(setup: &Setup) -> Vec<Facts> {
+    let facts = |trouble: FileTrouble| {
+        Facts::default()
+            .text("file", trouble.file.display())
+            .add("older_in_use", Fact::YesNo(trouble.has_older))
+            .text("problem", trouble.reason)
+    };
+    setup.directory.troubles().into_iter().map(facts).collect()
 }
 
 fn counters(stats: &Stats) -> Facts {

@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A file as it is at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,15 @@ impl Stamp {
         (self.device, self.inode, self.made) == (other.device, other.inode, other.made)
     }
 
+    /// Whether nobody changed it in the last `length` before `now`, by the time that the system wrote down.
+    pub fn is_older_than(&self, length: Duration, now: SystemTime) -> bool {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        let nanoseconds = u64::try_from(self.changed.1).unwrap_or(0);
+        let since = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+        let changed = SystemTime::UNIX_EPOCH + since;
+        now.duration_since(changed).is_ok_and(|age| age >= length)
+    }
+
     /// When it changed last, seconds since 1970.
     pub fn changed_seconds(&self) -> i64 {
         self.changed.0
@@ -57,8 +66,6 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -155,7 +155,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Path,
         default: Default::Derived("users beside this file", "users"),
         meaning: "The users file: one NAME:{SCHEME}SECRET a line, as gatepost passwd writes it and \
-                  Dovecot reads it. It is read again when it changes.",
+                  Dovecot reads it. It is read again when it changes; one that is written in place \
+                  counts once it has stood still for a second.",
         change: "Point it to the file Dovecot uses to share its users.",
         domino: Some("Person documents"),
     },

@@ -8,6 +8,7 @@
 //! | disk | the file system of the spool, below `free_space`; a commit or a copy refused for space |
 //! | certificate | days left of each certificate in use; a pair that a refresh refused |
 //! | spool | a commit or a checkpoint that failed |
+//! | directory | the users and the aliases file, where one of them is not in use as it is now |
 //!
 //! A success shows that a login, a connection, a commit, a checkpoint or a pair is mended; space comes and
 //! goes, and has to stay for a while.
@@ -48,6 +49,7 @@ pub(super) fn of(context: &Context, setup: &Setup) -> Sight {
         note_age(&mut sight, received, now, settings.alarm.queue_age);
     }
     note_certificates(&mut sight, setup, now);
+    note_directory(&mut sight, setup);
     sight
 }
 
@@ -124,6 +126,20 @@ fn note_certificates(sight: &mut Sight, setup: &Setup, now: SystemTime) {
     }
 }
 
+/// Its files are looked at each time, so one that is good again is seen to be.
+fn note_directory(sight: &mut Sight, setup: &Setup) {
+    let settings = &setup.settings;
+    let files = [Some(&settings.auth.users), settings.aliases.as_ref()];
+    let places = files.into_iter().flatten();
+    let places = places.map(|file| place(Cause::Directory, &file.display().to_string()));
+    sight.mended.extend(places);
+    for trouble in setup.directory.troubles() {
+        let place = place(Cause::Directory, &trouble.file.display().to_string());
+        sight.mended.remove(&place);
+        sight.wrong.insert(place, trouble.to_string());
+    }
+}
+
 fn place(cause: Cause, subject: &str) -> Place {
     Place {
         cause,
@@ -183,6 +199,31 @@ mod tests {
         note_troubles(&mut sight, &troubles, &rules());
         assert!(sight.wrong.is_empty() && sight.mended.contains(&login));
         assert!(!sight.mended.contains(&place(Cause::Disk, "smarthost")));
+    }
+
+    #[test]
+    fn a_users_file_that_is_not_in_use_is_wrong_until_it_is() {
+        let name = format!("gatepost-sight-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (ini, users) = (folder.join("gatepost.ini"), folder.join("users"));
+        std::fs::write(&ini, "[server]\nhostname = here.example\n").unwrap();
+        std::fs::write(&users, "alice\n").unwrap();
+        let settings = crate::config::parse(&ini).unwrap();
+        let setup = Setup::new(std::sync::Arc::new(settings), None);
+        let at = place(Cause::Directory, &users.display().to_string());
+        let mut sight = Sight::default();
+        note_directory(&mut sight, &setup);
+        let words = sight.wrong.get(&at).cloned().unwrap_or_default();
+        assert!(words.contains("line 1: no \":\""), "{words}");
+        assert!(words.ends_with("; recipients hear 451"), "{words}");
+        assert!(!sight.mended.contains(&at));
+        std::fs::remove_file(&users).unwrap();
+        std::fs::write(&users, "").unwrap();
+        let mut sight = Sight::default();
+        note_directory(&mut sight, &setup);
+        assert!(sight.wrong.is_empty() && sight.mended.contains(&at));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
