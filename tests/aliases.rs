@@ -167,6 +167,48 @@ fn a_file_written_in_place_counts_once_it_stands_still_and_half_of_it_never() {
     assert!(!log.contains("_broken"), "{log}");
 }
 
+/// Who is kept out stays out, whatever the file of groups says.
+#[test]
+fn aliases_that_lack_a_group_of_an_access_list_are_not_taken_up() {
+    let ini = "[port:tcp]\nname_and_password = yes\n[server_access]\nenforce = yes\ndeny = @kept_out\n\
+               [aliases]\nfile = aliases\n";
+    let groups = "kept_out: bob, postmaster\n";
+    let mut server = Server::start_beside(ini, &[("aliases", groups)]);
+    let log_in = |server: &Server, want: &str| {
+        let mut client = client(server);
+        // bob, builder
+        client.command("AUTH PLAIN AGJvYgBidWlsZGVy", want);
+    };
+    log_in(&server, "535 5.7.8");
+    replace(&server, "aliases", "other: alice, bob\n");
+    log_in(&server, "535 5.7.8");
+    let why = "there is no group @kept_out, which [server_access] deny names";
+    let told = server.wait_for_log("event=aliases_broken");
+    assert!(told.contains(why), "{told}");
+    let file = server.folder.path().join("aliases").display().to_string();
+    let said = server.command(&["health"]);
+    let want =
+        format!("healthy\nwarning: directory: {file}: {why}; what it said before is in use\n");
+    assert_eq!((said.code, said.output), (Some(0), want));
+    let said = server.command(&["status"]);
+    let want = format!("\ndirectory file={file} older_in_use=yes problem=\"{why}\"\n");
+    assert!(said.output.contains(&want), "{said:?}");
+    assert_eq!(server.command(&["reload"]).code, Some(78));
+    log_in(&server, "535 5.7.8");
+    // A good one is in use again, and nothing is told any more.
+    replace(&server, "aliases", "kept_out: alice, postmaster\n");
+    log_in(&server, "235 2.7.0");
+    assert_eq!(
+        server.command(&["health"]).output.lines().next(),
+        Some("healthy")
+    );
+    let said = server.command(&["status"]);
+    assert!(!said.output.contains("\ndirectory "), "{said:?}");
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    let log = server.log_text();
+    assert_eq!(log.matches("event=aliases_broken").count(), 1, "{log}");
+}
+
 #[test]
 fn a_broken_file_keeps_the_server_from_starting() {
     let mut server = Server::start(ALIASES);

@@ -19,6 +19,7 @@
 //! | `rules` | those of them that decide who may do what |
 //! | `smarthosts` | where outside mail goes |
 //! | `named_files` | the files that keys name |
+//! | `named_groups` | the groups that lists name |
 //! | `serving` | which site serves a session |
 //! | `problem` | a problem as the line the operator sees |
 //! | `suggest` | suggestions for misspelt names |
@@ -42,6 +43,7 @@ pub mod local;
 pub mod manual;
 mod meant;
 pub mod named_files;
+pub mod named_groups;
 pub mod problem;
 pub mod rules;
 pub mod sample;

@@ -13,7 +13,8 @@
 //!
 //! Promises: both files are read again when they change, at the next look-up; one that is written in place is read
 //! once it stood still, and until then a recipient that is not known is asked for again later. A broken or unreadable
-//! new file keeps what the last good one said; that is logged once, and told for as long as it lasts. A login with an unknown name
+//! new file, and aliases that lack a group which a list names, keep what the last good one said; that is logged
+//! once, and told for as long as it lasts. A login with an unknown name
 //! costs what one with a known name costs. `postmaster` always exists (RFC 5321 section 4.5.1).
 //! Refuses to know: which domains a session may write to; only recipients in local domains come here.
 

@@ -2,8 +2,8 @@
 //!
 //! Promises: both are looked at anew at each look-up, and read again when they change ([`super::watched`]); nobody
 //! sees new users with aliases that were not held against them. New users count at once: who was taken out
-//! cannot log in any more. New aliases are *not good* where they are broken in themselves, or broken
-//! against the users: then those of the last good file stay, held against
+//! cannot log in any more. New aliases are *not good* where they are broken in themselves, broken against the
+//! users, or lack a group that a list of the settings names: then those of the last good file stay, held against
 //! the users of today. Each such change is logged once, and [`Reading::troubles`] tells it for as long as it
 //! lasts. While somebody writes one of the files, what it said before goes on, and that is told too. Refuses to
 //! know: who asks.
@@ -95,7 +95,7 @@ pub(super) struct Reading {
     view: Option<Arc<View>>,
     users_trouble: Option<Trouble>,
     aliases_trouble: Option<Trouble>,
-    /// Why the newest aliases are not good against the users.
+    /// Why the newest aliases are not good against the users and the settings.
     misfit: Option<String>,
 }
 
@@ -114,17 +114,22 @@ struct Wanted {
     subaddress: Option<char>,
     local_domains: Vec<Domain>,
     handlers: Handlers,
+    /// The groups that lists name, and the lists.
+    groups: Vec<(String, String)>,
 }
 
 impl Reading {
     pub(super) fn new(settings: &Settings) -> Self {
         let aliases_file = settings.aliases.as_deref();
+        let groups = settings.named_groups().into_iter();
+        let groups = groups.map(|named| (named.group.to_owned(), named.list()));
         Self {
             settings: Wanted {
                 verify: settings.recipients.verify,
                 subaddress: settings.recipients.subaddress,
                 local_domains: settings.local_domains.clone(),
                 handlers: settings.handlers.clone(),
+                groups: groups.collect(),
             },
             users_file: Watched::new(&settings.auth.users, users::FILE_MAX_OCTETS),
             aliases_file: aliases_file.map(|path| Watched::new(path, aliases::FILE_MAX_OCTETS)),
@@ -256,7 +261,7 @@ impl Reading {
             Seen::Changed(content) => {
                 let (aliases, faults) = AliasFile::parse(content, &self.settings.local_domains);
                 if let Some(fault) = faults.first() {
-                    let line = fault.line;
+                    let line = Some(fault.line);
                     events::aliases::broken(file.path(), line, &fault.reason, faults.len());
                     self.aliases_trouble = Some(Trouble::at(fault));
                     return Found::Old;
@@ -293,7 +298,9 @@ impl Reading {
             handlers: &self.settings.handlers,
         };
         let (aliases, faults) = Aliases::resolve(&newest, names);
-        let Some(fault) = faults.first() else {
+        let fault = faults.first();
+        let lacking = self.settings.lacking(&aliases);
+        let Some(reason) = fault.map(|fault| fault.reason.clone()).or(lacking) else {
             if is_new {
                 events::aliases::read(path, aliases.count());
             }
@@ -301,10 +308,13 @@ impl Reading {
             self.misfit = None;
             return Some(aliases);
         };
-        events::aliases::broken(path, fault.line, &fault.reason, faults.len());
-        self.misfit = Some(fault.to_string());
+        let line = fault.map(|fault| fault.line);
+        events::aliases::broken(path, line, &reason, faults.len().max(1));
+        self.misfit = Some(fault.map_or(reason, Fault::to_string));
         let good = self.good.as_deref()?;
-        Some(Aliases::resolve(good, names).0)
+        let aliases = Aliases::resolve(good, names).0;
+        // Whoever stands in a group that is not there would pass a list that keeps its members out.
+        self.settings.lacking(&aliases).is_none().then_some(aliases)
     }
 }
 
@@ -332,6 +342,15 @@ impl Trouble {
         if matches!(trouble, Some(Self::Unreadable(_))) {
             *trouble = None;
         }
+    }
+}
+
+impl Wanted {
+    /// Which group is missing that a list names.
+    fn lacking(&self, aliases: &Aliases) -> Option<String> {
+        let missing = |(group, _): &&(String, String)| !aliases.is_group(group);
+        let (group, list) = self.groups.iter().find(missing)?;
+        Some(format!("there is no group @{group}, which {list} names"))
     }
 }
 

@@ -15,11 +15,15 @@ pub fn read(file: &Path, aliases: usize) {
         .emit(Level::Info);
 }
 
-/// The aliases file has faults, in itself or against the users; the last good aliases stay.
-pub fn broken(file: &Path, line: usize, reason: &str, faults: usize) {
-    Line::new("aliases_broken")
-        .text("file", file.display())
-        .text("line", line)
+/// The aliases file has faults, in itself, against the users, or against a list that names a group, which is no
+/// line's; the last good aliases stay.
+pub fn broken(file: &Path, line: Option<usize>, reason: &str, faults: usize) {
+    let event = Line::new("aliases_broken").text("file", file.display());
+    let event = match line {
+        Some(line) => event.text("line", line),
+        None => event,
+    };
+    event
         .text("reason", reason)
         .text("faults", faults)
         .emit(Level::Error);

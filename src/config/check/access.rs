@@ -59,7 +59,7 @@ impl Found<'_> {
         }
     }
 
-    /// W-08, and groups that are none.
+    /// W-08.
     pub(super) fn access_lists_name_users(&mut self, probe: &dyn Probe) {
         let access = &self.settings.server_access;
         let lists = [("allow", &access.allow), ("deny", &access.deny)];
@@ -72,33 +72,21 @@ impl Found<'_> {
             // That it cannot be read is a problem of its own.
             UsersFacts::Unreadable(_) => return,
         };
-        let groups = self.group_names(probe);
         let (mut found, mut futile) = (Vec::new(), Vec::new());
         for (key, list) in lists {
             for entry in list {
-                match entry {
-                    AccessName::Everyone => {}
-                    AccessName::Group(group) => {
-                        if groups
-                            .as_ref()
-                            .is_some_and(|groups| !groups.contains(group))
-                        {
-                            let reason = format!("there is no group {entry} in [aliases] file");
-                            found.push((key, None, reason));
-                        }
-                    }
-                    AccessName::User { name, domain } => {
-                        let local = domain
-                            .as_ref()
-                            .is_none_or(|domain| self.settings.is_local_domain(domain));
-                        let known = local && (users.contains(name) || name == "postmaster");
-                        if !known && name.contains('*') {
-                            futile.push((key, entry.to_string()));
-                        } else if !known && access.enforce {
-                            let reason = format!("there is no user {entry}");
-                            found.push((key, Some("W-08"), reason));
-                        }
-                    }
+                let AccessName::User { name, domain } = entry else {
+                    continue;
+                };
+                let local = domain
+                    .as_ref()
+                    .is_none_or(|domain| self.settings.is_local_domain(domain));
+                let known = local && (users.contains(name) || name == "postmaster");
+                if !known && name.contains('*') {
+                    futile.push((key, entry.to_string()));
+                } else if !known && access.enforce {
+                    let reason = format!("there is no user {entry}");
+                    found.push((key, reason));
                 }
             }
         }
@@ -106,23 +94,30 @@ impl Found<'_> {
             let reason = format!("{entry:?} matches nobody: a * alone is every user; write *");
             self.newly_wrong_entry(("server_access", key), &entry, reason);
         }
-        for (key, warning, reason) in found {
-            self.at(
-                ("server_access", key),
-                &[("auth", "users")],
-                warning,
-                reason,
-            );
+        for (key, reason) in found {
+            let list = ("server_access", key);
+            self.at(list, &[("auth", "users")], Some("W-08"), reason);
         }
     }
 
-    /// The groups there are; none where that is not known.
-    fn group_names(&self, probe: &dyn Probe) -> Option<Vec<String>> {
-        match probe.aliases(self.settings) {
-            AliasesFacts::NotSet => Some(Vec::new()),
+    /// Groups that are none.
+    pub(super) fn lists_name_groups(&mut self, probe: &dyn Probe) {
+        let named = self.settings.named_groups();
+        if named.is_empty() {
+            return;
+        }
+        let groups = match probe.aliases(self.settings) {
+            AliasesFacts::NotSet => Vec::new(),
             // That it cannot be read is a problem of its own.
-            AliasesFacts::Unreadable(_) => None,
-            AliasesFacts::Read { groups, .. } => Some(groups),
+            AliasesFacts::Unreadable(_) => return,
+            AliasesFacts::Read { groups, .. } => groups,
+        };
+        for named in named {
+            if !groups.iter().any(|group| group == named.group) {
+                let reason = format!("there is no group @{} in [aliases] file", named.group);
+                let list = (named.section, named.key);
+                self.at(list, &[("auth", "users")], None, reason);
+            }
         }
     }
 

@@ -20,6 +20,7 @@
 //! | W-06 | `load_internet_sites`, or the site's header | nobody is served |
 //! | W-07 | `[relay]`: the list at fault | an open relay |
 //! | W-08 | `[server_access]`: the list | a user there is not |
+//! | – | a list with `@group` | a group there is not |
 //! | W-10 | `[smarthost] host` | nothing can send what may be relayed |
 //! | W-09 | the certificate's key | the certificate is not valid today |
 //! | W-11 | `[smarthost] password_file`, `[webhook:*] token_file` | everybody can read the password or token |
@@ -181,6 +182,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.access_needs_a_login();
     found.access_does_not_bind_strangers();
     found.access_lists_name_users(probe);
+    found.lists_name_groups(probe);
     found.lists_hold_no_bare_names(probe);
     found.no_open_relay();
     found.relayed_mail_can_be_sent();

@@ -1,7 +1,9 @@
-//! Files that are not taken up as they are: written in place, or broken.
+//! Files that are not taken up as they are: written in place, broken, or without a group that a list names.
 
 use super::*;
 use crate::mail::Mailbox;
+
+const KEEPS_OUT: &str = "[server_access]\nenforce = yes\ndeny = @team\n";
 
 fn users(names: &[&str]) -> String {
     let line = |name: &&str| format!("{name}:{SECRET}\n");
@@ -79,6 +81,43 @@ fn while_a_file_is_written_in_place_only_what_is_known_is_told() {
         assert!(matches!(look("crew"), Lookup::Found(_)));
         assert_eq!(look("team"), then);
     }
+}
+
+#[test]
+fn aliases_that_lack_a_group_of_a_list_are_not_good() {
+    let (site, directory) = site("lacking", "team: bob, postmaster\n", KEEPS_OUT);
+    let is_kept_out = || directory.groups_of("bob") == Some(vec!["team".to_owned()]);
+    assert!(is_kept_out());
+    let why = "aliases: there is no group @team, which [server_access] deny names; what it said before is in use";
+    // An alias with one target is no group.
+    for lacking in ["", "crew: bob, postmaster\n", "team: bob\n"] {
+        in_its_place(&site, lacking);
+        assert!(is_kept_out(), "{lacking}");
+        assert_eq!(troubles(&directory), [why], "{lacking}");
+    }
+    // Users count at once, and the group stays.
+    site.write(&users(&["bob"]));
+    assert!(is_kept_out());
+    assert_eq!(troubles(&directory), [why]);
+    in_its_place(&site, "team: postmaster, bob, postmaster+x\n");
+    assert!(is_kept_out());
+    assert_eq!(troubles(&directory), [""; 0]);
+    // By settings that name a group which no good file has, nobody is let in.
+    in_its_place(&site, "crew: bob, postmaster\n");
+    let next = Directory::after(&settings(&site), &directory);
+    assert_eq!(next.groups_of("bob"), Some(vec!["team".to_owned()]));
+    let ini = fs::read_to_string(site.folder.join("gatepost.ini")).unwrap();
+    fs::write(
+        site.folder.join("gatepost.ini"),
+        ini.replace("@team", "@gone"),
+    )
+    .unwrap();
+    let next = Directory::after(&settings(&site), &directory);
+    assert_eq!(next.groups_of("bob"), None);
+    assert_eq!(
+        troubles(&next),
+        ["aliases: there is no group @gone, which [server_access] deny names; recipients hear 451"]
+    );
 }
 
 #[test]
