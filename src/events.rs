@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use log::Level;
 
-use crate::mail::{MessageId, TlsFacts};
+use crate::mail::{MessageId, Network, TlsFacts};
 use crate::sys::clock;
 use limit::{Limiter, Suppressed};
 use line::Line;
@@ -54,6 +54,11 @@ fn limited(event: &'static str, client: IpAddr) -> Line {
     } else {
         Line::limited()
     }
+}
+
+/// The hosts in these networks count singly from now on; see [`ClientKey`](crate::mail::ClientKey).
+pub fn count_singly(internal: &[Network]) {
+    LIMITER.set_internal(internal);
 }
 
 /// Writes the summaries that are due. Call it about once a minute, and at the end.

@@ -381,6 +381,33 @@ fn limits_per_address_count_the_client_of_the_header() {
 }
 
 #[test]
+fn sessions_of_one_ipv6_network_are_one_clients_and_those_of_internal_hosts_are_not() {
+    let internal = "[relay]\ninternal = 2001:db8:7::/64, 127.0.0.1\n";
+    let limit = "[connections]\nsessions_max_per_address = 2\n";
+    let mut server = Server::start(&format!("{PROXY}{internal}{limit}"));
+    let from = |client: &str| text(&format!("[{client}]:40000"), "[2001:db8::1]:25");
+    let mut open = Vec::new();
+    for number in 1..=2 {
+        let mut client = begin(server.tcp(), &from(&format!("2001:db8:1:2::{number}")));
+        client.expect("220 ");
+        open.push(client);
+    }
+    let mut third = begin(server.tcp(), &from("2001:db8:1:2:aaaa::3"));
+    third.expect("421 4.7.0 Too many sessions from your address");
+    server.wait_for_log("client=[2001:db8:1:2:aaaa::3]:40000 port=tcp reason=\"too many sessions");
+    for number in 1..=9 {
+        for single in ["2001:db8:7::", "fe80::"] {
+            let mut client = begin(server.tcp(), &from(&format!("{single}{number}")));
+            client.expect("220 ");
+            open.push(client);
+        }
+        let mut other = begin(server.tcp(), &from(&format!("2001:db8:2:{number}::1")));
+        other.expect("220 ");
+        open.push(other);
+    }
+}
+
+#[test]
 fn the_limit_in_all_counts_from_the_connection_on() {
     let server = Server::start(&format!("{PROXY}[connections]\nsessions_max = 2\n"));
     let stalled = [Client::connect(server.tcp()), Client::connect(server.tcp())];

@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::mail::Domain;
+pub use crate::mail::Network;
+use crate::mail::{ClientKey, Domain};
 
 use super::alarm::Alarm;
 use super::effective::Effective;
@@ -109,6 +110,11 @@ impl Settings {
     /// Whether `domain` is one of the local domains.
     pub fn is_local_domain(&self, domain: &Domain) -> bool {
         self.local_domains.contains(domain)
+    }
+
+    /// What the client at `address` counts as, for every limit.
+    pub fn client_key(&self, address: IpAddr) -> ClientKey {
+        ClientKey::of(address, &self.relay.internal)
     }
 
     /// The port of the section `[port:NAME]`.
@@ -255,37 +261,6 @@ pub struct Auth {
     pub throttle: bool,
     /// `throttle_exempt`: whose logins are neither slowed down nor counted.
     pub throttle_exempt: Vec<Network>,
-}
-
-/// A network in CIDR form, or one address. IPv4-mapped IPv6 counts as IPv4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// The first address, host bits zero.
-    pub address: IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
-impl std::fmt::Display for Network {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-impl Network {
-    /// Whether `address` lies in this network.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = |a: IpAddr| match a {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, false),
-            IpAddr::V6(v6) => (v6.to_bits(), true),
-        };
-        let (own, own_is_six) = bits(self.address.to_canonical());
-        let (other, other_is_six) = bits(address.to_canonical());
-        let mask = u128::MAX
-            .checked_shl(128 - u32::from(self.prefix))
-            .unwrap_or(0);
-        own_is_six == other_is_six && own & mask == other & mask
-    }
 }
 
 /// `[recipients]`.

@@ -1,12 +1,14 @@
 //! Keeps a peer from filling the log: so many lines per event and client in a minute, then a summary.
 //!
-//! Limits: [`LINES_A_WINDOW`] lines per event and client in [`WINDOW`]; [`TRACKED`] pairs are
+//! A client is what [`ClientKey`] says. Limits: [`LINES_A_WINDOW`] lines per event and client in [`WINDOW`]; [`TRACKED`] pairs are
 //! remembered, and while all are taken a new pair shares the count of its event.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::mail::{ClientKey, Network};
 
 /// The time in which lines are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -18,10 +20,17 @@ pub const TRACKED: usize = 512;
 /// Counts lines per event and client.
 #[derive(Debug, Default)]
 pub struct Limiter {
-    counts: Mutex<Option<HashMap<Key, Count>>>,
+    state: Mutex<State>,
 }
 
-type Key = (&'static str, IpAddr);
+#[derive(Debug, Default)]
+struct State {
+    /// Whose hosts count singly.
+    internal: Vec<Network>,
+    counts: Option<HashMap<Key, Count>>,
+}
+
+type Key = (&'static str, ClientKey);
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -34,8 +43,8 @@ struct Count {
 pub struct Suppressed {
     /// The event.
     pub event: &'static str,
-    /// The client; `0.0.0.0` stands for many.
-    pub client: IpAddr,
+    /// The client; [`ClientKey::NOBODY`] stands for many.
+    pub client: ClientKey,
     /// How many lines.
     pub lines: u32,
 }
@@ -44,8 +53,21 @@ impl Limiter {
     /// A limiter that has counted nothing.
     pub const fn new() -> Self {
         Self {
-            counts: Mutex::new(None),
+            state: Mutex::new(State {
+                internal: Vec::new(),
+                counts: None,
+            }),
         }
+    }
+
+    /// The hosts in these networks count singly from now on.
+    pub fn set_internal(&self, internal: &[Network]) {
+        internal.clone_into(&mut self.lock().internal);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it is held leaves at worst a count that is one off.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether one more line of this event and client may be written, and what was suppressed in a
@@ -56,11 +78,11 @@ impl Limiter {
         client: IpAddr,
         now: Instant,
     ) -> (bool, Option<Suppressed>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = counts.get_or_insert_with(HashMap::new);
-        let mut key = (event, client);
+        let mut state = self.lock();
+        let mut key = (event, ClientKey::of(client, &state.internal));
+        let counts = state.counts.get_or_insert_with(HashMap::new);
         if counts.len() >= TRACKED && !counts.contains_key(&key) {
-            key.1 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            key.1 = ClientKey::NOBODY;
         }
         let count = counts.entry(key).or_insert(Count {
             began: now,
@@ -80,8 +102,8 @@ impl Limiter {
 
     /// Forgets windows that are over; gives what was suppressed in them.
     pub fn sweep(&self, now: Instant) -> Vec<Suppressed> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(counts) = counts.as_mut() else {
+        let mut state = self.lock();
+        let Some(counts) = state.counts.as_mut() else {
             return Vec::new();
         };
         let mut summaries = Vec::new();
@@ -110,6 +132,8 @@ fn suppressed((event, client): Key, count: Count) -> Option<Suppressed> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -124,11 +148,34 @@ mod tests {
         assert_eq!(limiter.admit("y", client, now), (true, None));
         let want = Suppressed {
             event: "x",
-            client,
+            client: ClientKey::of(client, &[]),
             lines: 2,
         };
         assert_eq!(limiter.admit("x", client, now + WINDOW), (true, Some(want)));
         assert_eq!(limiter.sweep(now + WINDOW + WINDOW), []);
+    }
+
+    #[test]
+    fn a_host_cannot_write_more_lines_by_more_of_its_addresses() {
+        let limiter = Limiter::new();
+        let now = Instant::now();
+        let written = |prefix: &str| {
+            let clients = (0..1000_u32).map(|number| format!("{prefix}{number:x}"));
+            let admitted = clients.filter(|client| {
+                let client = client.parse().expect("an address");
+                limiter.admit("x", client, now).0
+            });
+            admitted.count()
+        };
+        assert_eq!(written("2001:db8:1:2::"), LINES_A_WINDOW as usize);
+        let summaries = limiter.sweep(now + WINDOW);
+        assert_eq!(summaries.len(), 1);
+        assert_eq!(summaries[0].client.to_string(), "2001:db8:1:2::/64");
+        limiter.set_internal(&[Network {
+            address: "2001:db8:1:2::".parse().expect("an address"),
+            prefix: 64,
+        }]);
+        assert!(written("2001:db8:1:2::") > LINES_A_WINDOW as usize);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | 3, 4, 5, … | waits 1 s, 2 s, 4 s, … up to 32 s | from the 5th on 1 s, 2 s, 4 s, then 8 s |
 //! | 10 and more | is not looked at | waits 8 s |
 //!
-//! An address is an IPv4 address or an IPv6 /64; an account is a user's name, whether there is such a
+//! An address is what counts as one client ([`ClientKey`]); an account is a user's name, whether there is such a
 //! user or not. A failure is forgotten [`MEMORY`] after the last one of its address or account; what was
 //! turned away unseen is no failure, so that time ends. A good login clears its account and halves the
 //! failures of its address: cleared, one account of his own would let a guesser start anew at will; left
@@ -21,8 +21,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
+
+use crate::mail::ClientKey;
 
 #[cfg(test)]
 mod tests;
@@ -58,10 +59,10 @@ pub enum Pace {
 /// The failed logins of the last quarter of an hour.
 #[derive(Debug)]
 pub struct Throttle {
-    addresses: Recent<IpAddr>,
+    addresses: Recent<ClientKey>,
     accounts: Recent<String>,
     /// Who has logged in as whom; without a count and not forgotten by time.
-    friends: Recent<(IpAddr, String)>,
+    friends: Recent<(ClientKey, String)>,
 }
 
 impl Default for Throttle {
@@ -76,16 +77,16 @@ impl Default for Throttle {
 
 impl Throttle {
     /// When a login from `client` as `account` may be looked at. `account` is in lower case.
-    pub fn pace(&mut self, client: IpAddr, account: &str, now: Instant) -> Pace {
+    pub fn pace(&mut self, client: ClientKey, account: &str, now: Instant) -> Pace {
         self.forget_old(now);
-        let (address, account) = (network(client), name(account));
-        let failures = self.addresses.count(&address);
+        let account = name(account);
+        let failures = self.addresses.count(&client);
         if failures >= ADDRESS_REFUSED_FROM {
             return Pace::Never;
         }
         let mut wait = delay(failures, ADDRESS_STEPS);
         let failures = self.accounts.count(&account);
-        if failures > 0 && !self.friends.holds(&(address, account)) {
+        if failures > 0 && !self.friends.holds(&(client, account)) {
             wait = wait.max(delay(failures, ACCOUNT_STEPS));
         }
         match wait.is_zero() {
@@ -95,31 +96,31 @@ impl Throttle {
     }
 
     /// Whether the logins of `client` are not looked at now, whatever the account.
-    pub fn refuses(&mut self, client: IpAddr, now: Instant) -> bool {
+    pub fn refuses(&mut self, client: ClientKey, now: Instant) -> bool {
         self.forget_old(now);
-        self.addresses.count(&network(client)) >= ADDRESS_REFUSED_FROM
+        self.addresses.count(&client) >= ADDRESS_REFUSED_FROM
     }
 
     /// A login failed.
-    pub fn failed(&mut self, client: IpAddr, account: &str, now: Instant) {
+    pub fn failed(&mut self, client: ClientKey, account: &str, now: Instant) {
         self.forget_old(now);
-        self.addresses.add(network(client), now);
+        self.addresses.add(client, now);
         self.accounts.add(name(account), now);
     }
 
     /// A login succeeded.
-    pub fn succeeded(&mut self, client: IpAddr, account: &str, now: Instant) {
+    pub fn succeeded(&mut self, client: ClientKey, account: &str, now: Instant) {
         self.forget_old(now);
-        let (address, account) = (network(client), name(account));
-        self.addresses.halve(&address);
+        let account = name(account);
+        self.addresses.halve(&client);
         self.accounts.remove(&account);
-        self.friends.touch((address, account), now);
+        self.friends.touch((client, account), now);
     }
 
-    /// Forgets the failures of an address, an IPv6 one with its /64; whether there were any.
-    pub fn forget_address(&mut self, client: IpAddr, now: Instant) -> bool {
+    /// Forgets the failures of an address; whether there were any.
+    pub fn forget_address(&mut self, client: ClientKey, now: Instant) -> bool {
         self.forget_old(now);
-        self.addresses.remove(&network(client))
+        self.addresses.remove(&client)
     }
 
     /// Forgets the failures of an account, named in lower case; whether there were any.
@@ -131,17 +132,6 @@ impl Throttle {
     fn forget_old(&mut self, now: Instant) {
         self.addresses.forget_old(now);
         self.accounts.forget_old(now);
-    }
-}
-
-/// What an address is counted as: a household has a /64, and each of its machines changes address at will.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(bits))
-        }
     }
 }
 

@@ -116,7 +116,10 @@ impl Console {
         let now = clock::monotonic();
         let bare = who.trim_start_matches('[').trim_end_matches(']');
         let had_failures = match bare.parse::<IpAddr>() {
-            Ok(address) => self.context().throttle().forget_address(address, now),
+            Ok(address) => {
+                let client = self.context().setup().settings.client_key(address);
+                self.context().throttle().forget_address(client, now)
+            }
             Err(_) => {
                 let account = self.context().setup().directory.account(who);
                 self.context().throttle().forget_account(&account, now)

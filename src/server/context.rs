@@ -15,6 +15,7 @@ use crate::config::settings::{PortKind, Settings};
 use crate::delivery::{Lanes, NextHops, Notifier};
 use crate::directory::Directory;
 use crate::dns::Resolver;
+use crate::events;
 use crate::net::parking::Lot;
 use crate::policy::throttle::Throttle;
 use crate::spool::{Refusal, Spool};
@@ -185,7 +186,9 @@ impl Context {
     pub(super) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);
         self.notifier.set_rules(telling::rules(&next));
-        self.devices.set_limit(settings.devices);
+        self.devices
+            .set_limit(settings.devices, &settings.relay.internal);
+        events::count_singly(&settings.relay.internal);
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.lanes
             .set_next_hops(NextHops::of(&settings), clock::monotonic());

@@ -1,12 +1,12 @@
 //! Accepted sockets: the limits on sessions, then a session each.
 //!
-//! Limits: sessions in all and per client address (`[connections]`). One over the limit hears 421 on a
+//! Limits: sessions in all and per client (`[connections]`); a client is what `Settings::client_key` says. One over the limit hears 421 on a
 //! tcp port and nothing on a tls port, costs no worker, and is counted. A proxy (`proxy_from`) stands for many
 //! clients: its connections count in all from the start, and per address once its header has told whose.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -16,6 +16,7 @@ use super::managed;
 use super::relisten::Open;
 use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
+use crate::mail::ClientKey;
 use crate::net::{Service, Start};
 use crate::protocol::reply::Reply;
 use crate::session::replies;
@@ -49,7 +50,7 @@ pub struct SessionCounts {
     pub peak: usize,
 }
 
-/// The sessions there are, in all and per address.
+/// The sessions there are, in all and per client.
 #[derive(Debug, Default)]
 struct Sessions {
     counts: Mutex<Counts>,
@@ -62,7 +63,7 @@ struct Counts {
     peak: usize,
     /// The most since memory was last given back.
     wave: usize,
-    per_address: HashMap<IpAddr, usize>,
+    per_client: HashMap<ClientKey, usize>,
 }
 
 /// A session's place in the counts; gives it back when dropped.
@@ -70,28 +71,28 @@ struct Counts {
 pub struct Admitted {
     sessions: Arc<Sessions>,
     /// Whose it is; nobody's while a proxy has not told, and for a proxy's own.
-    address: Option<IpAddr>,
+    client: Option<ClientKey>,
 }
 
 impl Admitted {
-    /// Counts a session that was nobody's for this address.
+    /// Counts a session that was nobody's for this client.
     ///
     /// # Errors
     /// It has as many as it may have.
-    pub(super) fn claim(&mut self, address: IpAddr, limits: &Connections) -> Result<(), Full> {
+    pub(super) fn claim(&mut self, client: ClientKey, limits: &Connections) -> Result<(), Full> {
         let counts = self.sessions.counts.lock();
         let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
-        counts.add_one_of(address, limits)?;
-        self.address = Some(address);
+        counts.add_one_of(client, limits)?;
+        self.client = Some(client);
         Ok(())
     }
 }
 
 impl Counts {
-    fn add_one_of(&mut self, address: IpAddr, limits: &Connections) -> Result<(), Full> {
-        let per_address = limits.sessions_max_per_address;
-        let count = self.per_address.entry(address).or_insert(0);
-        if per_address > 0 && *count >= per_address {
+    fn add_one_of(&mut self, client: ClientKey, limits: &Connections) -> Result<(), Full> {
+        let most = limits.sessions_max_per_address;
+        let count = self.per_client.entry(client).or_insert(0);
+        if most > 0 && *count >= most {
             return Err(Full::PerAddress);
         }
         *count += 1;
@@ -107,13 +108,13 @@ impl Drop for Admitted {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        let Some(address) = self.address else {
+        let Some(client) = self.client else {
             return;
         };
-        if let Some(count) = counts.per_address.get_mut(&address) {
+        if let Some(count) = counts.per_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                counts.per_address.remove(&address);
+                counts.per_client.remove(&client);
             }
         }
     }
@@ -208,20 +209,20 @@ impl Gate {
         counts.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, limits: &Connections, address: Option<IpAddr>) -> Result<Admitted, Full> {
+    fn admit(&self, limits: &Connections, client: Option<ClientKey>) -> Result<Admitted, Full> {
         let mut counts = self.lock_counts();
         if counts.all >= limits.sessions_max {
             return Err(Full::InAll);
         }
-        if let Some(address) = address {
-            counts.add_one_of(address, limits)?;
+        if let Some(client) = client {
+            counts.add_one_of(client, limits)?;
         }
         counts.all += 1;
         counts.peak = counts.peak.max(counts.all);
         counts.wave = counts.wave.max(counts.all);
         Ok(Admitted {
             sessions: Arc::clone(&self.sessions),
-            address,
+            client,
         })
     }
 
@@ -247,7 +248,7 @@ impl Service for Gate {
         let port = settings.ports.get(index)?;
         let client = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let is_from_proxy = port.expects_header_from(client.ip());
-        let counted = (!is_from_proxy).then(|| client.ip());
+        let counted = (!is_from_proxy).then(|| settings.client_key(client.ip()));
         let admitted = match self.admit(&settings.connections, counted) {
             Ok(admitted) => admitted,
             Err(full) => {
@@ -296,7 +297,7 @@ impl Service for Gate {
         let fallen = counts.wave > 64 && counts.all < counts.wave / 4;
         if fallen {
             counts.wave = counts.all;
-            counts.per_address.shrink_to_fit();
+            counts.per_client.shrink_to_fit();
         }
         drop(counts);
         if fallen {

@@ -390,7 +390,10 @@ fn open_for(setup: Arc<Setup>, walls: Option<Walls>) -> Result<(Arc<Context>, Ke
     let rules = telling::rules(&setup);
     let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
     let notifier = Arc::new(notifier);
-    let devices = Devices::open(Arc::clone(&disk), &settings.spool, settings.devices);
+    let internal = &settings.relay.internal;
+    events::count_singly(internal);
+    let keeps = settings.devices;
+    let devices = Devices::open(Arc::clone(&disk), &settings.spool, keeps, internal);
     let devices = Arc::new(devices);
     let (lanes, threads) = start_spool(&settings, &spool, disk, &notifier)?;
     let context = Context::new(

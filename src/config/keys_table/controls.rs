@@ -73,7 +73,8 @@ pub(super) const KEYS: &[Key] = &[
             max: 100000,
         },
         default: Default::Value("50"),
-        meaning: "The most sessions at a time from one client address; 0: no limit.",
+        meaning: "The most sessions at a time from one client; 0: no limit. A client is an IPv4 address \
+                  or an IPv6 /64; IPv6 addresses that are link-local or in [relay] internal count singly.",
         change: "Raise it where many clients share one address.",
         domino: None,
     },

@@ -62,7 +62,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "internal",
         kind: Kind::Networks,
         default: Default::Value("127.0.0.0/8, ::1"),
-        meaning: "The networks that count as internal.",
+        meaning: "The networks that count as internal. Each of their IPv6 addresses is a client of its own \
+                  for limits per client.",
         change: "Add the networks whose every host you trust.",
         domino: None,
     },

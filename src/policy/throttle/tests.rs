@@ -1,18 +1,27 @@
 //! The throttle with a clock of its own.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::sys::seeded::Random;
 
-const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 const SECOND: Duration = Duration::from_secs(1);
 
 fn after(seconds: u64) -> Pace {
     Pace::After(Duration::from_secs(seconds))
 }
 
-fn address(number: u32) -> IpAddr {
-    IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number))
+fn address(number: u32) -> ClientKey {
+    let address = Ipv4Addr::from_bits(0x0a00_0000 + number);
+    ClientKey::of(address.into(), &[])
+}
+
+fn one() -> ClientKey {
+    address(0x10_0000)
+}
+
+fn other() -> ClientKey {
+    address(0x20_0000)
 }
 
 #[test]
@@ -35,9 +44,9 @@ fn the_delay_of_an_address_doubles_and_then_its_logins_are_not_looked_at() {
     for (failures, want) in want.into_iter().enumerate() {
         // Each as another account, so that none of those has a say.
         let account = format!("user{failures}");
-        assert_eq!(throttle.pace(ADDRESS, &account, now), want, "{failures}");
-        assert_eq!(throttle.pace(OTHER, &account, now), Pace::Now);
-        throttle.failed(ADDRESS, &account, now);
+        assert_eq!(throttle.pace(one(), &account, now), want, "{failures}");
+        assert_eq!(throttle.pace(other(), &account, now), Pace::Now);
+        throttle.failed(one(), &account, now);
     }
 }
 
@@ -52,8 +61,8 @@ fn the_delay_of_an_account_is_short_and_never_a_refusal() {
             7 => after(4),
             _ => after(8),
         };
-        assert_eq!(throttle.pace(OTHER, "alice", now), want, "{failures}");
-        assert_eq!(throttle.pace(OTHER, "bob", now), Pace::Now);
+        assert_eq!(throttle.pace(other(), "alice", now), want, "{failures}");
+        assert_eq!(throttle.pace(other(), "bob", now), Pace::Now);
         throttle.failed(address(failures), "alice", now);
     }
 }
@@ -62,95 +71,77 @@ fn the_delay_of_an_account_is_short_and_never_a_refusal() {
 fn the_longer_delay_of_the_two_counts() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
     (0..6).for_each(|number| throttle.failed(address(number), "alice", now));
-    (0..3).for_each(|_| throttle.failed(ADDRESS, "bob", now));
-    assert_eq!(throttle.pace(ADDRESS, "alice", now), after(2));
-    (0..3).for_each(|_| throttle.failed(ADDRESS, "carol", now));
-    assert_eq!(throttle.pace(ADDRESS, "alice", now), after(8));
+    (0..3).for_each(|_| throttle.failed(one(), "bob", now));
+    assert_eq!(throttle.pace(one(), "alice", now), after(2));
+    (0..3).for_each(|_| throttle.failed(one(), "carol", now));
+    assert_eq!(throttle.pace(one(), "alice", now), after(8));
 }
 
 #[test]
 fn an_address_that_logged_in_before_does_not_wait_for_what_strangers_do_to_the_account() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
-    throttle.succeeded(ADDRESS, "alice", now);
+    throttle.succeeded(one(), "alice", now);
     let later = now + MEMORY * 100;
     (0..50).for_each(|number| throttle.failed(address(number), "alice", later));
-    assert_eq!(throttle.pace(ADDRESS, "alice", later), Pace::Now);
-    assert_eq!(throttle.pace(OTHER, "alice", later), after(8));
+    assert_eq!(throttle.pace(one(), "alice", later), Pace::Now);
+    assert_eq!(throttle.pace(other(), "alice", later), after(8));
     // Its own failures count as ever.
-    (0..3).for_each(|_| throttle.failed(ADDRESS, "alice", later));
-    assert_eq!(throttle.pace(ADDRESS, "alice", later), after(1));
+    (0..3).for_each(|_| throttle.failed(one(), "alice", later));
+    assert_eq!(throttle.pace(one(), "alice", later), after(1));
 }
 
 #[test]
 fn failures_are_forgotten_a_quarter_of_an_hour_after_the_last() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
-    (0..10).for_each(|_| throttle.failed(ADDRESS, "alice", now));
+    (0..10).for_each(|_| throttle.failed(one(), "alice", now));
     let last = now + MEMORY - SECOND;
-    throttle.failed(ADDRESS, "alice", last);
+    throttle.failed(one(), "alice", last);
     let almost = last + MEMORY - SECOND;
-    assert_eq!(throttle.pace(ADDRESS, "x", almost), Pace::Never);
-    assert_eq!(throttle.pace(OTHER, "alice", almost), after(8));
-    assert_eq!(throttle.pace(ADDRESS, "alice", last + MEMORY), Pace::Now);
-    assert!(!throttle.forget_address(ADDRESS, last + MEMORY));
+    assert_eq!(throttle.pace(one(), "x", almost), Pace::Never);
+    assert_eq!(throttle.pace(other(), "alice", almost), after(8));
+    assert_eq!(throttle.pace(one(), "alice", last + MEMORY), Pace::Now);
+    assert!(!throttle.forget_address(one(), last + MEMORY));
     assert!(throttle.addresses.entries.is_empty() && throttle.accounts.order.is_empty());
 }
 
 #[test]
 fn asking_and_being_turned_away_prolong_nothing() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
-    (0..10).for_each(|_| throttle.failed(ADDRESS, "alice", now));
+    (0..10).for_each(|_| throttle.failed(one(), "alice", now));
     for minute in 0..15 {
         let at = now + 60 * minute * SECOND;
-        assert_eq!(throttle.pace(ADDRESS, "bob", at), Pace::Never);
+        assert_eq!(throttle.pace(one(), "bob", at), Pace::Never);
     }
-    assert_eq!(throttle.pace(ADDRESS, "bob", now + MEMORY), Pace::Now);
+    assert_eq!(throttle.pace(one(), "bob", now + MEMORY), Pace::Now);
 }
 
 #[test]
 fn a_good_login_clears_the_account_and_halves_the_address() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
-    (0..9).for_each(|_| throttle.failed(ADDRESS, "alice", now));
-    throttle.succeeded(ADDRESS, "alice", now + SECOND);
-    assert_eq!(throttle.pace(OTHER, "alice", now + SECOND), Pace::Now);
-    assert_eq!(throttle.pace(ADDRESS, "bob", now + SECOND), after(2));
-    throttle.succeeded(ADDRESS, "bob", now + SECOND);
-    assert_eq!(throttle.pace(ADDRESS, "bob", now + SECOND), Pace::Now);
-    assert_eq!(throttle.addresses.count(&ADDRESS), 2);
+    (0..9).for_each(|_| throttle.failed(one(), "alice", now));
+    throttle.succeeded(one(), "alice", now + SECOND);
+    assert_eq!(throttle.pace(other(), "alice", now + SECOND), Pace::Now);
+    assert_eq!(throttle.pace(one(), "bob", now + SECOND), after(2));
+    throttle.succeeded(one(), "bob", now + SECOND);
+    assert_eq!(throttle.pace(one(), "bob", now + SECOND), Pace::Now);
+    assert_eq!(throttle.addresses.count(&one()), 2);
     // What is left ends when it would have ended.
-    throttle.succeeded(ADDRESS, "bob", now + MEMORY - SECOND);
-    throttle.pace(OTHER, "bob", now + MEMORY);
-    assert!(!throttle.addresses.holds(&ADDRESS));
-}
-
-#[test]
-fn an_ipv6_client_is_counted_with_its_network_and_a_mapped_one_as_ipv4() {
-    let rows = [
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", true),
-        ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
-        ("::ffff:192.0.2.1", "192.0.2.1", true),
-        ("192.0.2.1", "192.0.2.0", false),
-    ];
-    for (one, other, same) in rows {
-        let (mut throttle, now) = (Throttle::default(), Instant::now());
-        (0..10).for_each(|_| throttle.failed(one.parse().unwrap(), "x", now));
-        let pace = throttle.pace(other.parse().unwrap(), "y", now);
-        assert_eq!(pace == Pace::Never, same, "{one} {other}");
-        let forgotten = throttle.forget_address(other.parse().unwrap(), now);
-        assert_eq!(forgotten, same, "{one} {other}");
-    }
+    throttle.succeeded(one(), "bob", now + MEMORY - SECOND);
+    throttle.pace(other(), "bob", now + MEMORY);
+    assert!(!throttle.addresses.holds(&one()));
 }
 
 #[test]
 fn what_the_operator_forgets_is_gone_and_nothing_else() {
     let (mut throttle, now) = (Throttle::default(), Instant::now());
-    (0..10).for_each(|_| throttle.failed(ADDRESS, "alice", now));
-    assert!(throttle.forget_address(ADDRESS, now));
-    assert!(!throttle.forget_address(ADDRESS, now));
-    assert_eq!(throttle.pace(ADDRESS, "bob", now), Pace::Now);
-    assert_eq!(throttle.pace(ADDRESS, "alice", now), after(8));
+    (0..10).for_each(|_| throttle.failed(one(), "alice", now));
+    assert!(throttle.forget_address(one(), now));
+    assert!(!throttle.forget_address(one(), now));
+    assert_eq!(throttle.pace(one(), "bob", now), Pace::Now);
+    assert_eq!(throttle.pace(one(), "alice", now), after(8));
     assert!(throttle.forget_account("alice", now));
     assert!(!throttle.forget_account("bob", now));
-    assert_eq!(throttle.pace(ADDRESS, "alice", now), Pace::Now);
+    assert_eq!(throttle.pace(one(), "alice", now), Pace::Now);
 }
 
 #[test]
@@ -196,7 +187,7 @@ fn whatever_happens_the_bounds_hold_and_both_indexes_agree() {
             }
             2 => {
                 throttle.forget_address(client, now);
-                assert!(!throttle.addresses.holds(&network(client)));
+                assert!(!throttle.addresses.holds(&client));
             }
             _ => throttle.failed(client, &account, now),
         }

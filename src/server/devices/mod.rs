@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::config::settings::Settings;
 use crate::control::{Answer, Outcome};
 use crate::events::{self, EndReason};
-use crate::mail::{TlsFacts, date};
+use crate::mail::{Network, TlsFacts, date};
 use crate::session::SessionFacts;
 use crate::sys::disk::{Disk, OpenMode};
 use crate::sys::{clock, replace};
@@ -79,10 +79,10 @@ pub(super) struct Ended<'a> {
 }
 
 impl Devices {
-    /// Those of the spool in this folder, at most `limit`. A file that cannot be understood is set aside.
-    pub fn open(disk: Arc<dyn Disk>, spool: &Path, limit: usize) -> Self {
+    /// Those of the spool in this folder, at most `limit`; the hosts in `internal` count singly. A file that cannot be understood is set aside.
+    pub fn open(disk: Arc<dyn Disk>, spool: &Path, limit: usize, internal: &[Network]) -> Self {
         let path = spool.join(file::NAME);
-        let mut table = Table::new(limit);
+        let mut table = Table::new(limit, internal);
         match read(&path) {
             Ok(devices) => devices.into_iter().for_each(|device| table.put(device)),
             Err(Unread::Missing) => {}
@@ -108,10 +108,10 @@ impl Devices {
         }
     }
 
-    /// At most this many from now on; 0 = none.
-    pub fn set_limit(&self, limit: usize) {
+    /// At most this many from now on, 0 = none; the hosts in `internal` count singly.
+    pub fn set_limit(&self, limit: usize, internal: &[Network]) {
         let mut kept = self.lock();
-        kept.table.set_limit(limit);
+        kept.table.set_limit(limit, internal);
         kept.is_changed = true;
     }
 

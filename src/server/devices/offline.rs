@@ -13,7 +13,7 @@ use crate::control::{Answer, Outcome};
 /// The file cannot be read.
 pub fn tell(settings: &Settings, words: &[&str]) -> io::Result<Answer> {
     let path = settings.spool.join(file::NAME);
-    let mut table = Table::new(settings.devices);
+    let mut table = Table::new(settings.devices, &settings.relay.internal);
     match read(&path) {
         Ok(devices) => devices.into_iter().for_each(|device| table.put(device)),
         Err(Unread::Missing) => {}

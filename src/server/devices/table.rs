@@ -8,18 +8,18 @@
 //!
 //! On each shelf the one that was seen longest ago goes first; on the first one, those that never sent nor logged in.
 //! So neither scanners of the Internet nor the servers that send mail here push out a printer. IPv6 addresses
-//! are kept one by one, for all devices of a house share a /64; at most [`PER_NETWORK_MAX`] of one /64 are, since a
-//! device may take a new address every day. Refuses to know: clocks, sessions, files.
+//! are kept one by one, for all devices of a house share a /64; at most [`PER_CLIENT_MAX`] of what counts as one
+//! client ([`ClientKey`]) are, since a device may take a new address every day. Refuses to know: clocks, sessions, files.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::kind::{Kind, Weight};
 use super::watch::Fault;
-use crate::mail::TlsFacts;
+use crate::mail::{ClientKey, Network, TlsFacts};
 
-/// Addresses kept of one IPv6 /64.
-pub(super) const PER_NETWORK_MAX: usize = 16;
+/// Addresses kept of what counts as one client.
+pub(super) const PER_CLIENT_MAX: usize = 16;
 /// The longest name that is kept, octets.
 const NAME_MAX_OCTETS: usize = 64;
 /// The longest reply that is kept, octets.
@@ -89,12 +89,16 @@ pub(super) struct Visit<'a> {
 pub(super) struct Table {
     places: HashMap<IpAddr, Place>,
     limit: usize,
+    /// Whose hosts count singly.
+    internal: Vec<Network>,
     next_turn: u64,
 }
 
 #[derive(Debug)]
 struct Place {
     device: Device,
+    /// What its address counts as.
+    key: ClientKey,
     /// Grows with each visit: the least was seen longest ago, whatever the clock does.
     turn: u64,
 }
@@ -203,17 +207,22 @@ fn outweighs(known: &Trouble) -> bool {
 }
 
 impl Table {
-    /// An empty table of at most `limit` devices.
-    pub(super) fn new(limit: usize) -> Self {
+    /// An empty table of at most `limit` devices; the hosts in `internal` count singly.
+    pub(super) fn new(limit: usize, internal: &[Network]) -> Self {
         Self {
             limit,
+            internal: internal.to_owned(),
             ..Self::default()
         }
     }
 
-    /// At most this many from now on.
-    pub(super) fn set_limit(&mut self, limit: usize) {
+    /// At most this many from now on; the hosts in `internal` count singly.
+    pub(super) fn set_limit(&mut self, limit: usize, internal: &[Network]) {
         self.limit = limit;
+        internal.clone_into(&mut self.internal);
+        for (address, place) in &mut self.places {
+            place.key = ClientKey::of(*address, internal);
+        }
         for shelf in [Shelf::Own, Shelf::Senders, Shelf::Strangers] {
             while self.on(shelf).count() > self.places_of(shelf) {
                 let Some(last) = self.last_of(shelf, None) else {
@@ -258,7 +267,8 @@ impl Table {
     pub(super) fn put(&mut self, device: Device) {
         let client = device.address;
         let turn = self.turn();
-        self.places.insert(client, Place { device, turn });
+        let key = ClientKey::of(client, &self.internal);
+        self.places.insert(client, Place { device, key, turn });
         self.make_room(client);
     }
 
@@ -287,8 +297,10 @@ impl Table {
 
     fn place_of(&mut self, client: IpAddr, now: u64) -> &mut Place {
         let turn = self.turn();
+        let internal = &self.internal;
         let place = self.places.entry(client).or_insert_with(|| Place {
             device: Device::new(client, now),
+            key: ClientKey::of(client, internal),
             turn,
         });
         place.turn = turn;
@@ -300,7 +312,7 @@ impl Table {
         let Some(shelf) = self.find(newcomer).map(Device::shelf) else {
             return;
         };
-        if self.neighbours(newcomer).count() >= PER_NETWORK_MAX {
+        if self.neighbours(newcomer).count() >= PER_CLIENT_MAX {
             let last = self.neighbours(newcomer).min_by_key(|place| rank(place));
             let last = last.map(|place| place.device.address);
             last.map(|last| self.places.remove(&last));
@@ -331,26 +343,18 @@ impl Table {
         last.map(|place| place.device.address)
     }
 
-    /// The others in the same IPv6 /64.
+    /// The others that count as the same client.
     fn neighbours(&self, client: IpAddr) -> impl Iterator<Item = &Place> {
-        let own = network(client);
+        let own = self.places.get(&client).map(|place| place.key);
         let others = self.places.values();
         let others = others.filter(move |place| place.device.address != client);
-        others.filter(move |place| own.is_some() && network(place.device.address) == own)
+        others.filter(move |place| Some(place.key) == own)
     }
 }
 
 /// The least goes first.
 fn rank(place: &Place) -> (bool, u64) {
     (place.device.has_succeeded(), place.turn)
-}
-
-/// The /64 of an IPv6 address.
-fn network(address: IpAddr) -> Option<u64> {
-    match address {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).ok(),
-    }
 }
 
 /// Whether the address is of a network that the Internet cannot reach (RFC 1918, 3927, 4193, 4291, 6598).
@@ -411,7 +415,7 @@ mod tests {
 
     #[test]
     fn strangers_and_servers_do_not_push_out_devices() {
-        let mut table = Table::new(50);
+        let mut table = Table::new(50, &[]);
         for own in ["192.168.1.9", "203.0.113.1"] {
             let mut sends = visit(own);
             (sends.messages, sends.login) = (1, Some("scan"));
@@ -439,7 +443,7 @@ mod tests {
 
     #[test]
     fn near_ones_that_never_send_go_before_those_that_do() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(10, &[]);
         let mut sends = visit("127.0.0.1");
         sends.messages = 1;
         table.visited(sends, 1);
@@ -448,15 +452,15 @@ mod tests {
         }
         assert!(holds(&table, "127.0.0.1") && holds(&table, "127.0.0.199"));
         assert_eq!(table.places.len(), 6);
-        table.set_limit(3);
+        table.set_limit(3, &[]);
         assert!(holds(&table, "127.0.0.1") && table.places.len() == 3);
-        table.set_limit(0);
+        table.set_limit(0, &[]);
         assert!(table.is_off() && table.places.is_empty());
     }
 
     #[test]
     fn one_ipv6_network_has_no_more_than_its_share() {
-        let mut table = Table::new(500);
+        let mut table = Table::new(500, &[]);
         let mut sends = visit("fd00::1");
         sends.messages = 1;
         table.visited(sends, 1);
@@ -464,13 +468,25 @@ mod tests {
             table.visited(visit(&format!("fd00::{number:x}")), 2);
         }
         assert!(holds(&table, "fd00::1") && holds(&table, "fd00::63"));
-        assert_eq!(table.places.len(), PER_NETWORK_MAX);
+        assert_eq!(table.places.len(), PER_CLIENT_MAX);
+        // Devices of a network that the operator calls internal are no single client.
+        table.set_limit(
+            500,
+            &[Network {
+                address: "fd00::".parse().unwrap(),
+                prefix: 64,
+            }],
+        );
+        for number in 100..200 {
+            table.visited(visit(&format!("fd00::{number:x}")), 3);
+        }
+        assert_eq!(table.places.len(), PER_CLIENT_MAX + 100);
     }
 
     #[test]
     fn every_limit_holds_the_table() {
         for limit in 0..12 {
-            let mut table = Table::new(limit);
+            let mut table = Table::new(limit, &[]);
             for number in 0..100 {
                 table.visited(visit(&format!("10.0.0.{number}")), 1);
                 table.visited(visit(&format!("192.0.2.{number}")), 1);
@@ -482,7 +498,7 @@ mod tests {
 
     #[test]
     fn a_mapped_address_is_the_ipv4_address() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(10, &[]);
         table.visited(visit("::ffff:10.0.0.1"), 1);
         assert!(holds(&table, "10.0.0.1"));
         assert!(table.forget("::ffff:10.0.0.1".parse().unwrap()));
@@ -557,7 +573,7 @@ mod tests {
 
     #[test]
     fn what_a_client_says_is_cut() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(10, &[]);
         let long = "\u{e9}".repeat(500);
         let mut talks = visit("10.0.0.1");
         (talks.helo, talks.login) = (Some(long.as_str()), Some(long.as_str()));

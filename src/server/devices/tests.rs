@@ -20,7 +20,7 @@ impl Folder {
     }
 
     fn open(&self) -> Devices {
-        Devices::open(Arc::new(RealDisk), &self.0, 500)
+        Devices::open(Arc::new(RealDisk), &self.0, 500, &[])
     }
 
     fn names(&self) -> Vec<String> {
@@ -122,7 +122,7 @@ fn a_limit_of_nothing_removes_the_file() {
     let devices = folder.open();
     come(&devices, "10.0.0.1");
     devices.write();
-    devices.set_limit(0);
+    devices.set_limit(0, &[]);
     come(&devices, "10.0.0.2");
     devices.turned_away("10.0.0.3".parse().unwrap(), "tcp");
     assert!(known(&devices).is_empty());
@@ -130,7 +130,7 @@ fn a_limit_of_nothing_removes_the_file() {
     assert!(folder.names().is_empty());
     come(&devices, "10.0.0.2");
     fs::write(folder.0.join("devices"), "of an earlier run").unwrap();
-    let devices = Devices::open(Arc::new(RealDisk), &folder.0, 0);
+    let devices = Devices::open(Arc::new(RealDisk), &folder.0, 0, &[]);
     devices.write();
     assert!(!folder.names().contains(&"devices".to_owned()));
 }

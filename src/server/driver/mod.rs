@@ -29,6 +29,7 @@ use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
 use crate::events::{self, EndReason};
+use crate::mail::ClientKey;
 use crate::net::parking::Ticket;
 use crate::net::{Interest, Job, Outcome, Signals, Wake};
 use crate::session::{
@@ -184,6 +185,11 @@ impl Connection {
 
     fn port(&self) -> Option<&Port> {
         self.setup.settings.ports.get(self.port)
+    }
+
+    /// What the client counts as, for every limit.
+    fn client_key(&self) -> ClientKey {
+        self.setup.settings.client_key(self.client.ip())
     }
 
     fn sid(&self) -> String {

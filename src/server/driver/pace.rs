@@ -26,7 +26,7 @@ impl Connection {
         let pace = self
             .context
             .throttle()
-            .pace(self.client.ip(), &account, now);
+            .pace(self.client_key(), &account, now);
         match pace {
             Pace::Now => Performed::Answer(Answer::Paced(Paced::Proceed)),
             Pace::Never => Performed::Answer(Answer::Paced(Paced::TurnAway)),
@@ -64,7 +64,7 @@ impl Connection {
             return Err(self.close(EndReason::Timeout, bench));
         }
         self.waiting_since = now;
-        let paced = match self.context.throttle().refuses(self.client.ip(), now) {
+        let paced = match self.context.throttle().refuses(self.client_key(), now) {
             true => Paced::TurnAway,
             false => Paced::Proceed,
         };
@@ -76,7 +76,7 @@ impl Connection {
         if !self.is_throttled() {
             return;
         }
-        let (client, now) = (self.client.ip(), clock::monotonic());
+        let (client, now) = (self.client_key(), clock::monotonic());
         if let Note::LoginFailed { login, .. } = note {
             let account = self.setup.directory.account(login);
             self.context.throttle().failed(client, &account, now);

@@ -90,9 +90,10 @@ impl Connection {
         {
             self.is_for(source, destination);
         }
-        let limits = &self.setup.settings.connections;
         if !self.is_with_proxy() {
-            if let Err(full) = self.admitted.claim(self.client.ip(), limits) {
+            let client = self.client_key();
+            let limits = &self.setup.settings.connections;
+            if let Err(full) = self.admitted.claim(client, limits) {
                 let reply = self
                     .port()
                     .and_then(|port| full.tell(&self.context, port, self.client));
