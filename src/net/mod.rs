@@ -4,18 +4,21 @@
 //! | --- | --- |
 //! | `parking` | the lot: every session's place, the queue of those with work, their deadlines |
 //! | `reactor` | the one thread on mio: listeners, readiness, deadlines, signals |
+//! | `turns` | the queue, in which clients take turns |
 //! | `workers` | the fixed threads that run sessions as plain code |
 //!
 //! Promises: a session that waits for its peer, for the spool or for a deadline holds no thread; a
 //! worker is never a peer's hostage; a panic ends one session. Refuses to know: SMTP, TLS, files. The
 //! rooms above hand in a [`Service`] that makes a [`Job`] of each accepted socket.
 
+use std::hash::Hash;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 pub mod parking;
 pub mod reactor;
+mod turns;
 pub mod workers;
 
 /// Why a job runs.
@@ -50,7 +53,7 @@ pub enum Outcome {
         /// When it is woken all the same.
         deadline: Instant,
     },
-    /// Had its turn and has more to do: back to the end of the queue.
+    /// Had its turn and has more to do: its client's next turn comes after those of all others that wait.
     Again,
     /// Over; the job is dropped.
     Done,
@@ -107,6 +110,8 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
     type Message: Send + 'static;
     /// What a worker lends to each job it runs.
     type Bench: Send + 'static;
+    /// Whose job it is: those that are due go by turns of these.
+    type Client: Eq + Hash + Clone + Send + 'static;
     /// What the lot knows of a job whoever has it; small, for there is one for each place.
     type Card: Clone + Send + 'static;
     /// What a job tells of itself while it waits.
@@ -123,6 +128,9 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
         signals: Signals,
         bench: &mut Self::Bench,
     ) -> Outcome;
+
+    /// Whose it is now. Called while the lot is locked.
+    fn client(&self) -> Self::Client;
 
     /// What the lot keeps of it while it lives.
     fn card(&self) -> Self::Card;

@@ -15,14 +15,16 @@
 //! most one live timer; it outlives the job and serves the next one in that place, so that short
 //! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 200 octets.
 //!
+//! Those that are due are taken by turns of their clients, so many sessions of one address hold up nobody else.
+//!
 //! [`Lot::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
 //! looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
 //! by [`Lot::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::turns::Turns;
 use super::{Interest, Job, Outcome, Signals, Wake};
 use crate::sys::clock;
 
@@ -103,7 +105,7 @@ pub(super) struct Timer {
 struct State<J: Job> {
     places: Vec<Place<J>>,
     free: Vec<usize>,
-    queue: VecDeque<Due<J>>,
+    queue: Turns<J::Client, Due<J>>,
     idle_workers: usize,
     /// For each worker: when it took the job that it runs.
     busy_since: Vec<Option<Instant>>,
@@ -145,7 +147,7 @@ impl<J: Job> Lot<J> {
         let state = State {
             places: Vec::new(),
             free: Vec::new(),
-            queue: VecDeque::new(),
+            queue: Turns::new(),
             idle_workers: 0,
             busy_since: Vec::new(),
             new_timers: Vec::new(),
@@ -191,9 +193,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Held(job) => {
-                state
-                    .queue
-                    .push_back(Due::new(ticket, job, Wake::Message(message)));
+                state.queue_up(Due::new(ticket, job, Wake::Message(message)));
                 self.call_worker(&state);
             }
             other => {
@@ -238,7 +238,7 @@ impl<J: Job> Lot<J> {
     /// Puts the job of a reserved place into the queue.
     pub(super) fn enqueue(&self, due: Due<J>) {
         let mut state = self.lock();
-        state.queue.push_back(due);
+        state.queue_up(due);
         self.call_worker(&state);
     }
 
@@ -271,7 +271,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Parked(job, _) | Standing::Held(job) if place.deadline <= now => {
-                state.queue.push_back(Due::new(ticket, job, Wake::Deadline));
+                state.queue_up(Due::new(ticket, job, Wake::Deadline));
                 self.call_worker(&state);
                 None
             }
@@ -378,7 +378,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Parked(job, _) | Standing::Held(job) => {
-                state.queue.push_back(Due::new(ticket, job, Wake::End));
+                state.queue_up(Due::new(ticket, job, Wake::End));
                 self.call_worker(&state);
                 true
             }
@@ -407,7 +407,7 @@ impl<J: Job> Lot<J> {
             match std::mem::replace(&mut place.standing, Standing::Busy) {
                 Standing::Parked(job, _) | Standing::Held(job) => {
                     place.told_of_stop = true;
-                    state.queue.push_back(Due::new(ticket, job, Wake::Stop));
+                    state.queue_up(Due::new(ticket, job, Wake::Stop));
                 }
                 other => place.standing = other,
             }
@@ -445,7 +445,7 @@ impl<J: Job> Lot<J> {
             if state.closed {
                 return None;
             }
-            if let Some(mut due) = state.queue.pop_front() {
+            if let Some(mut due) = state.queue.pop() {
                 if let Some(place) = state.place(due.ticket) {
                     due.signals = place.noted.take();
                 }
@@ -502,6 +502,11 @@ impl<J: Job> State<J> {
             .filter(|place| place.generation == ticket.generation)
     }
 
+    /// A job is due.
+    fn queue_up(&mut self, due: Due<J>) {
+        self.queue.push(due.job.client(), due);
+    }
+
     fn set_busy(&mut self, worker: usize, since: Option<Instant>) {
         if let Some(place) = self.busy_since.get_mut(worker) {
             *place = since;
@@ -534,7 +539,7 @@ impl<J: Job> State<J> {
                     index,
                     generation: place.generation,
                 };
-                self.queue.push_back(Due::new(ticket, job, Wake::Ready));
+                self.queue_up(Due::new(ticket, job, Wake::Ready));
                 true
             }
             other => {
@@ -573,7 +578,7 @@ impl<J: Job> State<J> {
             other => other,
         };
         if let Some(wake) = wake {
-            self.queue.push_back(Due::new(ticket, job, wake));
+            self.queue_up(Due::new(ticket, job, wake));
             return false;
         }
         place.standing = match outcome {

@@ -384,7 +384,7 @@ impl Said {
 
 /// A plain client that speaks line by line.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    pub stream: BufReader<TcpStream>,
 }
 
 impl Client {

@@ -17,11 +17,17 @@ impl AsRawFd for Idle {
 impl Job for Idle {
     type Message = &'static str;
     type Bench = ();
+    type Client = u32;
     type Card = u32;
     type View = String;
 
     fn run(&mut self, _: Ticket, _: Wake<&'static str>, _: Signals, (): &mut ()) -> Outcome {
         unreachable!("the test runs no workers")
+    }
+
+    /// Thousands are further jobs of the same client.
+    fn client(&self) -> u32 {
+        self.0 % 1000
     }
 
     fn card(&self) -> u32 {
@@ -61,16 +67,32 @@ fn park(lot: &Lot<Idle>, ticket: Ticket, job: Box<Idle>) {
 }
 
 #[test]
+fn a_client_with_many_jobs_holds_up_nobody_else() {
+    let lot = Lot::new();
+    for number in 0..50 {
+        enter(&lot, 1000 * number + 1);
+    }
+    enter(&lot, 2);
+    let (ticket, job, _) = take(&lot, 1);
+    // It has more to do, and goes behind those who wait.
+    lot.lock().settle(ticket, job, Outcome::Again);
+    take(&lot, 2);
+    for number in 1..50 {
+        take(&lot, 1000 * number + 1);
+    }
+    take(&lot, 1);
+    assert_eq!(lot.lock().queue.len(), 0);
+}
+
+#[test]
 fn waiting_jobs_tell_of_themselves_and_busy_ones_have_a_card() {
     let lot = Lot::new();
     for number in 0..200 {
-        let ticket = enter(&lot, number);
         if number % 2 == 0 {
-            // Each is taken as it comes, so the odd ones stay in the queue and the even behind them.
-            let mut state = lot.lock();
-            let due = state.queue.pop_back().unwrap();
-            drop(state);
-            park(&lot, ticket, due.job);
+            let ticket = lot.reserve(deadline(), number);
+            park(&lot, ticket, Box::new(Idle(number)));
+        } else {
+            enter(&lot, number);
         }
     }
     let mut seen = Vec::new();
@@ -141,7 +163,7 @@ fn every_job_is_told_once_that_the_service_stops() {
     for (ticket, outcome) in [(held, hold), (parked, park), (busy, park), (answered, hold)] {
         lot.lock().settle(ticket, Box::new(Idle(0)), outcome);
     }
-    assert!(lot.lock().queue.is_empty());
+    assert_eq!(lot.lock().queue.len(), 0);
     // Who takes a place later is told anew.
     lot.finished(held);
     let late = lot.reserve(deadline, 0);

@@ -19,10 +19,15 @@ impl AsRawFd for Nobody {
 impl Job for Nobody {
     type Message = ();
     type Bench = ();
+    type Client = ();
     type Card = ();
     type View = ();
 
     fn run(&mut self, _: Ticket, _: Wake<()>, _: Signals, (): &mut ()) -> Outcome {
+        match *self {}
+    }
+
+    fn client(&self) {
         match *self {}
     }
 

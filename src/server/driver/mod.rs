@@ -16,7 +16,7 @@
 //! | has a question to DNS | the resolver | it answers, within its own deadline |
 //!
 //! and never past `session_timeout`, or half a minute once the service is going down. Limits: one turn
-//! takes at most [`READS_A_TURN`] reads, then others have theirs.
+//! takes a bounded amount of work (`turn`), then others have theirs.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -40,6 +40,7 @@ mod effects;
 mod ending;
 mod pace;
 mod proxy;
+mod turn;
 mod view;
 
 use crate::sys::clock;
@@ -47,10 +48,9 @@ use crate::transport::stream::{Progress, Received, Stream, StreamError};
 pub use effects::Report;
 use effects::{OpenMessage, Performed};
 use proxy::Proxied;
+use turn::{COMMAND_OCTETS, COMMAND_READ_OCTETS, Turn};
 pub use view::{Card, View};
 
-/// Reads a session may do before it goes to the end of the queue.
-const READS_A_TURN: usize = 8;
 /// Octets read at once.
 const READ_OCTETS: usize = 32 * 1024;
 /// How long a client waits in silence that expects us to speak first; who only looks goes sooner.
@@ -259,8 +259,9 @@ impl Connection {
 
     /// Goes on from `step` until there is something to wait for.
     fn go_on(&mut self, mut step: Step, ticket: Ticket, bench: &mut Bench) -> Outcome {
-        let mut reads = 0;
+        let mut turn = Turn::default();
         loop {
+            turn.count_step(&step);
             step = match step {
                 Step::Close => return self.close(EndReason::Refused, bench),
                 Step::Perform(effect) => match self.perform(effect, ticket, bench) {
@@ -277,7 +278,7 @@ impl Connection {
                         },
                     },
                 },
-                Step::Receive => match self.next_input(&mut reads, bench) {
+                Step::Receive => match self.next_input(&mut turn, bench) {
                     Ok(step) => step,
                     Err(outcome) => return outcome,
                 },
@@ -286,15 +287,20 @@ impl Connection {
     }
 
     /// Feeds the session with what is left over, or with what the stream has.
-    fn next_input(&mut self, reads: &mut usize, bench: &mut Bench) -> Result<Step, Outcome> {
-        if !self.leftover.is_empty() && bench.output.wire.len() < WIRE_MAX_OCTETS {
-            return Ok(self.feed_leftover(bench));
+    fn next_input(&mut self, turn: &mut Turn, bench: &mut Bench) -> Result<Step, Outcome> {
+        let unsaid = bench.output.wire.len();
+        if !self.leftover.is_empty() && unsaid < WIRE_MAX_OCTETS && !turn.is_over(unsaid) {
+            return Ok(self.feed_leftover(turn, bench));
         }
+        turn.count_said(unsaid);
         if self.say(bench)? == Progress::NeedsRoom {
             return Err(self.park(Interest::Writable));
         }
         if !self.leftover.is_empty() {
-            return Ok(self.feed_leftover(bench));
+            return match turn.is_over(0) {
+                true => Err(self.give_way(bench)),
+                false => Ok(self.feed_leftover(turn, bench)),
+            };
         }
         if self.is_to_stop() {
             return Err(self.stop(bench));
@@ -302,16 +308,27 @@ impl Connection {
         if !self.stream.may_have_octets() {
             return Err(self.park(Interest::Readable));
         }
-        if *reads >= READS_A_TURN {
-            return Err(Outcome::Again);
+        if turn.has_read_enough() {
+            return Err(self.give_way(bench));
         }
-        *reads += 1;
+        self.read(turn, bench)
+    }
+
+    /// Reads, and feeds the session with what has come. Of commands no more is read than is soon run.
+    fn read(&mut self, turn: &mut Turn, bench: &mut Bench) -> Result<Step, Outcome> {
+        turn.count_read();
         let mut buffer = std::mem::take(&mut bench.buffer);
-        let received = self.stream.receive(&mut buffer);
+        let wanted = match self.session.is_in_mail_data() {
+            true => buffer.len(),
+            false => COMMAND_READ_OCTETS.min(buffer.len()),
+        };
+        let received = self
+            .stream
+            .receive(buffer.get_mut(..wanted).unwrap_or_default());
         let next = match received {
             Ok(Received::Octets(count)) => {
                 let octets = buffer.get(..count).unwrap_or_default();
-                let (used, step) = self.feed(octets, bench);
+                let (used, step) = self.feed(octets, turn, bench);
                 self.leftover
                     .extend_from_slice(octets.get(used..).unwrap_or_default());
                 Ok(step)
@@ -327,9 +344,21 @@ impl Connection {
         next
     }
 
-    fn feed_leftover(&mut self, bench: &mut Bench) -> Step {
+    /// Others have their turn, unless this session is over.
+    fn give_way(&mut self, bench: &mut Bench) -> Outcome {
+        if self.is_to_stop() {
+            return self.stop(bench);
+        }
+        // A client that never pauses never waits for its deadline.
+        if clock::monotonic() >= self.last_moment() {
+            return self.timed_out(bench);
+        }
+        Outcome::Again
+    }
+
+    fn feed_leftover(&mut self, turn: &mut Turn, bench: &mut Bench) -> Step {
         let leftover = std::mem::take(&mut self.leftover);
-        let (used, step) = self.feed(&leftover, bench);
+        let (used, step) = self.feed(&leftover, turn, bench);
         if used < leftover.len() {
             self.leftover = leftover;
             self.leftover.drain(..used);
@@ -337,15 +366,21 @@ impl Connection {
         step
     }
 
-    fn feed(&mut self, octets: &[u8], bench: &mut Bench) -> (usize, Step) {
+    /// Gives the session octets, of commands a part; gives how many it used.
+    fn feed(&mut self, octets: &[u8], turn: &mut Turn, bench: &mut Bench) -> (usize, Step) {
+        let octets = match self.session.is_in_mail_data() {
+            true => octets,
+            false => octets.get(..COMMAND_OCTETS).unwrap_or(octets),
+        };
         let (used, step) = self
             .session
             .receive(octets, clock::now(), &mut bench.output);
         self.after_session(bench);
-        if self.session.is_in_mail_data()
-            || self.session.commands_completed() != self.commands_completed
-        {
-            self.commands_completed = self.session.commands_completed();
+        let completed = self.session.commands_completed();
+        let commands = completed.saturating_sub(self.commands_completed);
+        turn.count_commands(commands);
+        if self.session.is_in_mail_data() || commands > 0 {
+            self.commands_completed = completed;
             self.waiting_since = clock::monotonic();
         }
         (used, step)
@@ -565,6 +600,7 @@ pub(super) fn sid_of(serial: u64) -> String {
 impl Job for Connection {
     type Message = Report;
     type Bench = Bench;
+    type Client = IpAddr;
     type Card = Card;
     type View = View;
 
@@ -599,6 +635,10 @@ impl Job for Connection {
         // A bench is lent: nothing of one session may reach the next.
         bench.output.wire.clear();
         outcome
+    }
+
+    fn client(&self) -> IpAddr {
+        self.client.ip()
     }
 
     fn card(&self) -> Card {
