@@ -5,11 +5,12 @@
 mod support;
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use gatepost::cli::init::{Wishes, set_up};
+use gatepost::cli::init::{Layout, Wishes, set_up};
 use gatepost::config::settings::StartTls;
 use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
 use gatepost::mail::{Domain, ForwardPath, Target};
@@ -91,6 +92,7 @@ fn the_settings_let_real_clients_in() {
         tcp_port: 2525,
         tls_port: 4465,
         addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        layout: Layout::Folder,
     };
     let made = set_up(folder.path(), &wishes).unwrap();
     let settings = probe::load(&made.config).unwrap().settings;
@@ -278,5 +280,80 @@ fn wrong_arguments_are_usage() {
         let made = init(&folder.path().join("new"), arguments);
         assert_eq!(made.status.code(), Some(64), "{arguments:?}");
         assert!(!folder.path().join("new").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_package_has_the_short_file_written_once_and_no_password_told() {
+    let folder = TempFolder::new("init-system");
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [taken, tls] = [&held, &free].map(|port| port.local_addr().unwrap().port().to_string());
+    drop(free);
+    let arguments = [
+        "--hostname",
+        "mx.here.example",
+        "--system",
+        "--tcp-port",
+        &taken,
+        "--tls-port",
+        &tls,
+    ];
+    fs::write(folder.path().join("users"), "anna:{SHA256-CRYPT}x\n").unwrap();
+    let made = init(folder.path(), &arguments);
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.contains("gatepost passwd postmaster"), "{said}");
+    assert!(
+        said.contains(&format!("Another program holds port {taken} of 127.0.0.1")),
+        "{said}"
+    );
+    assert_eq!(said.matches("Another program").count(), 1, "{said}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(
+        read("users"),
+        "anna:{SHA256-CRYPT}x\n",
+        "what was there stays"
+    );
+    let ini = read("gatepost.ini");
+    assert!(
+        ini.contains("addresses = 127.0.0.1\n") && !ini.contains("\nspool"),
+        "{ini}"
+    );
+    assert!(ini.lines().count() < 50, "{ini}");
+    assert!(read("aliases").contains("\nroot: postmaster\n"));
+    assert!(!folder.path().join("spool").exists());
+
+    // Whatever stands there now is the operator's.
+    fs::write(folder.path().join("gatepost.ini"), "[server]\n").unwrap();
+    fs::remove_file(folder.path().join("aliases")).unwrap();
+    let again = init(folder.path(), &arguments);
+    assert_eq!(
+        (again.status.code(), again.stdout.len()),
+        (Some(0), 0),
+        "{again:?}"
+    );
+    assert_eq!(read("gatepost.ini"), "[server]\n");
+    assert!(!folder.path().join("aliases").exists());
+}
+
+#[test]
+fn nobody_knows_the_password_that_a_package_makes() {
+    let folder = TempFolder::new("init-locked");
+    let made = init(
+        folder.path(),
+        &["--hostname", "mx.here.example", "--system"],
+    );
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let said = [made.stdout, made.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    let directory = Directory::new(
+        &probe::load(&folder.path().join("gatepost.ini"))
+            .unwrap()
+            .settings,
+    );
+    for word in said.split_whitespace().chain(["", "postmaster", "!", "*"]) {
+        let outcome = directory.verify("postmaster", word.as_bytes());
+        assert!(!matches!(outcome, LoginOutcome::Accepted(_)), "{word}");
     }
 }

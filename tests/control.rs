@@ -485,7 +485,7 @@ fn the_numbers_of_the_status_are_true() {
     let lines: Vec<&str> = status.lines().collect();
     let config = server.config();
     let head = [
-        "service version=0.1.0".to_owned(),
+        format!("service version={}", env!("CARGO_PKG_VERSION")),
         format!("pid={}", server.pid()),
         format!("configuration={}", config.display()),
         "refresh=\"never refreshed\"".to_owned(),

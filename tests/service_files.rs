@@ -18,7 +18,7 @@ fn the_scripts_are_shell() {
         assert!(output.status.success(), "{name}: {output:?}");
         let text = fs::read_to_string(&script).unwrap();
         // None starts what its configuration keeps from starting, over and over.
-        assert!(text.contains(" check --config "), "{name}");
+        assert!(text.contains(" check --start --config "), "{name}");
     }
 }
 

@@ -18,8 +18,8 @@ _gatepost() {
   case $command in
     '') words='serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try --config --help --version' ;;
     serve) words='--config --help --version' ;;
-    check) words='--config --help --version' ;;
-    init) words='--hostname --tcp-port --tls-port --config --help --version' ;;
+    check) words='--start --config --help --version' ;;
+    init) words='--hostname --tcp-port --tls-port --system --config --help --version' ;;
     passwd) words='--config --help --version' ;;
     certificate) words='--force --config --help --version' ;;
     explain) words='--from --port --tls --user --helo --mail-from --rcpt --config --help --local --version' ;;

@@ -23,11 +23,13 @@ complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a test-mail
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a try -d 'sets up a server in a temporary folder, sends it mail, and shows where it went'
 complete -c gatepost -n '__fish_seen_subcommand_from serve' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from serve' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from check' -l start
 complete -c gatepost -n '__fish_seen_subcommand_from check' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from check' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l hostname -x
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l tcp-port -x
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l tls-port -x
+complete -c gatepost -n '__fish_seen_subcommand_from init' -l system
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l help

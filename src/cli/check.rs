@@ -10,12 +10,21 @@ use crate::server::probe;
 use super::arguments::Arguments;
 use super::output::{Failure, complain, lines, say};
 
+/// Judges as a start does.
+const START: &str = "--start";
+/// The flags the command takes.
+pub(super) const FLAGS: &[&str] = &[START];
+
 /// Runs the command.
 ///
 /// # Errors
 /// The configuration has errors.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let loaded = probe::check(&arguments.config).map_err(|found| Failure::configuration(&found))?;
+    let load = match arguments.flag(START) {
+        true => probe::load,
+        false => probe::check,
+    };
+    let loaded = load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     complain(&lines(&loaded.warnings));
     say(&table(&loaded.settings))
 }

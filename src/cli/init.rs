@@ -4,11 +4,16 @@
 //! without a warning; when a step fails, what was made is taken away again. Logins are offered inside
 //! TLS only, so that no password crosses the network in clear text; mail from other servers is taken
 //! without a login, as it must be.
+//!
+//! With `--system`, for packages, the folder may hold files: a configuration that is there is never touched, and
+//! nothing is written beside it; else what is missing is. Spool and mailboxes are where the defaults have them, the
+//! ports are for this machine alone until the operator opens them, and no password is printed, since what a package
+//! prints is kept in logs: nobody knows postmaster's until `gatepost passwd` sets one.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +41,17 @@ pub struct Wishes {
     pub tls_port: u16,
     /// Where both listen; every address when empty.
     pub addresses: Vec<IpAddr>,
+    /// Where the rest of it is.
+    pub layout: Layout,
+}
+
+/// Where spool, mailboxes and the control socket of a set-up are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// In the folder, which is made by the command.
+    Folder,
+    /// Where the defaults have them; a package made them.
+    System,
 }
 
 /// A set-up that was written.
@@ -70,17 +86,31 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .ok_or_else(|| Failure::usage("--hostname NAME is needed"))?;
     let hostname = parse_hostname(&hostname.to_string_lossy())
         .map_err(|reason| Failure::usage(format!("--hostname: {reason}")))?;
+    let layout = match arguments.flag(SYSTEM) {
+        true => Layout::System,
+        false => Layout::Folder,
+    };
     let wishes = Wishes {
         hostname,
         tcp_port: port(arguments, "--tcp-port", TCP_PORT)?,
         tls_port: port(arguments, "--tls-port", TLS_PORT)?,
-        addresses: Vec::new(),
+        addresses: match layout {
+            Layout::Folder => Vec::new(),
+            Layout::System => vec![Ipv4Addr::LOCALHOST.into()],
+        },
+        layout,
     };
     if wishes.tcp_port == wishes.tls_port {
         return Err(Failure::usage("the two ports need two numbers"));
     }
-    let made = set_up(&folder, &wishes)?;
-    say(&farewell(&made, &wishes))
+    match layout {
+        Layout::Folder => say(&farewell(&set_up(&folder, &wishes)?, &wishes)),
+        Layout::System if folder.join(CONFIG).exists() => Ok(()),
+        Layout::System => {
+            let made = set_up(&folder, &wishes)?;
+            say(&next_steps(&made, &wishes))
+        }
+    }
 }
 
 fn port(arguments: &Arguments, option: &str, default: u16) -> Result<u16, Failure> {
@@ -102,24 +132,24 @@ fn port(arguments: &Arguments, option: &str, default: u16) -> Result<u16, Failur
 pub fn set_up(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     fs::create_dir_all(folder).map_err(failed)?;
-    if fs::read_dir(folder).map_err(failed)?.next().is_some() {
+    let is_full = fs::read_dir(folder).map_err(failed)?.next().is_some();
+    if is_full && wishes.layout == Layout::Folder {
         let text = format!("{}: the folder is not empty", folder.display());
         return Err(Failure::new(CANNOT_CREATE, text));
     }
     let folder = std::path::absolute(folder).map_err(failed)?;
-    let outcome = fill(&folder, wishes);
+    let mut made = Vec::new();
+    let outcome = fill(&folder, wishes, &mut made);
     if outcome.is_err() {
-        for name in [CONFIG, USERS, CERTIFICATE, PRIVATE_KEY] {
-            let _ = fs::remove_file(folder.join(name));
-        }
-        for name in [SPOOL, MAIL] {
-            let _ = fs::remove_dir(folder.join(name));
+        for path in made {
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
         }
     }
     outcome
 }
 
-fn fill(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
+/// Writes what is missing, and notes it in `made`.
+fn fill(folder: &Path, wishes: &Wishes, made: &mut Vec<PathBuf>) -> Result<SetUp, Failure> {
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     let no_random = |error: io::Error| Failure::files(IO, "no secrets can be made", &error);
     let password = new_password().map_err(no_random)?;
@@ -128,23 +158,38 @@ fn fill(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
     let owner = Owner::choose();
     let users = Zeroizing::new(format!("{USER}:{}\n", *encoded));
     let config = ini(wishes, owner.name);
-    let files: [(&str, &str, u32); 4] = [
-        (CONFIG, &config, 0o644),
-        (USERS, &users, 0o600),
-        (CERTIFICATE, &pair.certificate, 0o644),
-        (PRIVATE_KEY, &pair.private_key, 0o600),
-    ];
+    // The configuration comes last: where it is, all that it names is.
+    let mut files: Vec<(&str, &str, u32)> = vec![(USERS, &users, 0o600), (ALIASES, TO_ROOT, 0o644)];
+    let has_half_a_pair =
+        [CERTIFICATE, PRIVATE_KEY].map(|name| folder.join(name).exists()) != [false, false];
+    if !has_half_a_pair {
+        files.push((CERTIFICATE, &pair.certificate, 0o644));
+        files.push((PRIVATE_KEY, &pair.private_key, 0o600));
+    }
+    files.push((CONFIG, &config, 0o644));
     for (name, content, mode) in files {
         let path = folder.join(name);
+        if path.exists() {
+            continue;
+        }
         replace::create(&path, content.as_bytes(), mode).map_err(failed)?;
-        owner.take(&path).map_err(failed)?;
+        made.push(path.clone());
+        // What the operator writes stays root's.
+        if mode == 0o600 || wishes.layout == Layout::Folder {
+            owner.take(&path).map_err(failed)?;
+        }
     }
-    for name in [SPOOL, MAIL] {
+    let folders: &[&str] = match wishes.layout {
+        Layout::Folder => &[SPOOL, MAIL],
+        Layout::System => &[],
+    };
+    for name in folders {
         let path = folder.join(name);
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
             .map_err(failed)?;
+        made.push(path.clone());
         owner.take(&path).map_err(failed)?;
     }
     replace::sync_folder_of(&folder.join(CONFIG)).map_err(failed)?;
@@ -214,24 +259,40 @@ fn ini(wishes: &Wishes, account: &str) -> String {
         tcp_port,
         tls_port,
         addresses,
+        layout,
     } = wishes;
-    let addresses = match addresses.is_empty() {
+    let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    let list = list.join(", ");
+    let (spool_and_user, open, folders, apply) = match layout {
+        Layout::Folder => (
+            format!(
+                "spool = {SPOOL}\n\
+                 # The account the server becomes when root starts it.\n\
+                 user = {account}\n"
+            ),
+            "",
+            format!(
+                "\n[delivery]\n\
+                 mail_root = {MAIL}\n\n\
+                 # gatepost status and the like talk to the server by it.\n\
+                 [control]\n\
+                 socket = {SOCKET}\n"
+            ),
+            ", each with --config FILE",
+        ),
+        Layout::System => (String::new(), OPEN, String::new(), ""),
+    };
+    let addresses = match list.is_empty() {
         true => String::new(),
-        false => {
-            let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-            format!("addresses = {}\n", list.join(", "))
-        }
+        false => format!("{open}addresses = {list}\n"),
     };
     format!(
         "# Written by gatepost init. Every other key has its default; gatepost.ini(5) has them all.\n\
-         # After a change, run gatepost check, then gatepost reload, each with --config FILE.\n\n\
+         # After a change, run gatepost check, then gatepost reload{apply}.\n\n\
          [server]\n\
          hostname = {hostname}\n\
          # The domains whose mail is delivered here; more than one are separated by commas.\n\
-         local_domains = {hostname}\n\
-         spool = {SPOOL}\n\
-         # The account the server becomes when root starts it.\n\
-         user = {account}\n\n\
+         local_domains = {hostname}\n{spool_and_user}\n\
          # Other servers send here without a login. Logins are offered after STARTTLS.\n\
          [port:tcp]\n\
          number = {tcp_port}\n{addresses}\n\
@@ -249,12 +310,27 @@ fn ini(wishes: &Wishes, account: &str) -> String {
          # gatepost passwd USER sets passwords and makes users.\n\
          [auth]\n\
          users = {USERS}\n\n\
-         [delivery]\n\
-         mail_root = {MAIL}\n\n\
-         # gatepost status and the like talk to the server by it.\n\
-         [control]\n\
-         socket = {SOCKET}\n"
+         # Other names for users, and lists of them.\n\
+         [aliases]\n\
+         file = {ALIASES}\n{folders}"
     )
+}
+
+/// What an operator does after a package was installed, and what keeps it from working.
+fn next_steps(made: &SetUp, wishes: &Wishes) -> String {
+    let mut text = format!("{HAS_A_USER}{}{AND_RUN}", made.config.display());
+    for port in [wishes.tcp_port, wishes.tls_port] {
+        for address in &wishes.addresses {
+            let taken = TcpListener::bind((*address, port)).err();
+            if taken.is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+                text.push_str(&format!(
+                    "Another program holds port {port} of {address}, so gatepost cannot start: stop that \
+                     program\n(ss -ltnp names it), or give this port another number.\n"
+                ));
+            }
+        }
+    }
+    text
 }
 
 fn farewell(made: &SetUp, wishes: &Wishes) -> String {
@@ -305,5 +381,14 @@ const PRIVATE_KEY: &str = "private_key.pem";
 const SPOOL: &str = "spool";
 const SOCKET: &str = "control";
 const MAIL: &str = "mail";
+const ALIASES: &str = "aliases";
+const TO_ROOT: &str = "# Other names for users; several users, separated by commas, make a list. See gatepost.ini(5).\n\
+     root: postmaster\n";
+/// The flag of packages.
+pub(super) const SYSTEM: &str = "--system";
+const HAS_A_USER: &str = "gatepost has one user, postmaster, who cannot log in before\n  gatepost passwd postmaster\n\
+     sets a password. It listens on this machine only; for mail from others set addresses in\n";
+const AND_RUN: &str = ", then run: gatepost check && gatepost reload\n";
+const OPEN: &str = "# This machine only. For mail from others write: addresses = 0.0.0.0, ::\n";
 const PASSWORD_LETTERS: usize = 19;
 const LETTERS: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";

@@ -69,25 +69,28 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "check",
-        usage: "",
+        usage: "[--start]",
         purpose: "names every error and warning of the configuration, then what each port admits",
         help: "Problems go to standard error, the table to standard output; without errors the exit\n\
-               code is 0, with errors 78.",
+               code is 0, with errors 78. --start judges as serve does, which takes mistakes that an\n\
+               earlier release took as warnings.",
         options: &[],
-        flags: &[],
+        flags: check::FLAGS,
         words: 0,
         run: check::run,
     },
     Command {
         name: "init",
-        usage: "DIR --hostname NAME [--tcp-port N] [--tls-port N]",
+        usage: "DIR --hostname NAME [--tcp-port N] [--tls-port N] [--system]",
         purpose: "writes a working set-up into an empty folder",
         help: "It writes a configuration, a users file with the user postmaster, a self-signed\n\
                certificate and folders for spool and mail, and prints the password. NAME is the name\n\
                other servers find this one by; mail for it is delivered here. The ports are 25 and 465\n\
-               where nothing else is said.",
+               where nothing else is said. --system, for packages, writes into DIR what is missing there beside\n\
+               the defaults' spool and mail folders, for this machine alone, and prints no password; a\n\
+               configuration that is there is never touched.",
         options: &["--hostname", "--tcp-port", "--tls-port"],
-        flags: &[],
+        flags: &[init::SYSTEM],
         words: 1,
         run: init::run,
     },

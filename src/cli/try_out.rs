@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::arguments::Arguments;
-use super::init::{self, SetUp, Wishes};
+use super::init::{self, Layout, SetUp, Wishes};
 use super::output::{Failure, NO_INPUT, SOFTWARE, UNAVAILABLE, say};
 use super::serve;
 use crate::config::load::parse_hostname;
@@ -53,6 +53,7 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
         tcp_port,
         tls_port,
         addresses: vec![address],
+        layout: Layout::Folder,
     };
     let made = init::set_up(folder, &wishes)?;
     let loaded = probe::load(&made.config).map_err(|found| Failure::configuration(&found))?;

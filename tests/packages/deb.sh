@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # The Debian package from its making to its purge, in a clean root with a network of its own, without systemd:
 # install, check, start by the LSB script, mail by several ways in, an upgrade with mail in the queue, remove,
-# purge. Skipped loudly where a tool or the right is missing. Keeps the clean root in target/packages.
+# purge; and upgrades from 0.1.0. Skipped loudly where a tool or the right is missing. Keeps the clean root in
+# target/packages.
+#
+# GATEPOST_OLD_PROGRAM  the program of 0.1.0; without it the present one stands in, with the scripts and the
+#                       configuration of 0.1.0's package
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -34,6 +38,7 @@ prepare() {
     again=$(GATEPOST_REVISION=1 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept/again)
     cmp "$one" "$again" || fail "two builds of the same sources differ"
     rm -r $kept/again
+    old=$(of_first_release "$one")
     looks "$one"
     if command -v lintian >/dev/null; then
         lintian --fail-on error,warning "$one" 2>/dev/null || fail "lintian"
@@ -51,16 +56,34 @@ prepare() {
     fi
     rm -rf $root
     cp -a $base $root
-    cp "$one" "$two" $root/root/
+    cp "$one" "$two" "$old" $root/root/
     # There is no init system, so somebody has to say that services may be started.
     printf '#!/bin/sh\nexit 0\n' >$root/usr/sbin/policy-rc.d
     chmod 755 $root/usr/sbin/policy-rc.d
-    one=$(basename "$one") two=$(basename "$two")
+    one=$(basename "$one") two=$(basename "$two") old=$(basename "$old")
     local code=0
     # What is started there ends with its process namespace.
-    ONE=$one TWO=$two unshare --mount --pid --fork --net "$0" inside || code=$?
+    ONE=$one TWO=$two OLD=$old unshare --mount --pid --fork --net "$0" inside || code=$?
     rm -rf $root
     return $code
+}
+
+# The package as 0.1.0 made it: its scripts, its configuration as a conffile, its version.
+of_first_release() {
+    local tree=$kept/old first=tests/packages/v0.1.0 script
+    rm -rf $tree
+    dpkg-deb -R "$1" $tree
+    for script in postinst prerm postrm; do
+        install -m 755 $first/$script $tree/DEBIAN/$script
+    done
+    install -m 644 $first/conffiles $tree/DEBIAN/conffiles
+    install -m 755 $first/sysv $tree/etc/init.d/gatepost
+    install -D -m 644 $first/gatepost.ini $tree/etc/gatepost/gatepost.ini
+    [ -z "${GATEPOST_OLD_PROGRAM:-}" ] || install -m 755 "$GATEPOST_OLD_PROGRAM" $tree/usr/sbin/gatepost
+    sed -i 's/^Version: .*/Version: 0.1.0-1/' $tree/DEBIAN/control
+    dpkg-deb --root-owner-group -Zgzip --build $tree $kept/gatepost_0.1.0.deb >/dev/null
+    rm -r $tree
+    echo $kept/gatepost_0.1.0.deb
 }
 
 # What the file of a package tells: nothing of this machine, and no more than small flash has room for.
@@ -100,6 +123,9 @@ inside() {
     mount -t proc proc /proc
     python3 -c 'import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
+    printf 'From: <a@there.example>\nTo: <postmaster@here.example>\nSubject: one\n\nHello.\n' | sed 's/$/\r/' >$kept/letter
+    comes_from_the_first_release unedited
+    comes_from_the_first_release edited
     installs
     is_configured
     takes_mail
@@ -109,18 +135,60 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"lo", 1))'
     echo "the Debian package: good"
 }
 
+# 0.1.0's configuration is handed over as it is, its mistakes too: mail is taken before and after.
+comes_from_the_first_release() {
+    say "from 0.1.0, its configuration $1"
+    local settings before etc=$root/etc/gatepost
+    in_root dpkg -i "/root/$OLD" >$kept/old.log 2>&1 || { cat $kept/old.log >&2; fail "install 0.1.0"; }
+    wait_for is_greeting
+    if [ "$1" = edited ]; then
+        # What 0.1.0 took in silence.
+        sed -i 's/^;hostname = .*/hostname = mx.here.example/
+            s/^\[aliases\]/&\nfile = aliases/; s/^\[senders\]/&\ndeny = *@spam.example/' $etc/gatepost.ini
+        printf 'info@mx.here.example: postmaster\n' >$etc/aliases
+        script restart || fail "0.1.0 does not take it"
+        wait_for is_greeting
+    fi
+    settings=$(md5sum $etc/*)
+    before=$(pgrep_one)
+    in_root dpkg -i "/root/$ONE" </dev/null >$kept/old-upgrade.log 2>&1 ||
+        { cat $kept/old-upgrade.log >&2; fail "upgrade from 0.1.0"; }
+    is settings "$(md5sum $etc/*)" "$settings"
+    wait_for is_greeting
+    [ "$(pgrep_one)" != "$before" ] || { cat $kept/old-upgrade.log >&2; fail "0.1.0 still runs"; }
+    if [ "$1" = edited ]; then
+        grep -q '\[senders\] deny: .*spam' $kept/old-upgrade.log || { cat $kept/old-upgrade.log >&2; fail "a mistake is not told"; }
+    fi
+    script restart || fail "a restart after the upgrade"
+    wait_for is_greeting
+    mails smtp://127.0.0.1:25 --mail-rcpt postmaster || fail "mail after the upgrade"
+    wait_for has_messages 1
+    in_root dpkg -P gatepost >$kept/old-purge.log 2>&1 || { cat $kept/old-purge.log >&2; fail "purge"; }
+    rm -rf $root/var/lib/gatepost
+    [ ! -e $etc/gatepost.ini ] || fail "purge left the configuration"
+    rm -rf $etc
+}
+
 installs() {
     say "install"
     in_root dpkg -i "/root/$ONE" >$kept/install.log 2>&1 || { cat $kept/install.log >&2; fail "install"; }
-    password=$(sed -n 's/^ \{4\}\([2-9a-z]\{19\}\)$/\1/p' $kept/install.log)
-    [ -n "$password" ] || fail "no password is printed"
+    # What apt keeps in its log is no secret.
+    grep -q 'gatepost passwd postmaster' $kept/install.log || fail "the way to a password is not told"
+    if grep -E '(^|[^0-9a-z])[2-9a-km-z]{19}([^0-9a-z]|$)' $kept/install.log; then fail "a password is printed"; fi
+    password=sesame
+    wait_for is_greeting
+    if mails -k smtps://127.0.0.1:465 --user postmaster: --mail-rcpt postmaster 2>/dev/null; then fail "a login without a password"; fi
+    printf '%s\n' $password | in_root gatepost passwd postmaster >/dev/null || fail "passwd"
     is users "$(owner_and_mode /etc/gatepost/users)" "gatepost:gatepost 600"
     is key "$(owner_and_mode /etc/gatepost/private_key.pem)" "gatepost:gatepost 600"
     is spool "$(owner_and_mode /var/spool/gatepost)" "gatepost:gatepost 711"
     is drop "$(owner_and_mode /var/spool/gatepost/drop)" "gatepost:gatepost 3733"
     is mail "$(owner_and_mode /var/lib/gatepost/mail)" "gatepost:gatepost 700"
     is configuration "$(owner_and_mode /etc/gatepost/gatepost.ini)" "root:root 644"
-    is leftovers "$(find $root/etc/gatepost -mindepth 1 | wc -l)" 4
+    is aliases "$(owner_and_mode /etc/gatepost/aliases)" "root:root 644"
+    is certificate "$(owner_and_mode /etc/gatepost/certificate.pem)" "root:root 644"
+    is leftovers "$(find $root/etc/gatepost -mindepth 1 | wc -l)" 5
+    [ -f $root/usr/share/doc/gatepost/examples/gatepost.ini ] || fail "no sample"
     in_root gatepost check >$kept/check.log 2>&1 || { cat $kept/check.log >&2; fail "check"; }
     is warnings "$(grep -c '(W-' $kept/check.log || true)" 0
     # A recipe needs nothing but what is installed.
@@ -144,12 +212,14 @@ is_configured() {
     say "the operator edits, a mistake first"
     local ini=$root/etc/gatepost/gatepost.ini before
     before=$(pid)
-    sed -i 's/^addresses = .*/addresses = 0.0.0.0/; s/^;local_domains = .*/local_domains = here.example, nonsense..example/' $ini
+    sed -i 's/^addresses = .*/addresses = 0.0.0.0/; s/^local_domains = .*/local_domains = here.example, nonsense..example/' $ini
     if script restart 2>/dev/null; then fail "a restart with a mistake"; fi
     is "what runs" "$(pid)" "$before"
-    sed -i 's/, nonsense..example//; s/^;hostname = .*/hostname = mx.here.example/' $ini
+    sed -i 's/, nonsense..example//; s/^hostname = .*/hostname = mx.here.example/' $ini
     # Outside mail of those who have logged in goes to a smarthost, where nobody listens.
-    sed -i "s/^\[smarthost\]/[smarthost]\nhost = 127.0.0.1\nport = 9\ntls = none\n/" $ini
+    printf '\n[smarthost]\nhost = 127.0.0.1\nport = 9\ntls = none\n' >>$ini
+    in_root gatepost check 2>&1 >/dev/null | grep -q 'W-17' || fail "the certificate is for another name"
+    in_root gatepost certificate >/dev/null || fail certificate
     in_root gatepost check >/dev/null 2>$kept/check.log || { cat $kept/check.log >&2; fail "check"; }
     script reload || fail "reload"
     is listeners "$(listeners)" "00000000:0019 00000000:01D1 "
@@ -161,6 +231,8 @@ is_configured() {
     is account "$(awk '/^Uid:/ { print $2 }' "/proc/$(pgrep_one)/status")" "$(in_root id -u gatepost)"
 }
 
+# mails ARGUMENTS...: a message by curl.
+mails() { curl -sS --max-time 20 --mail-from a@there.example -T $kept/letter "$@"; }
 not_listening() { [ -z "$(listeners)" ]; }
 pgrep_one() {
     local status
@@ -171,7 +243,6 @@ pgrep_one() {
 
 takes_mail() {
     say "mail"
-    printf 'From: <a@there.example>\nTo: <postmaster@here.example>\nSubject: one\n\nHello.\n' | sed 's/$/\r/' >$kept/letter
     curl -sS --max-time 20 smtp://127.0.0.1:25 --mail-from a@there.example \
         --mail-rcpt postmaster@here.example -T $kept/letter || fail "over TCP"
     curl -sS --max-time 20 --ssl-reqd -k smtp://127.0.0.1:25 --mail-from a@there.example \
@@ -186,6 +257,9 @@ takes_mail() {
     in_root su -s /bin/sh nobody -c 'printf "Subject: cron\n\nDone.\n" | /usr/sbin/sendmail postmaster' ||
         fail "sendmail"
     wait_for has_messages 4
+    # root is an alias of postmaster's as installed.
+    printf 'Hello.\n' | in_root /usr/sbin/sendmail root || fail "sendmail to root"
+    wait_for has_messages 5
     curl -sS --max-time 20 -k smtps://127.0.0.1:465 --user "postmaster:$password" \
         --mail-from postmaster@here.example --mail-rcpt b@there.example -T $kept/letter || fail "outside mail"
     wait_for has_queued 1
@@ -197,7 +271,7 @@ upgrades() {
     before=$(pgrep_one)
     settings=$(md5sum $root/etc/gatepost/*)
     in_root dpkg -i "/root/$TWO" >$kept/upgrade.log 2>&1 || { cat $kept/upgrade.log >&2; fail "upgrade"; }
-    if grep -q password $kept/upgrade.log; then fail "an upgrade made users"; fi
+    if grep -q passwd $kept/upgrade.log; then fail "an upgrade made users"; fi
     is version "$(in_root dpkg-query -W -f '${Version}' gatepost)" "${TWO:9:-10}"
     is settings "$(md5sum $root/etc/gatepost/*)" "$settings"
     wait_for is_greeting
@@ -207,7 +281,7 @@ upgrades() {
     grep -q 'event=stopped' $root/var/log/gatepost.log || fail "it did not end gently"
     curl -sS --max-time 20 smtp://127.0.0.1:25 --mail-from a@there.example \
         --mail-rcpt postmaster@here.example -T $kept/letter || fail "after the upgrade"
-    wait_for has_messages 5
+    wait_for has_messages 6
 }
 
 is_removed() {
@@ -217,16 +291,26 @@ is_removed() {
     for kept_file in etc/gatepost/gatepost.ini etc/gatepost/users var/spool/gatepost/drop; do
         [ -e $root/$kept_file ] || fail "remove took $kept_file"
     done
-    has_messages 5 || fail "remove took mail"
+    has_messages 6 || fail "remove took mail"
+    grep -q ' 1 accepted messages wait' $kept/remove.log || fail "what waits is not told"
     [ ! -e $root/usr/sbin/sendmail ] || fail "remove left sendmail"
     say "install again, what waited still waits"
     in_root dpkg -i "/root/$TWO" >$kept/again.log 2>&1 || { cat $kept/again.log >&2; fail "install again"; }
-    if grep -q password $kept/again.log; then fail "users were made anew"; fi
+    if grep -q passwd $kept/again.log; then fail "users were made anew"; fi
     wait_for is_greeting
     wait_for has_queued 1
 }
 
 is_purged() {
+    say "purge with mail in the queue"
+    in_root dpkg -P gatepost >$kept/purge.log 2>&1 || { cat $kept/purge.log >&2; fail "purge"; }
+    grep -q ' 1 accepted messages .* are kept' $kept/purge.log || { cat $kept/purge.log >&2; fail "what is kept is not told"; }
+    [ -d $root/var/spool/gatepost ] || fail "purge took mail that was accepted"
+    in_root dpkg -i "/root/$TWO" >$kept/again.log 2>&1 || { cat $kept/again.log >&2; fail "install after a purge"; }
+    wait_for is_greeting
+    wait_for has_queued 1
+    in_root gatepost queue delete --all >/dev/null || fail "queue delete"
+    wait_for has_queued 0
     say "purge"
     in_root dpkg -P gatepost >$kept/purge.log 2>&1 || { cat $kept/purge.log >&2; fail "purge"; }
     is processes "$(pgrep_one)" ""
@@ -234,7 +318,7 @@ is_purged() {
         [ ! -e $root/$gone ] || fail "purge left $gone"
     done
     is links "$(find $root/etc/rc?.d -name '*gatepost' | wc -l)" 0
-    has_messages 5 || fail "purge took mail"
+    has_messages 6 || fail "purge took mail"
 }
 
 case "${1:-}" in
