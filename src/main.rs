@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use gatepost::sys::only_thread::OnlyThread;
+
 fn main() -> ExitCode {
-    gatepost::cli::run_as(std::env::args_os())
+    let alone = OnlyThread::at_start();
+    gatepost::cli::run_as(std::env::args_os(), alone)
 }

@@ -18,10 +18,12 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gatepost::server::{Prepared, probe};
+use gatepost::sys::only_thread::OnlyThread;
 
 use support::{Client, PATIENCE, data, gatepost, ini, own_address};
 
@@ -33,6 +35,7 @@ fn main() {
     match env::var_os(CONFIG) {
         Some(config) => inner(Path::new(&config)),
         None => {
+            there_is_one_proof_of_being_alone_and_none_beside_threads();
             the_real_service_holds_a_session_that_misbehaves();
             println!("test the_real_service_holds_a_session_that_misbehaves ... ok");
         }
@@ -355,12 +358,25 @@ fn misdeeds() -> Vec<(&'static str, i32)> {
     }
 }
 
+fn there_is_one_proof_of_being_alone_and_none_beside_threads() {
+    let (word, heard) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        let _ = heard.recv();
+        OnlyThread::at_start().is_none()
+    });
+    assert!(OnlyThread::at_start().is_none(), "there is a thread");
+    drop(word);
+    assert!(other.join().unwrap(), "only main makes it");
+}
+
 /// The real service in this process, and beside its threads one that was taken over.
 fn inner(config: &Path) {
+    let alone = OnlyThread::at_start().unwrap();
+    assert!(OnlyThread::at_start().is_none(), "there is one");
     let loaded = probe::load(config).unwrap();
     gatepost::server::logger::install(&loaded.settings.log);
     let prepared = Prepared::new(loaded.settings, Vec::new()).unwrap();
-    let server = prepared.sandboxed().unwrap().start().unwrap();
+    let server = prepared.sandboxed(alone).unwrap().start().unwrap();
     let stop = server.remote();
     let running = thread::spawn(move || server.run());
     println!("READY");

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::suggest;
+use crate::sys::only_thread::OnlyThread;
 
 use arguments::{ANY_WORDS, Arguments};
 use output::{Failure, say};
@@ -56,7 +57,7 @@ struct Command {
 
 const COMMANDS: &[Command] = &[
     Command {
-        name: "serve",
+        name: SERVE,
         usage: "",
         purpose: "runs the service in the foreground",
         help: "SIGTERM ends it gently: sessions between commands hear 421, one in mail data may finish.\n\
@@ -65,7 +66,7 @@ const COMMANDS: &[Command] = &[
         options: &[],
         flags: &[],
         words: 0,
-        run: serve::run,
+        run: serve::never,
     },
     Command {
         name: "check",
@@ -298,9 +299,9 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Runs the command line without the program's name.
-pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: impl Iterator<Item = OsString>, alone: Option<OnlyThread>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
-    match dispatch(&arguments) {
+    match dispatch(&arguments, alone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
@@ -310,16 +311,22 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// Runs the program as it was called: a link named `sendmail` is the command of that name.
-pub fn run_as(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+pub fn run_as(
+    mut arguments: impl Iterator<Item = OsString>,
+    alone: Option<OnlyThread>,
+) -> ExitCode {
     let called = arguments.next().unwrap_or_default();
     let called = Path::new(&called).file_name();
     match called.is_some_and(|name| name == SENDMAIL) {
-        true => run([OsString::from(SENDMAIL)].into_iter().chain(arguments)),
-        false => run(arguments),
+        true => run(
+            [OsString::from(SENDMAIL)].into_iter().chain(arguments),
+            alone,
+        ),
+        false => run(arguments, alone),
     }
 }
 
-fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
+fn dispatch(arguments: &[OsString], alone: Option<OnlyThread>) -> Result<(), Failure> {
     let named = arguments::command_at(arguments);
     if let Some((at, _)) = named
         .and_then(|at| Some((at, arguments.get(at)?)))
@@ -359,7 +366,10 @@ fn dispatch(arguments: &[OsString]) -> Result<(), Failure> {
     let parsed = Arguments::parse(rest, command.options, command.flags, command.words);
     let parsed =
         parsed.map_err(|reason| Failure::usage(format!("{reason}\nUsage: {}", command.usage())))?;
-    (command.run)(&parsed)
+    match command.name {
+        SERVE => serve::run(&parsed, alone),
+        _ => (command.run)(&parsed),
+    }
 }
 
 /// The options of sendmail(8) are letters, and -h and -V mean something else there.
@@ -417,6 +427,8 @@ impl Command {
     }
 }
 
+/// The command that is the service.
+const SERVE: &str = "serve";
 /// The command that is also a program's name.
 const SENDMAIL: &str = "sendmail";
 

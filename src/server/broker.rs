@@ -13,13 +13,14 @@ use crate::config::handlers::Handlers;
 use crate::config::{self, Settings};
 use crate::delivery::command;
 use crate::sys::broker::{self, Catalogue, Entry};
+use crate::sys::only_thread::OnlyThread;
 
 /// Forks the helper process, which knows what these settings name.
 ///
 /// # Errors
 /// See [`broker::start`].
-pub(super) fn start(settings: &Settings) -> std::io::Result<()> {
-    broker::start(Box::new(Programs::of(settings)))
+pub(super) fn start(settings: &Settings, alone: &OnlyThread) -> std::io::Result<()> {
+    broker::start(Box::new(Programs::of(settings)), alone)
 }
 
 struct Programs {

@@ -50,6 +50,7 @@ use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::inherited::Inherited;
+use crate::sys::only_thread::OnlyThread;
 use crate::sys::process::{self, Account};
 use crate::sys::sandbox::Walls;
 use crate::sys::signals::{self, Signal, Signals};
@@ -153,14 +154,14 @@ impl Prepared {
     }
 
     /// Walls off this thread and those it starts for good, as the settings say, with a helper process
-    /// outside for what they forbid. For a process that does nothing else, while it has no other thread.
+    /// outside for what they forbid. For a process that does nothing else.
     ///
     /// # Errors
     /// There is no helper; see [`StartError`].
-    pub fn sandboxed(mut self) -> Result<Self, StartError> {
+    pub fn sandboxed(mut self, alone: OnlyThread) -> Result<Self, StartError> {
         if self.settings.sandbox {
-            broker::start(&self.settings).map_err(StartError::Helper)?;
-            self.walls = Some(sandbox::enter(&self.settings));
+            broker::start(&self.settings, &alone).map_err(StartError::Helper)?;
+            self.walls = Some(sandbox::enter(&self.settings, alone));
         } else {
             events::sandbox::entered("none");
         }

@@ -17,12 +17,13 @@ use std::path::{Path, PathBuf};
 use crate::config::Settings;
 use crate::events;
 use crate::sys::manager;
+use crate::sys::only_thread::OnlyThread;
 use crate::sys::sandbox::{self, Access, Part, Plan, Scope, Walls, reach};
 use crate::transport::roots;
 
 /// Walls off this thread and those it starts.
-pub(super) fn enter(settings: &Settings) -> Walls {
-    let walls = sandbox::enter(&plan(settings));
+pub(super) fn enter(settings: &Settings, alone: OnlyThread) -> Walls {
+    let walls = sandbox::enter(&plan(settings), alone);
     for (part, reason) in &walls.lack {
         events::sandbox::partial(part, reason);
     }

@@ -1,7 +1,8 @@
 //! Listeners that a service manager opened for us and left as descriptors, as sd_listen_fds(3) has it.
 //!
 //! Promises: what is there is taken once, by [`take`], and nobody's child sees it; each descriptor gets
-//! close-on-exec. A listener is what ours are: TCP, non-blocking, without Nagle delay, and an IPv6 one takes
+//! close-on-exec. One that this process opened itself is never taken: it has close-on-exec already, which one
+//! that came through an exec cannot have. A listener is what ours are: TCP, non-blocking, without Nagle delay, and an IPv6 one takes
 //! no IPv4. Limits: [`DESCRIPTORS_MAX`]. Refuses to know: which addresses are wanted.
 
 use std::env;
@@ -11,6 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::machine;
+use super::only_thread::OnlyThread;
 
 /// Descriptors that are looked at.
 pub const DESCRIPTORS_MAX: usize = 1024;
@@ -30,14 +32,13 @@ pub struct Inherited {
     pub listener: Result<(SocketAddr, TcpListener), String>,
 }
 
-/// Takes what the manager left for this process, and removes it from the environment. Call it before the
-/// first thread is started and before anything is opened.
-pub fn take() -> Vec<Inherited> {
+/// Takes what the manager left for this process, and removes it from the environment.
+pub fn take(_alone: &OnlyThread) -> Vec<Inherited> {
     let count = env::var(LISTEN_FDS).ok();
     let pid = env::var(LISTEN_PID).ok();
     let names = env::var(LISTEN_FDNAMES).unwrap_or_default();
     for name in [LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES] {
-        // SAFETY: the caller promises that there is no other thread.
+        // SAFETY: there is no other thread, by the proof that the caller has.
         unsafe { env::remove_var(name) };
     }
     let count = count_for_us(count.as_deref(), pid.as_deref(), std::process::id());
@@ -60,11 +61,19 @@ fn count_for_us(count: Option<&str>, pid: Option<&str>, own: u32) -> usize {
 }
 
 fn own(descriptor: RawFd) -> Result<OwnedFd, String> {
-    // SAFETY: a plain system call; it fails where there is no such descriptor.
-    if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+    // SAFETY: plain system calls; they fail where there is no such descriptor.
+    let set = unsafe {
+        match libc::fcntl(descriptor, libc::F_GETFD) {
+            flags if flags >= 0 && flags & libc::FD_CLOEXEC != 0 => return Err(OURS.to_owned()),
+            flags if flags >= 0 => libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC),
+            failed => failed,
+        }
+    };
+    if set != 0 {
         return Err(last_reason());
     }
-    // SAFETY: it is open, and it was passed to this process, which has opened nothing yet, to be owned.
+    // SAFETY: it is open, and it came through an exec, so nobody in this process owns it yet. Nothing takes it a
+    // second time, for it has close-on-exec now.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
@@ -95,6 +104,7 @@ fn listener(socket: OwnedFd) -> Result<(SocketAddr, TcpListener), String> {
     Ok((address, listener))
 }
 
+const OURS: &str = "it was opened by this process";
 const NONE: &str = "it is no listening TCP socket";
 
 fn option(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> io::Result<libc::c_int> {
@@ -159,6 +169,19 @@ mod tests {
         for (count, pid, wanted) in rows {
             assert_eq!(count_for_us(count, pid, 7), wanted, "{count:?} {pid:?}");
         }
+    }
+
+    #[test]
+    fn what_this_process_opened_is_not_taken_nor_anything_twice() {
+        let opened = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(own(opened.as_raw_fd()).unwrap_err(), OURS);
+        // As it were after an exec.
+        // SAFETY: a plain system call; nobody else owns the copy.
+        let passed = unsafe { libc::dup(opened.as_raw_fd()) };
+        let taken = own(passed).unwrap();
+        assert_eq!(own(passed).unwrap_err(), OURS);
+        drop(taken);
+        assert!(own(passed).is_err());
     }
 
     #[test]

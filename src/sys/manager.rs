@@ -1,6 +1,6 @@
 //! The service manager that started us: what sd_notify(3) and sd_listen_fds(3) do, without their library.
 //!
-//! Promises: what the manager left in the environment is taken once, by [`take`], and nobody's child sees it.
+//! Promises: what the manager left in the environment is taken once, by [`take`], while there is one thread, and nobody's child sees it.
 //! What is told is one datagram; the manager being gone, deaf or slow never holds up mail: telling waits for
 //! nobody but in [`ready`] and [`reloading`], and there for [`PATIENCE`] at most. Without a manager all of it does
 //! nothing. Limits: a path or an abstract name as socket; other kinds are taken for none.
@@ -14,6 +14,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use super::only_thread::OnlyThread;
 
 /// How long a manager whose queue is full is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -36,19 +38,18 @@ struct Manager {
     beat: Option<Duration>,
 }
 
-/// Takes what the manager left in the environment, and removes it there. Call it before the first thread
-/// is started.
+/// Takes what the manager left in the environment, and removes it there.
 ///
 /// # Errors
 /// There is a manager and it cannot be talked to.
-pub fn take() -> io::Result<()> {
+pub fn take(_alone: &OnlyThread) -> io::Result<()> {
     let (socket, watchdog, pid) = (
         env::var_os(NOTIFY_SOCKET),
         env::var(WATCHDOG_USEC).ok(),
         env::var(WATCHDOG_PID).ok(),
     );
     for name in [NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID] {
-        // SAFETY: the caller promises that there is no other thread.
+        // SAFETY: there is no other thread, by the proof that the caller has.
         unsafe { env::remove_var(name) };
     }
     let Some(socket) = socket.filter(|socket| !socket.is_empty()) else {

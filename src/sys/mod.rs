@@ -16,6 +16,7 @@ pub mod log_socket;
 pub mod lookup;
 pub mod machine;
 pub mod manager;
+pub mod only_thread;
 pub mod peer;
 pub mod process;
 pub mod program;

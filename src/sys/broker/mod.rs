@@ -32,11 +32,12 @@
 //! There is no second helper: one that died leaves a service that can run nothing and look up nothing, and that
 //! cannot make another from inside its sandbox. Whoever started the process has to hear it ([`fate`]).
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+use super::only_thread::OnlyThread;
 
 mod asking;
 mod channel;
@@ -98,18 +99,16 @@ pub(super) fn current() -> Option<&'static Broker> {
 }
 
 /// Forks the helper. From here on programs are run by it and questions are put to it, for good. Call it as the
-/// account, before the first thread is started and before whatever keeps a child from running programs.
+/// account, and before whatever keeps a child from running programs.
 ///
 /// # Errors
-/// There is a helper already; with debug assertions, there are threads; no memory, no processes, no descriptors.
-pub fn start(catalogue: Box<dyn Catalogue>) -> io::Result<()> {
+/// There is a helper already; there are threads; no memory, no processes, no descriptors.
+pub fn start(catalogue: Box<dyn Catalogue>, alone: &OnlyThread) -> io::Result<()> {
     if OWN.get().is_some() {
         return Err(io::Error::other("there is a helper process already"));
     }
-    // Only this thread would go on in the child, and others might hold a lock for ever. Whoever builds the
-    // program finds out; an emulator has threads that are none of ours, so a release takes the caller's word.
-    let is_checked = cfg!(debug_assertions);
-    if is_checked && fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() > 1) {
+    // Only this thread would go on in the child, and others might hold a lock for ever.
+    if !alone.is_alone() {
         return Err(io::Error::other("threads have been started before it"));
     }
     let (ours, theirs) = Channel::pair()?;

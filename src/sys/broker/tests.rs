@@ -1,6 +1,7 @@
 //! The helper as a thread of the test, which cannot fork.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -237,6 +238,8 @@ fn what_a_service_gone_mad_sends_does_no_harm() {
 
 #[test]
 fn a_process_with_threads_is_not_forked() {
-    let words = start(Box::new(Known::default())).unwrap_err().to_string();
+    let words = start(Box::new(Known::default()), &OnlyThread::pretended())
+        .unwrap_err()
+        .to_string();
     assert_eq!(words, "threads have been started before it");
 }

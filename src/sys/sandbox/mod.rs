@@ -9,12 +9,13 @@
 //!
 //! `refused` counts what the filter refuses; `reach` tells which folders a file needs. Promises: each part
 //! stands by itself; one that the kernel lacks is named, and the others hold. Limits: Landlock and seccomp
-//! are of the calling thread and those it starts from then on, so it is entered before there is a second one.
+//! are of the calling thread and those it starts from then on, so [`enter`] takes the proof that there is no second one.
 //! Refuses to know: what the service needs; the caller says so.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::only_thread::OnlyThread;
 use super::process;
 
 mod bpf;
@@ -68,8 +69,8 @@ impl Walls {
     }
 }
 
-/// Puts up the walls, for this thread and those it starts.
-pub fn enter(plan: &Plan) -> Walls {
+/// Puts up the walls, for this thread and those it starts: all that there will be.
+pub fn enter(plan: &Plan, _alone: OnlyThread) -> Walls {
     let mut walls = Walls::default();
     walls.add("no_new_privs", no_new_privileges());
     walls.add("no_dumps", no_dumps());
