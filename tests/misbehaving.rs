@@ -25,9 +25,14 @@ use std::time::{Duration, Instant};
 use gatepost::server::{Prepared, probe};
 use gatepost::sys::only_thread::OnlyThread;
 
+use support::old_kernel::without;
 use support::{Client, PATIENCE, data, gatepost, ini, own_address};
 
 const CONFIG: &str = "GATEPOST_MISBEHAVING";
+/// What the process does beside its service: one of the two below.
+const ROLE: &str = "GATEPOST_ROLE";
+const SESSION: &str = "session";
+const MASTER_OF_THE_HELPER: &str = "helper";
 /// A file that is none of the service's.
 const PRECIOUS: &str = "GATEPOST_PRECIOUS";
 
@@ -38,6 +43,10 @@ fn main() {
             there_is_one_proof_of_being_alone_and_none_beside_threads();
             the_real_service_holds_a_session_that_misbehaves();
             println!("test the_real_service_holds_a_session_that_misbehaves ... ok");
+            for is_old_kernel in [false, true] {
+                the_helper_ends_with_a_service_that_wants_it_to_stay(is_old_kernel);
+                println!("test the_helper_ends_with_a_service_that_wants_it_to_stay ... ok");
+            }
         }
     }
 }
@@ -54,7 +63,9 @@ fn the_real_service_holds_a_session_that_misbehaves() {
     let precious = format!("/tmp/gatepost-precious-{}", std::process::id());
     fs::write(&precious, "").unwrap();
     let _listener = UnixListener::bind_addr(&meeting_point(std::process::id())).unwrap();
-    let mut inner = Inner::start(&config, &precious);
+    let mut inner = Inner::start(&config, SESSION, |command| {
+        command.env(PRECIOUS, &precious);
+    });
     let smtp = std::net::SocketAddr::new(address, support::TCP_PORT);
     send(smtp, "alice@here.example");
     inner.go_on();
@@ -358,6 +369,167 @@ fn misdeeds() -> Vec<(&'static str, i32)> {
     }
 }
 
+/// A service that was taken over gives what the helper waits for, its own end of their channel, to the helper
+/// itself and to a program; then it is killed.
+fn the_helper_ends_with_a_service_that_wants_it_to_stay(is_old_kernel: bool) {
+    let folder = support::TempFolder::new("helper");
+    let path = folder.path().display();
+    // Its group holds another process, which its end alone would not end. Where it were given the channel, one
+    // would leave the group with it.
+    let script = format!(
+        "[ ! -S /dev/stdin ] || {{ exec 3<&0; setsid sleep 60 & }}\n\
+         sleep 600 & echo $! >{path}/$$.new; mv {path}/$$.new {path}/$$.pid\nexec sleep 600\n"
+    );
+    fs::write(folder.path().join("script"), script).unwrap();
+    let hold = format!("[command:hold]\nprogram = /bin/sh\narguments = {path}/script\n");
+    let config = folder.path().join("gatepost.ini");
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    let ini = ini::base_ini(own_address(), folder.path(), &hold);
+    fs::write(&config, ini).unwrap();
+    let mut inner = Inner::start(&config, MASTER_OF_THE_HELPER, |command| {
+        if is_old_kernel {
+            without(command, libc::SYS_pidfd_open, None, libc::ENOSYS);
+        }
+    });
+    inner.go_on();
+    let said = inner.read_until("OVER");
+    let mut processes = vec![helper_of(inner.child.id())];
+    let programs = |suffix: &str| -> Vec<PathBuf> {
+        let names = fs::read_dir(folder.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().path());
+        names
+            .filter(|path| path.extension().is_some_and(|found| found == suffix))
+            .collect()
+    };
+    wait_until(|| !programs("pid").is_empty());
+    for program in programs("pid") {
+        let child = fs::read_to_string(&program).unwrap();
+        processes.push(child.trim().parse().unwrap());
+        let stem = program.file_stem().unwrap().to_str().unwrap();
+        processes.push(stem.parse().unwrap());
+    }
+    inner.child.kill().unwrap();
+    wait_until(|| processes.iter().all(|process| !lives(*process)));
+    assert_eq!(programs("pid").len(), 1, "{said:?}");
+    let refused = said.iter().filter(|line| line.contains("REFUSED"));
+    assert_eq!(refused.count(), 3, "{said:?}");
+}
+
+/// The process that this one has forked.
+fn helper_of(service: u32) -> u32 {
+    let path = format!("/proc/{service}/task/{service}/children");
+    let children = fs::read_to_string(path).unwrap();
+    children.trim().parse().unwrap()
+}
+
+fn lives(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Requests of a service that was taken over; says which ones were refused.
+fn misuse_the_helper() {
+    // Run `hold`, without variables; ask for an account's name.
+    let run = b"\x01\0\0\0\x04hold\0\0\0\0";
+    let ask = b"\x02\x04\0\0\0\0";
+    let channel = channel();
+    let pipe = |_| {
+        let mut ends = [-1; 2];
+        // SAFETY: the array has room for two.
+        let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+        assert_eq!(made, 0);
+        ends
+    };
+    let [[input, to_input], [from_output, output]] = [0, 1].map(pipe);
+    // A program that would hold our end, a program with its pipes the wrong way round, and an answer to our end.
+    for (what, request, descriptors) in [
+        ("own end as pipes", &run[..], [-1, channel, channel]),
+        ("pipes turned round", run, [-1, to_input, from_output]),
+        ("own end as answer", ask, [channel, -1, -1]),
+    ] {
+        let line = send_request(channel, request, descriptors);
+        // It says why, or closes its end unsaid: 0 is a program that runs, 6 a name.
+        let mut answer = [9; 64];
+        // SAFETY: the buffer is as large as said.
+        unsafe { libc::recv(line, answer.as_mut_ptr().cast(), answer.len(), 0) };
+        println!(
+            "{} {what}",
+            if matches!(answer[0], 0 | 6) {
+                "LET"
+            } else {
+                "REFUSED"
+            }
+        );
+    }
+    // One that runs as it should.
+    send_request(channel, run, [-1, input, output]);
+}
+
+/// The service's end of its channel to the helper: no other of its sockets is of this type.
+fn channel() -> libc::c_int {
+    let is_it = |descriptor: &libc::c_int| {
+        let mut kind: libc::c_int = 0;
+        let mut size = 4;
+        // SAFETY: the pointers are to `kind` and its size.
+        let got = unsafe {
+            let (level, name) = (libc::SOL_SOCKET, libc::SO_TYPE);
+            libc::getsockopt(
+                *descriptor,
+                level,
+                name,
+                (&raw mut kind).cast(),
+                &raw mut size,
+            )
+        };
+        got == 0 && kind == libc::SOCK_SEQPACKET
+    };
+    (3..100).find(is_it).unwrap()
+}
+
+/// Sends a request with descriptors; -1 as the first is a fresh socket for the answer, of which this gives our
+/// end, and elsewhere none.
+fn send_request(channel: libc::c_int, octets: &[u8], descriptors: [libc::c_int; 3]) -> libc::c_int {
+    let mut pair = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    let mut piece = libc::iovec {
+        iov_base: octets.as_ptr().cast_mut().cast(),
+        iov_len: octets.len(),
+    };
+    let mut control = [0_u64; 8];
+    // SAFETY: plain system calls on descriptors of ours; what the header points to outlives the call, and the
+    // room for control data is larger than that of three descriptors and well aligned.
+    unsafe {
+        assert_eq!(
+            libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()),
+            0
+        );
+        let first = if descriptors[0] < 0 {
+            pair[1]
+        } else {
+            descriptors[0]
+        };
+        let rest = descriptors[1..].iter().copied().filter(|one| *one >= 0);
+        let all: Vec<libc::c_int> = [first].into_iter().chain(rest).collect();
+        let mut header: libc::msghdr = std::mem::zeroed();
+        header.msg_iov = &raw mut piece;
+        header.msg_iovlen = 1;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = libc::CMSG_SPACE(4 * all.len() as libc::c_uint) as _;
+        let message = libc::CMSG_FIRSTHDR(&raw const header);
+        (*message).cmsg_level = libc::SOL_SOCKET;
+        (*message).cmsg_type = libc::SCM_RIGHTS;
+        (*message).cmsg_len = libc::CMSG_LEN(4 * all.len() as libc::c_uint) as _;
+        let room = libc::CMSG_DATA(message).cast::<libc::c_int>();
+        for (index, descriptor) in all.iter().enumerate() {
+            room.add(index).write_unaligned(*descriptor);
+        }
+        assert!(libc::sendmsg(channel, &raw const header, 0) >= 0);
+        libc::close(pair[1]);
+    }
+    pair[0]
+}
+
 fn there_is_one_proof_of_being_alone_and_none_beside_threads() {
     let (word, heard) = mpsc::channel::<()>();
     let other = thread::spawn(move || {
@@ -382,6 +554,12 @@ fn inner(config: &Path) {
     println!("READY");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
+    if env::var(ROLE).unwrap() == MASTER_OF_THE_HELPER {
+        misuse_the_helper();
+        println!("OVER");
+        thread::sleep(PATIENCE);
+        return;
+    }
     let mail = config.with_file_name("mail");
     let all = move || {
         [
@@ -408,15 +586,16 @@ struct Inner {
 }
 
 impl Inner {
-    fn start(config: &Path, precious: &str) -> Self {
-        let mut child = Command::new(env::current_exe().unwrap())
+    fn start(config: &Path, role: &str, prepare: impl Fn(&mut Command)) -> Self {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
             .env(CONFIG, config)
-            .env(PRECIOUS, precious)
+            .env(ROLE, role)
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let mut inner = Self { child, output };
         inner.read_until("READY");

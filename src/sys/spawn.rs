@@ -56,11 +56,15 @@ pub(super) fn start<'a>(
         .stdout(Stdio::from(output.try_clone()?))
         .stderr(Stdio::from(output));
     let leader = order.leader;
+    let own = libc::pid_t::try_from(process::id()).unwrap_or_default();
     // SAFETY: the closure makes system calls only, which are safe between fork and exec.
     unsafe {
         command.pre_exec(move || {
             if leader == Leader::EndsWithUs {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+                if libc::getppid() != own {
+                    return Err(io::Error::from_raw_os_error(libc::ESRCH));
+                }
             }
             with_plain_signals()
         });

@@ -9,6 +9,7 @@ pub mod checking;
 pub mod fakedns;
 pub mod filled;
 pub mod ini;
+pub mod old_kernel;
 pub mod player;
 pub mod random;
 pub mod source;

@@ -4,9 +4,11 @@
 //! of a message that is not taken are closed. Limits: [`MESSAGE_MAX_OCTETS`] and [`DESCRIPTORS_MAX`] a
 //! message; one that is larger is [`Received::Unfit`]. Refuses to know: what messages say.
 
+use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::ptr;
 use std::time::Duration;
 
@@ -26,6 +28,37 @@ pub(super) enum Received {
     Unfit,
     /// The other end is closed.
     End,
+}
+
+/// Device and inode of an end.
+pub(super) type Identity = (u64, u64);
+
+/// Whether this is a pipe's end for `access`, O_RDONLY or O_WRONLY.
+pub(super) fn is_pipe(descriptor: &OwnedFd, access: libc::c_int) -> bool {
+    let is_fifo = facts_of(descriptor).is_ok_and(|facts| facts.file_type().is_fifo());
+    // SAFETY: a plain system call.
+    let flags = unsafe { libc::fcntl(descriptor.as_raw_fd(), libc::F_GETFL) };
+    is_fifo && flags & (libc::O_ACCMODE | libc::O_PATH) == access
+}
+
+fn facts_of(descriptor: &OwnedFd) -> io::Result<fs::Metadata> {
+    File::from(descriptor.try_clone()?).metadata()
+}
+
+fn option_of(socket: &OwnedFd, option: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut size = mem::size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the pointers are to `value` and its size, which outlive the call.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw mut value).cast(),
+            &raw mut size,
+        )
+    };
+    (got == 0).then_some(value)
 }
 
 /// One end.
@@ -50,9 +83,32 @@ impl Channel {
         }
     }
 
-    /// An end that came with a message. Whatever it is: one that is no such socket fails when it is used.
+    /// An end that came with a message, whatever it is: see [`Channel::is_one`].
     pub(super) fn over(descriptor: OwnedFd) -> Self {
         Self(descriptor)
+    }
+
+    /// Which socket it is.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn identity(&self) -> io::Result<Identity> {
+        let facts = facts_of(&self.0)?;
+        Ok((facts.dev(), facts.ino()))
+    }
+
+    /// Whether it is a socket as [`Channel::pair`] makes them.
+    pub(super) fn is_one(&self) -> bool {
+        let is = |option, wanted| option_of(&self.0, option) == Some(wanted);
+        is(libc::SO_DOMAIN, libc::AF_UNIX) && is(libc::SO_TYPE, libc::SOCK_SEQPACKET)
+    }
+
+    /// Nothing comes from this end any more, nor to it.
+    pub(super) fn cut(&self) {
+        // SAFETY: a plain system call. That it is closed already is what is wanted.
+        unsafe {
+            libc::shutdown(self.0.as_raw_fd(), libc::SHUT_RDWR);
+        }
     }
 
     /// From here on sending and receiving take at most this long.
@@ -236,7 +292,6 @@ fn retried(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::io::Write;
 
     use super::*;
@@ -265,6 +320,26 @@ mod tests {
         }
         assert!(matches!(other.receive().unwrap(), Received::End));
         assert!(matches!(other.receive_now().unwrap(), Some(Received::End)));
+    }
+
+    #[test]
+    fn pipes_and_ends_are_told_from_all_else() {
+        let (one, other) = Channel::pair().unwrap();
+        assert!(one.is_one() && one.identity().unwrap() != other.identity().unwrap());
+        let mut ends = [-1; 2];
+        // SAFETY: the array has room for two; both descriptors were just opened and nobody else has them.
+        let [read, write] = unsafe {
+            assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            ends.map(|end| OwnedFd::from_raw_fd(end))
+        };
+        assert!(is_pipe(&read, libc::O_RDONLY) && is_pipe(&write, libc::O_WRONLY));
+        assert!(!is_pipe(&read, libc::O_WRONLY) && !is_pipe(&write, libc::O_RDONLY));
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        for odd in [file, one.0] {
+            assert!(!is_pipe(&odd, libc::O_RDONLY) && !is_pipe(&odd, libc::O_RDWR));
+        }
+        let (stream, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(!Channel::over(stream.into()).is_one() && !Channel::over(read).is_one());
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::channel::{Channel, Received};
+use super::channel::{Channel, Identity, Received, is_pipe};
+use super::service::Service;
 use super::tending::{self, Pipes};
 use super::wire::{Answer, Message, Question, Request};
 use super::{Catalogue, NAME};
@@ -33,14 +34,22 @@ const REAP_SLICE: Duration = Duration::from_millis(2);
 const DESCRIPTORS_MAX: RawFd = 65_536;
 
 /// What the new process does until it ends. Whatever the service had in memory stays as it is: nothing of it
-/// is dropped, for its descriptors are closed here.
-pub(super) fn live(channel: Channel, catalogue: Box<dyn Catalogue>) -> ! {
-    let status = match settle(channel.as_raw_fd()) {
+/// is dropped, for its descriptors are closed here. `service` is its number and its end of the channel.
+pub(super) fn live(
+    channel: Channel,
+    catalogue: Box<dyn Catalogue>,
+    (id, end): (u32, Identity),
+) -> ! {
+    let id = libc::pid_t::try_from(id).unwrap_or_default();
+    let settled = settle(channel.as_raw_fd()).and_then(|()| Service::watch(id, end));
+    let status = match settled {
         // A fault of ours must not go on in what the service was about to do; it is told by the panic's words.
-        Ok(()) => match catch_unwind(AssertUnwindSafe(|| serve(&channel, catalogue))) {
-            Ok(()) => 0,
-            Err(_) => FAULT,
-        },
+        Ok(service) => {
+            match catch_unwind(AssertUnwindSafe(|| serve(&channel, catalogue, &service))) {
+                Ok(()) => 0,
+                Err(_) => FAULT,
+            }
+        }
         Err(_) => FAULT,
     };
     // SAFETY: it ends this process, whose memory is of no use to anybody.
@@ -101,34 +110,58 @@ fn close_others(kept: RawFd) {
 }
 
 /// Does what is asked until the service ends, and what runs with it.
-pub(super) fn serve(channel: &Channel, mut catalogue: Box<dyn Catalogue>) {
+pub(super) fn serve(channel: &Channel, mut catalogue: Box<dyn Catalogue>, service: &Service) {
     let (programs, questions) = (Places::new(PROGRAMS_MAX), Places::new(QUESTIONS_MAX));
-    loop {
-        match channel.receive() {
+    // The life lines of programs that run.
+    let mut lines: Vec<Weak<Channel>> = Vec::new();
+    while service.has_sent(channel) {
+        let (request, answer, pipes) = match channel.receive() {
             Ok(Received::Message(octets, descriptors)) => {
-                let mut descriptors = descriptors.into_iter();
                 // What nobody understands has nobody to be told of it.
-                let (Some(request), Some(answer)) = (Request::decode(&octets), descriptors.next())
-                else {
-                    continue;
-                };
-                let answer = Channel::over(answer);
-                match request {
-                    Request::Reload => reload(catalogue.as_mut(), &answer),
-                    Request::Ask(question) => ask(question, answer, &questions),
-                    Request::Run { name, environment } => {
-                        let pipes = (descriptors.next(), descriptors.next());
-                        let order = Order { name, environment };
-                        run(catalogue.as_ref(), order, answer, pipes, &programs);
-                    }
+                match understood(&octets, descriptors, service) {
+                    Some(understood) => understood,
+                    None => continue,
                 }
             }
-            Ok(Received::Unfit) => {}
+            Ok(Received::Unfit) => continue,
             Ok(Received::End) | Err(_) => break,
+        };
+        match request {
+            Request::Reload => reload(catalogue.as_mut(), &answer),
+            Request::Ask(question) => ask(question, answer, &questions),
+            Request::Run { name, environment } => {
+                let answer = Arc::new(answer);
+                lines.retain(|line| line.strong_count() > 0);
+                lines.push(Arc::downgrade(&answer));
+                let order = Order { name, environment };
+                run(catalogue.as_ref(), order, answer, pipes, &programs);
+            }
         }
     }
-    // The life lines of all programs ended with the service.
+    // Whoever holds the other ends: what runs ends now.
+    for line in lines.iter().filter_map(Weak::upgrade) {
+        line.cut();
+    }
     programs.wait_until_free(REAP_MAX);
+}
+
+/// A request, where its answer goes, and the pipes that came with it; none where these are not what they
+/// should be. What came and is not wanted is closed.
+fn understood(
+    octets: &[u8],
+    descriptors: Vec<OwnedFd>,
+    service: &Service,
+) -> Option<(Request, Channel, Option<Pipes>)> {
+    let request = Request::decode(octets)?;
+    let mut descriptors = descriptors.into_iter();
+    let answer = Channel::over(descriptors.next()?);
+    let is_own = answer.identity().is_ok_and(|found| found != service.end);
+    let mut pipe = |access| descriptors.next().filter(|end| is_pipe(end, access));
+    let pipes = match (pipe(libc::O_RDONLY), pipe(libc::O_WRONLY)) {
+        (Some(input), Some(output)) => Some(Pipes { input, output }),
+        _ => None,
+    };
+    (is_own && answer.is_one()).then_some((request, answer, pipes))
 }
 
 /// A program that is asked for.
@@ -155,12 +188,12 @@ fn reload(catalogue: &mut dyn Catalogue, answer: &Channel) {
 fn run(
     catalogue: &dyn Catalogue,
     order: Order,
-    line: Channel,
-    pipes: (Option<OwnedFd>, Option<OwnedFd>),
+    line: Arc<Channel>,
+    pipes: Option<Pipes>,
     programs: &Places,
 ) {
     let refuse = |why: String| tell(&line, &Answer::failed(&io::Error::other(why)));
-    let (Some(input), Some(output)) = pipes else {
+    let Some(pipes) = pipes else {
         return refuse("the program has no pipes".to_owned());
     };
     let name = &order.name;
@@ -176,8 +209,6 @@ fn run(
     let Some(place) = programs.take() else {
         return refuse("too many programs run; try later".to_owned());
     };
-    let pipes = Pipes { input, output };
-    let line = Arc::new(line);
     let own = Arc::clone(&line);
     let work = move || {
         let _place = place;

@@ -12,7 +12,8 @@
 //!
 //! Each request brings a socket of its own for what is said about it, so nobody shares anything: whoever asks
 //! waits there, and a helper that dies is an end of file there. The socket of a program is its life line:
-//! where it is closed, by whatever way the service ends, the program is killed with its group. That is also
+//! where it is closed the program is killed with its group. When the service has ended, which the kernel tells
+//! ([`service`]), the helper closes all of them, and ends once nothing runs. That is also
 //! why the kernel is not asked to kill the helper with its parent: it has to outlive it for that moment.
 //!
 //! Promises:
@@ -24,7 +25,9 @@
 //!   signals it minds none that ends a service gently, so that what runs can finish, and ends when the service
 //!   has ended. Nobody traces it but root, and neither it nor a program it runs wins powers by an exec
 //!   (`no_new_privs`), whoever started the service.
-//! - Everything that comes is read as if it came from a stranger ([`wire`]).
+//! - Everything that comes is read as if it came from a stranger ([`wire`]). Of descriptors it takes what a request
+//!   needs: a fresh socket of this kind, which is not the service's own end, and for a program two pipes, so that
+//!   nothing that runs can hold what the helper waits for.
 //!
 //! Refuses to know: sections and variables, which are the [`Catalogue`]'s. Limits: [`PROGRAMS_MAX`] and
 //! [`QUESTIONS_MAX`] at a time; what is beyond fails at once, and may be tried later.
@@ -42,6 +45,7 @@ use super::only_thread::OnlyThread;
 mod asking;
 mod channel;
 mod helper;
+mod service;
 mod tending;
 mod wire;
 
@@ -113,10 +117,11 @@ pub fn start(catalogue: Box<dyn Catalogue>, alone: &OnlyThread) -> io::Result<()
     }
     let (ours, theirs) = Channel::pair()?;
     ours.set_patience(SEND_MAX)?;
+    let service = (std::process::id(), ours.identity()?);
     // SAFETY: there is no other thread, so the child is a whole process and may do anything.
     let process = unsafe { libc::fork() };
     match process {
-        0 => helper::live(theirs, catalogue),
+        0 => helper::live(theirs, catalogue, service),
         1.. => {
             let own = Own {
                 broker: Broker { channel: ours },

@@ -1,13 +1,14 @@
 //! One program of the helper, from its start to its end.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use super::Entry;
 use super::channel::Channel;
+use super::service::descriptor_of;
 use super::wire::{Answer, Message};
 use crate::sys::spawn::{self, Leader};
 
@@ -54,7 +55,8 @@ pub(super) fn tend(entry: &Entry, environment: &[(String, String)], pipes: Pipes
 
 /// Waits for its end; kills it with its group where nobody wants it any more.
 fn see_off(child: &mut Child, line: &Channel) -> io::Result<ExitStatus> {
-    let told = descriptor_of(child);
+    let id = libc::pid_t::try_from(child.id()).ok();
+    let told = id.and_then(descriptor_of);
     let mut line = Some(line);
     let mut slice = SLICE_MIN;
     loop {
@@ -90,15 +92,4 @@ fn wait(line: Option<&Channel>, told: Option<&OwnedFd>, slice: Duration) -> bool
     let [line, _] = entries;
     // Whatever comes by it: the other side has nothing to say but that it is over.
     ready > 0 && line.revents != 0
-}
-
-/// A descriptor that is readable once the program has ended; kernels since 5.3 have it.
-fn descriptor_of(child: &Child) -> Option<OwnedFd> {
-    let id = libc::pid_t::try_from(child.id()).ok()?;
-    // SAFETY: a plain system call; what it opens is close-on-exec and nobody else's.
-    unsafe {
-        let descriptor = libc::syscall(libc::SYS_pidfd_open, id, 0);
-        let descriptor = RawFd::try_from(descriptor).ok().filter(|one| *one >= 0)?;
-        Some(OwnedFd::from_raw_fd(descriptor))
-    }
 }

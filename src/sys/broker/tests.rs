@@ -43,8 +43,15 @@ impl Catalogue for Known {
 
 fn helper(known: Known) -> Broker {
     let (ours, theirs) = Channel::pair().unwrap();
-    thread::spawn(move || helper::serve(&theirs, Box::new(known)));
+    let service = service(&ours);
+    thread::spawn(move || helper::serve(&theirs, Box::new(known), &service));
     Broker { channel: ours }
+}
+
+/// Our own parent stands for the service, which outlives what the helper does.
+fn service(ours: &Channel) -> service::Service {
+    let parent = i32::try_from(std::os::unix::process::parent_id()).unwrap();
+    service::Service::watch(parent, ours.identity().unwrap()).unwrap()
 }
 
 /// A helper that knows this program as `test`.
@@ -206,10 +213,32 @@ fn a_helper_that_dies_with_a_program_or_says_nonsense_holds_nobody_up() {
 }
 
 #[test]
+fn what_runs_ends_with_the_channel_whoever_keeps_its_life_line() {
+    let helper = helper(Known {
+        entries: [("long".to_owned(), shell("sleep 600 & exec sleep 600"))].into(),
+        ..Known::default()
+    });
+    let until = clock::monotonic() + PATIENCE;
+    let order = Order {
+        name: "long",
+        program: Path::new("/bin/false"),
+        arguments: &[],
+        environment: &[],
+        until: &|| until,
+    };
+    let program = Program::start_by(Some(&helper), &order).unwrap();
+    drop(helper);
+    // Both processes of its group hold the pipe that is read here to its end.
+    assert_eq!(program.finish().0, End::Lost);
+    assert!(clock::monotonic() < until);
+}
+
+#[test]
 fn what_a_service_gone_mad_sends_does_no_harm() {
     let (ours, theirs) = Channel::pair().unwrap();
     let known = Known::default();
-    let helper = thread::spawn(move || helper::serve(&theirs, Box::new(known)));
+    let service = service(&ours);
+    let helper = thread::spawn(move || helper::serve(&theirs, Box::new(known), &service));
     let nothing = fs::File::open("/dev/null").unwrap();
     let nothing = nothing.as_raw_fd();
     let ask = Request::Ask(Question::AccountName(0)).encode();
