@@ -217,21 +217,54 @@ fn an_account_under_attack_is_slow_for_strangers_only() {
         hello(address(), &server).command(&plain(form, "guess"), "535");
     }
     hello(stranger, &server).command(&plain("bob", "builder"), "235");
+    // Her own login forgives nothing that strangers did.
     hello(home, &server).command(&plain("alice", "wonderland"), "235");
-    // That has cleared the account, and one more attack makes it slow again.
-    hello(stranger, &server).command(&plain("alice", "guess"), "535");
-    for form in forms {
-        hello(address(), &server).command(&plain(form, "guess"), "535");
-        if form == "Alice@HERE.example" {
-            break;
-        }
-    }
     let mut waiting = hello(stranger, &server);
     waiting.send(format!("{}\r\n", plain("alice", "wonderland")).as_bytes());
     let line = server.wait_for_log("event=login_delayed");
     assert!(line.contains(&format!("client={stranger}:")), "{line}");
     assert!(line.ends_with("user=alice seconds=1"), "{line}");
     hello(home, &server).command(&plain("alice", "wonderland"), "235");
+}
+
+#[test]
+fn own_logins_between_guesses_buy_no_guess() {
+    let mut server = Server::start(INI);
+    let guesser = address();
+    for number in 0..5 {
+        hello(guesser, &server).command(&plain("bob", "builder"), "235");
+        let guess = plain("alice", &format!("guess{number}"));
+        hello(guesser, &server).command(&guess, "535");
+    }
+    let log = whole_log(&mut server);
+    let waited = lines(&log, &["event=login_delayed", "user=alice"]);
+    assert_eq!(waited.len(), 2, "{log}");
+    assert!(
+        waited[0].ends_with("seconds=1") && waited[1].ends_with("seconds=2"),
+        "{log}"
+    );
+    assert_eq!(
+        lines(&log, &["event=login_delayed", "user=bob"]).len(),
+        0,
+        "{log}"
+    );
+}
+
+#[test]
+fn a_printer_with_an_old_password_locks_out_nobody_who_has_logged_in_from_there() {
+    let mut server = Server::start(INI);
+    let office = address();
+    hello(office, &server).command(&plain("alice", "wonderland"), "235");
+    fail_side_by_side(office, 10, &server);
+    hello(office, &server).command(&plain("alice", "wonderland"), "235");
+    // Who has not is kept out, and so is alice elsewhere only as long as strangers guess.
+    hello(office, &server).command(&plain("bob", "builder"), "454 4.7.0");
+    let log = whole_log(&mut server);
+    assert_eq!(
+        lines(&log, &["login_delayed", "user=alice"]).len(),
+        0,
+        "{log}"
+    );
 }
 
 #[test]

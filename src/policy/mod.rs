@@ -24,6 +24,7 @@ pub mod alarm;
 pub mod connection;
 pub mod facts;
 mod mail_lists;
+mod recent;
 pub mod recipient;
 pub mod relay;
 pub mod sender;

@@ -122,7 +122,9 @@ impl Console {
             }
             Err(_) => {
                 let account = self.context().setup().directory.account(who);
-                self.context().throttle().forget_account(&account, now)
+                let mut throttle = self.context().throttle();
+                let account = throttle.account(&account);
+                throttle.forget_account(account, now)
             }
         };
         if !had_failures {

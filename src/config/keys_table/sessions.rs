@@ -198,7 +198,9 @@ pub(super) const KEYS: &[Key] = &[
         default: Default::Value("yes"),
         meaning: "Whether failed logins slow down the next ones: of a client address from the third \
                   on by 1s, 2s, 4s, up to 32s, and after the tenth they get 454; of an account from \
-                  the fifth on by up to 8s. A failure counts for 15 minutes after the last one.",
+                  the fifth on by up to 8s. A failure counts for 15 minutes after the last one. A good login \
+                  forgives those of its user from its address. A user who has logged in from an address \
+                  within 30 days waits there by the own failures alone.",
         change: "Say no where something before this server does the same.",
         domino: None,
     },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Bench, Connection, State};
+use super::{Bench, Connection, Delay, State};
 use crate::directory::scram::ScramLookup;
 use crate::events;
 use crate::net::parking::Ticket;
@@ -39,7 +39,7 @@ pub(super) enum Performed {
     /// The answer comes by the lot.
     Held,
     /// The answer comes after this time.
-    Delayed(Duration),
+    Delayed(Duration, Delay),
     /// The stream goes over to TLS.
     Handshake,
     /// The stream is over.

@@ -22,7 +22,7 @@ impl Connection {
             State::Unannounced
             | State::Talking
             | State::Held
-            | State::Delayed
+            | State::Delayed(_)
             | State::Closing(_) => Place::Elsewhere,
         };
         self.watch.broke_off(reason, place);

@@ -47,6 +47,7 @@ use crate::sys::clock;
 use crate::transport::stream::{Progress, Received, Stream, StreamError};
 pub use effects::Report;
 use effects::{OpenMessage, Performed};
+use pace::Delay;
 use proxy::Proxied;
 use turn::{COMMAND_OCTETS, COMMAND_READ_OCTETS, Turn};
 pub use view::{Card, View};
@@ -130,8 +131,8 @@ enum State {
     Handshaking,
     Talking,
     Held,
-    /// A login waits its time.
-    Delayed,
+    /// Something waits its time.
+    Delayed(Delay),
     Closing(EndReason),
 }
 
@@ -268,7 +269,7 @@ impl Connection {
                     Performed::Answer(answer) => self.answer(answer, bench),
                     Performed::Nothing => Step::Receive,
                     Performed::Held => return self.hold(bench),
-                    Performed::Delayed(wait) => return self.delay(wait, bench),
+                    Performed::Delayed(wait, delay) => return self.delay(wait, delay, bench),
                     Performed::Broken => return self.end(EndReason::Dropped, bench),
                     Performed::Handshake => match self.begin_tls(bench) {
                         Err(outcome) => return outcome,
@@ -445,7 +446,7 @@ impl Connection {
             State::Closing(_) => FAREWELL.min(limits.command_timeout),
             State::Unannounced => proxy::HEADER_PATIENCE.min(limits.command_timeout),
             State::Talking if self.session.is_in_mail_data() => limits.data_timeout,
-            State::Handshaking | State::Talking | State::Held | State::Delayed => {
+            State::Handshaking | State::Talking | State::Held | State::Delayed(_) => {
                 limits.command_timeout
             }
         };
@@ -461,7 +462,7 @@ impl Connection {
 
     fn timed_out(&mut self, bench: &mut Bench) -> Outcome {
         match self.state {
-            State::Delayed => unreachable!("the end of a delay is no timeout"),
+            State::Delayed(_) => unreachable!("the end of a delay is no timeout"),
             // Spool and resolver always answer; until they do there is nothing to say.
             State::Held => return self.hold(bench),
             State::Closing(reason) => return self.end(reason, bench),
@@ -497,14 +498,14 @@ impl Connection {
         match self.state {
             State::Held if self.session.has_begun_message() => self.hold(bench),
             // What it was held for has nobody to tell any more.
-            State::Held | State::Delayed | State::Talking
+            State::Held | State::Delayed(_) | State::Talking
                 if self.is_to_stop() && self.stream.is_sent() =>
             {
                 self.state = State::Talking;
                 self.stop(bench)
             }
             State::Held
-            | State::Delayed
+            | State::Delayed(_)
             | State::Talking
             | State::Unannounced
             | State::Handshaking
@@ -517,7 +518,7 @@ impl Connection {
         match self.state {
             State::Held if self.session.has_begun_message() => Err(self.hold(bench)),
             // What it waited for has nobody to tell any more.
-            State::Held | State::Delayed => {
+            State::Held | State::Delayed(_) => {
                 self.state = State::Talking;
                 Err(self.stop(bench))
             }
@@ -618,13 +619,19 @@ impl Job for Connection {
                 State::Closing(reason) => Err(self.close(reason, bench)),
                 State::Unannounced => self.read_header(bench),
                 State::Handshaking => self.handshake(bench),
-                State::Delayed => unreachable!("the peer does not wake a held job"),
+                State::Delayed(_) => unreachable!("the peer does not wake a held job"),
                 State::Talking | State::Held => Ok(Step::Receive),
             },
             Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),
             Wake::Message(Report::LookedUp(finding)) => Ok(self.looked_up(finding, bench)),
-            Wake::Deadline if self.state == State::Delayed => self.delay_is_over(bench),
-            Wake::Deadline => Err(self.timed_out(bench)),
+            Wake::Deadline => match self.state {
+                State::Delayed(delay) => self.delay_is_over(delay, bench),
+                State::Unannounced
+                | State::Handshaking
+                | State::Talking
+                | State::Held
+                | State::Closing(_) => Err(self.timed_out(bench)),
+            },
             Wake::Stop => self.service_stops(bench),
             Wake::End => Err(self.end_by_operator(bench)),
         };

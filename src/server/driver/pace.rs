@@ -11,9 +11,16 @@ use super::effects::Performed;
 use super::{Bench, Connection, State};
 use crate::events::{self, EndReason};
 use crate::net::Outcome;
-use crate::policy::throttle::Pace;
+use crate::policy::throttle::{Account, Pace};
 use crate::session::{Answer, Interrupt, Note, Paced, Step};
 use crate::sys::clock;
+
+/// What waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delay {
+    /// A login as this account.
+    Login(Account),
+}
 
 impl Connection {
     /// When this login may be looked at.
@@ -22,37 +29,42 @@ impl Connection {
             return Performed::Answer(Answer::Paced(Paced::Proceed));
         }
         let account = self.setup.directory.account(login);
-        let now = clock::monotonic();
-        let pace = self
-            .context
-            .throttle()
-            .pace(self.client_key(), &account, now);
+        let (pace, account) = {
+            let mut throttle = self.context.throttle();
+            let account = throttle.account(&account);
+            let pace = throttle.pace(self.client_key(), account, clock::monotonic());
+            (pace, account)
+        };
         match pace {
             Pace::Now => Performed::Answer(Answer::Paced(Paced::Proceed)),
             Pace::Never => Performed::Answer(Answer::Paced(Paced::TurnAway)),
             Pace::After(wait) => {
                 events::login_delayed(&self.sid(), self.client, login, wait.as_secs());
-                Performed::Delayed(wait)
+                Performed::Delayed(wait, Delay::Login(account))
             }
         }
     }
 
     /// Holds the session until its login may be looked at.
-    pub(super) fn delay(&mut self, wait: Duration, bench: &mut Bench) -> Outcome {
+    pub(super) fn delay(&mut self, wait: Duration, delay: Delay, bench: &mut Bench) -> Outcome {
         if self.is_to_stop() {
             return self.stop(bench);
         }
         if let Err(outcome) = self.say(bench) {
             return outcome;
         }
-        self.state = State::Delayed;
+        self.state = State::Delayed(delay);
         Outcome::Hold {
             deadline: (clock::monotonic() + wait).min(self.last_moment()),
         }
     }
 
     /// The wait is over, or the session is.
-    pub(super) fn delay_is_over(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    pub(super) fn delay_is_over(
+        &mut self,
+        delay: Delay,
+        bench: &mut Bench,
+    ) -> Result<Step, Outcome> {
         self.state = State::Talking;
         if self.is_to_stop() {
             return Err(self.stop(bench));
@@ -64,9 +76,14 @@ impl Connection {
             return Err(self.close(EndReason::Timeout, bench));
         }
         self.waiting_since = now;
-        let paced = match self.context.throttle().refuses(self.client_key(), now) {
-            true => Paced::TurnAway,
-            false => Paced::Proceed,
+        let Delay::Login(account) = delay;
+        let pace = self
+            .context
+            .throttle()
+            .pace(self.client_key(), account, now);
+        let paced = match pace {
+            Pace::Never => Paced::TurnAway,
+            Pace::Now | Pace::After(_) => Paced::Proceed,
         };
         Ok(self.answer(Answer::Paced(paced), bench))
     }
@@ -79,10 +96,14 @@ impl Connection {
         let (client, now) = (self.client_key(), clock::monotonic());
         if let Note::LoginFailed { login, .. } = note {
             let account = self.setup.directory.account(login);
-            self.context.throttle().failed(client, &account, now);
+            let mut throttle = self.context.throttle();
+            let account = throttle.account(&account);
+            throttle.failed(client, account, now);
         }
         if let Note::LoggedIn { user } = note {
-            self.context.throttle().succeeded(client, user, now);
+            let mut throttle = self.context.throttle();
+            let account = throttle.account(user);
+            throttle.succeeded(client, account, now);
         }
     }
 

@@ -62,7 +62,7 @@ impl Connection {
                 State::Unannounced => "proxy-header",
                 State::Handshaking => "tls-handshake",
                 State::Held => "held",
-                State::Delayed => "delayed",
+                State::Delayed(_) => "delayed",
                 State::Closing(_) => "closing",
                 State::Talking => self.session.phase().word(),
             },
