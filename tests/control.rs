@@ -287,7 +287,7 @@ fn a_stalled_console_client_harms_nobody() {
     let server = Server::start("");
     // More of them than are served at a time, in every state.
     let mut stalled = Vec::new();
-    for number in 0..12 {
+    for number in 0..20 {
         let mut stream = UnixStream::connect(socket(&server)).unwrap();
         if number % 2 == 0 {
             stream.write_all(b"stat").unwrap();
@@ -299,9 +299,13 @@ fn a_stalled_console_client_harms_nobody() {
     client.command("EHLO x", "250");
     client.message("alice@here.example", "Subject: a\r\n\r\nb");
     assert!(began.elapsed() < Duration::from_secs(5));
-    // A new one has its turn once their time is up.
+    // Each round of them has a second while others wait, and ten where nobody does.
     assert_eq!(server.command(&["status"]).code, Some(0));
-    assert!(began.elapsed() < PATIENCE);
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
     let mut rest = Vec::new();
     stalled[0].read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"");

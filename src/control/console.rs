@@ -1,6 +1,8 @@
 //! The one thread that serves the socket, takes SIGHUP's refresh, and looks for changed files.
 //!
-//! It never waits for one client: sockets are non-blocking, and each client has until its deadline.
+//! It never waits for one client: sockets are non-blocking, and each client has until its deadline. While
+//! another waits for a place, a client that has neither sent its request nor taken any of its answer for
+//! [`IDLE_MAX`] is ended.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
@@ -24,6 +26,8 @@ use crate::sys::{clock, process};
 pub const CLIENTS_MAX: usize = 8;
 /// How long a client may take to send its request, and then to take its answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may do nothing while another waits for a place.
+pub const IDLE_MAX: Duration = Duration::from_secs(1);
 /// An answer whose memory is given back to the system.
 const LARGE_OCTETS: usize = 128 * 1024;
 /// How long clients may take once the service has ended.
@@ -85,6 +89,7 @@ pub fn start(
         orders,
         socket,
         clients: Vec::new(),
+        next: None,
         operator,
         stop_at: None,
     };
@@ -104,6 +109,8 @@ struct Console<O> {
     orders: Receiver<Order>,
     socket: Option<Socket>,
     clients: Vec<Client>,
+    /// The first of those that wait for a place.
+    next: Option<UnixStream>,
     operator: O,
     stop_at: Option<Instant>,
 }
@@ -130,9 +137,17 @@ impl<O: Operator> Console<O> {
     }
 
     fn patience(&self) -> Option<Duration> {
-        let clients = self.clients.iter().map(|client| client.deadline);
+        let clients = self.clients.iter().map(|client| self.time_of(client));
         let next = clients.chain(self.next_look()).chain(self.stop_at).min()?;
         Some(next.saturating_duration_since(clock::monotonic()))
+    }
+
+    /// When the time of a client is over.
+    fn time_of(&self, client: &Client) -> Instant {
+        match self.next {
+            Some(_) => client.deadline.min(client.active + IDLE_MAX),
+            None => client.deadline,
+        }
     }
 
     fn next_look(&self) -> Option<Instant> {
@@ -180,27 +195,36 @@ impl<O: Operator> Console<O> {
         }
     }
 
+    /// Takes the next one that waits, where there is a place for it; whether there was one.
     fn accept_one(&mut self) -> bool {
-        let Some(socket) = &self.socket else {
+        let Some(socket) = self.socket.as_ref().filter(|_| self.stop_at.is_none()) else {
             return false;
         };
-        if self.clients.len() >= CLIENTS_MAX || self.stop_at.is_some() {
+        while self.next.is_none() {
+            match socket.listener().accept() {
+                Ok((stream, _)) => self.next = Some(stream),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        if self.clients.len() >= CLIENTS_MAX {
             return false;
         }
-        match socket.listener().accept() {
-            Ok((stream, _)) => {
-                let client = Client::new(stream, &self.poll);
-                self.clients.extend(client.ok());
-                true
-            }
-            Err(error) => error.kind() == ErrorKind::Interrupted,
+        let client = self.next.take();
+        let client = client.and_then(|stream| Client::new(stream, &self.poll).ok());
+        self.clients.extend(client);
+        true
+    }
+
+    /// What a client has sent counts before its time does: the thread may have been busy.
+    fn step(&mut self, client: &mut Client) -> Standing {
+        match self.go_on_with(client) {
+            Standing::Waits if clock::monotonic() >= self.time_of(client) => Standing::Over,
+            standing => standing,
         }
     }
 
-    fn step(&mut self, client: &mut Client) -> Standing {
-        if clock::monotonic() >= client.deadline {
-            return Standing::Over;
-        }
+    fn go_on_with(&mut self, client: &mut Client) -> Standing {
         if client.output.is_none() {
             let line = match client.read() {
                 Ok(Some(line)) => line,
@@ -210,7 +234,8 @@ impl<O: Operator> Console<O> {
             let answer = self.answer(&client.peer, line.as_deref());
             client.output = Some(wire::answer(&answer));
             client.was_large = answer.output.len() > LARGE_OCTETS;
-            client.deadline = clock::monotonic() + PATIENCE;
+            client.active = clock::monotonic();
+            client.deadline = client.active + PATIENCE;
         }
         client.write()
     }
@@ -247,6 +272,8 @@ struct Client {
     input: Vec<u8>,
     output: Option<Vec<u8>>,
     sent: usize,
+    /// When it was accepted, got its answer, or took some of it last.
+    active: Instant,
     deadline: Instant,
     was_large: bool,
 }
@@ -255,13 +282,15 @@ impl Client {
     fn new(stream: UnixStream, poll: &Poll) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         register(poll, stream.as_raw_fd(), CLIENT)?;
+        let now = clock::monotonic();
         Ok(Self {
             peer: peer::of(&stream)?,
             stream,
             input: Vec::new(),
             output: None,
             sent: 0,
-            deadline: clock::monotonic() + PATIENCE,
+            active: now,
+            deadline: now + PATIENCE,
             was_large: false,
         })
     }
@@ -295,7 +324,10 @@ impl Client {
         let output = self.output.as_deref().unwrap_or_default();
         while let Some(rest) = output.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match self.stream.write(rest) {
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    self.active = clock::monotonic();
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Standing::Waits,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Standing::Over,
