@@ -8,6 +8,7 @@
 pub mod chunk;
 pub mod client;
 pub mod command;
+pub mod content;
 pub mod data;
 pub mod exposition;
 pub mod http;

@@ -28,6 +28,9 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
         Note::LoginTurnedAway { login } => events::login_turned_away(sid, client, login),
         Note::Listed { cause, .. } => events::client_listed(sid, client, cause),
         Note::Refused(refused) => log_refused(sid, client, refused),
+        Note::FromLineRemoved(qid) => {
+            events::content::from_line_removed(Some(sid), client.ip(), *qid);
+        }
         // Only `explain` asks for these.
         Note::Decided { .. } => {}
         // The log has what it is about.
@@ -62,6 +65,7 @@ pub(super) fn count(stats: &Stats, note: &Note) {
         | Note::TooManyErrors
         | Note::Decided { .. }
         | Note::Said(_)
+        | Note::FromLineRemoved(_)
         | Note::LoginUnavailable => {}
     }
 }

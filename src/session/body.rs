@@ -6,7 +6,8 @@
 use super::replies;
 use crate::policy::verdict::Cause;
 use crate::protocol::chunk::LineEnds;
-use crate::protocol::data::{DataDecoder, HopCounter};
+use crate::protocol::content::Inspector;
+use crate::protocol::data::DataDecoder;
 use crate::protocol::reply::Reply;
 use crate::spool::Refusal;
 
@@ -20,7 +21,7 @@ pub(super) struct Body {
     /// Of content that comes in chunks.
     line_ends: LineEnds,
     chunks: Chunks,
-    hops: HopCounter,
+    inspector: Inspector,
     /// Octets that have come, or that chunks have announced.
     octets: u64,
     spool: Option<Refusal>,
@@ -44,6 +45,7 @@ pub(super) enum Chunks {
 pub(super) enum Fault {
     TooLarge,
     BareLineEnds,
+    Nul,
     Loop,
     Spool(Refusal),
 }
@@ -53,6 +55,7 @@ impl Fault {
     pub(super) fn reply(self) -> (Reply, &'static str) {
         match self {
             Self::BareLineEnds => (replies::bare_line_ends(), "bare_line_ends"),
+            Self::Nul => (replies::nul_in_message(), "nul"),
             Self::TooLarge => (replies::too_large(), "size"),
             Self::Loop => (replies::too_many_hops(), "loop"),
             Self::Spool(refusal) => (replies::refused(refusal), "spool"),
@@ -77,9 +80,9 @@ impl Body {
     pub(super) fn take(&mut self, input: &[u8], content: &mut Vec<u8>) -> usize {
         let from = content.len();
         let used = self.decoder.decode(input, content);
-        let decoded = content.get(from..).unwrap_or_default();
-        self.octets += decoded.len() as u64;
-        self.hops.feed(decoded);
+        let decoded = content.len() - from;
+        self.octets += decoded as u64;
+        self.inspector.look(content, from);
         used
     }
 
@@ -90,14 +93,16 @@ impl Body {
 
     /// Takes octets of a chunk as they are.
     pub(super) fn take_chunk(&mut self, octets: &[u8], content: &mut Vec<u8>) {
+        let from = content.len();
         content.extend_from_slice(octets);
         self.line_ends.feed(octets);
-        self.hops.feed(octets);
+        self.inspector.look(content, from);
     }
 
     /// The last chunk is whole: its last line gets the end it may lack.
     pub(super) fn end_chunks(&mut self, content: &mut Vec<u8>) {
         self.line_ends.end();
+        self.inspector.end(content);
         if self.line_ends.is_within_line() {
             content.extend_from_slice(b"\r\n");
         }
@@ -153,6 +158,11 @@ impl Body {
         self.decoder.is_ended()
     }
 
+    /// Whether a line for mboxes was removed from its beginning.
+    pub(super) fn has_lost_from_line(&self) -> bool {
+        self.inspector.has_lost_from_line()
+    }
+
     /// Why the spool cannot take it.
     pub(super) fn spool_refusal(&self) -> Option<Refusal> {
         self.spool
@@ -164,7 +174,9 @@ impl Body {
             Some(Fault::TooLarge)
         } else if self.decoder.has_bare_cr_or_lf() || self.line_ends.has_bare_cr_or_lf() {
             Some(Fault::BareLineEnds)
-        } else if self.hops.hops() > HOPS_MAX {
+        } else if self.inspector.has_nul() {
+            Some(Fault::Nul)
+        } else if self.inspector.hops() > HOPS_MAX {
             Some(Fault::Loop)
         } else {
             self.spool.map(Fault::Spool)

@@ -6,7 +6,7 @@
 use std::time::SystemTime;
 
 use super::body::Fault;
-use super::note::Subject;
+use super::note::{Note, Subject};
 use super::{Due, Effect, Output, Session, State, Step, replies};
 use crate::config::rules::Action;
 use crate::mail::trace::Received;
@@ -153,8 +153,13 @@ impl Session {
             Ok(committed) => replies::queued(committed),
             Err(refusal) => replies::refused(*refusal),
         };
-        if result.is_err() {
-            self.note_refused_message(&reply, "spool", None, output);
+        let transaction = self.transaction.as_ref();
+        match &result {
+            Ok(committed) if transaction.is_some_and(|t| t.body.has_lost_from_line()) => {
+                output.notes.push(Note::FromLineRemoved(committed.id()));
+            }
+            Ok(_) => {}
+            Err(_) => self.note_refused_message(&reply, "spool", None, output),
         }
         self.transaction = None;
         self.say(reply, output)

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::mail::MessageId;
 use crate::protocol::line::LineError;
 use crate::protocol::reply::Reply;
 
@@ -57,6 +58,8 @@ pub enum Note {
         /// The login as it was given.
         login: String,
     },
+    /// The content of this message began with a line for mboxes, which was removed.
+    FromLineRemoved(MessageId),
     /// The users file could not be read for a login.
     LoginUnavailable,
 }

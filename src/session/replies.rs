@@ -365,6 +365,10 @@ pub(super) fn bare_line_ends() -> Reply {
     Reply::new(550, EnhancedStatus(5, 6, 0), "Bare CR or LF in message")
 }
 
+pub(super) fn nul_in_message() -> Reply {
+    Reply::new(550, EnhancedStatus(5, 6, 0), "NUL in message")
+}
+
 pub(super) fn too_many_hops() -> Reply {
     Reply::new(554, EnhancedStatus(5, 4, 6), "Too many hops")
 }

@@ -5,6 +5,7 @@
 //! | LF or CRLF | CRLF |
 //! | a bare CR in the body | CRLF: progress bars in cron's mail are full of them |
 //! | a bare CR in the header section | a blank: it must not begin a field that its author did not see |
+//! | a NUL | removed: no server takes it |
 //! | a first line `From ` (mbox) | removed |
 //! | a line that is no field before the first empty line | the body begins there |
 //! | `Bcc`, `Resent-Bcc`, `Return-Path` | removed |
@@ -64,6 +65,7 @@ pub(super) fn read(input: &mut impl BufRead, max_octets: u64, dots: Dots) -> io:
         if is_dot && dots == Dots::End {
             return Ok(content);
         }
+        line.retain(|octet| *octet != 0);
         if matches!(line.as_slice(), b"\n" | b"\r\n") {
             part = Part::Body;
         }
@@ -242,6 +244,10 @@ mod tests {
                 format!("Subject: x\r\n{all}\r\nno field\r\n"),
             ),
             (
+                "Subj\0ect: x\n\n\0h\0i\0\n",
+                format!("Subject: x\r\n{all}\r\nhi\r\n"),
+            ),
+            (
                 "From me Thu\nSubject: x\n\n",
                 format!("Subject: x\r\n{all}\r\n"),
             ),
@@ -308,9 +314,9 @@ mod tests {
 
     #[test]
     fn eight_bit_content_stays_as_it_is() {
-        let content = read(&mut &b"Subject: \xff\n\n\xe9\0\n"[..], 100, Dots::Plain).unwrap();
+        let content = read(&mut &b"Subject: \xff\n\n\xe9\x01\n"[..], 100, Dots::Plain).unwrap();
         let finished = Letter::parse(&content).finish(&ADDED);
-        assert!(finished.ends_with(b"\r\n\r\n\xe9\0\r\n"));
+        assert!(finished.ends_with(b"\r\n\r\n\xe9\x01\r\n"));
         assert!(finished.starts_with(b"Subject: \xff\r\n"));
     }
 

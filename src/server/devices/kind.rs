@@ -304,7 +304,7 @@ pub(super) const KINDS: &[(Kind, &str, Weight, &str)] = &[
         Kind::BareLineEnds,
         "bare-line-ends",
         Cause,
-        "ends lines of its messages by a bare CR or LF, against RFC 5321",
+        "ends lines of its messages by a bare CR or LF, or sends a NUL in them, against RFC 5321",
     ),
     (
         Kind::BareLineEndInCommand,

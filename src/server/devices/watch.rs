@@ -107,7 +107,7 @@ impl Watch {
                 None => self.reply_is = Awaited::OfNothing,
             },
             Note::Said(reply) => self.said(reply),
-            Note::Listed { .. } | Note::Decided { .. } => {}
+            Note::Listed { .. } | Note::Decided { .. } | Note::FromLineRemoved(_) => {}
         }
     }
 
@@ -256,7 +256,7 @@ fn kind_of(refused: &Refused) -> Option<Kind> {
         ("unknown", ..) => Kind::RecipientUnknown,
         ("relay", "smarthost", _) => Kind::NoSmarthost,
         ("relay", ..) => Kind::RelayDenied,
-        ("bare_line_ends", ..) => Kind::BareLineEnds,
+        ("bare_line_ends" | "nul", ..) => Kind::BareLineEnds,
         ("loop", ..) => Kind::Loop,
         ("blacklist", ..) => Kind::Blacklisted,
         ("dnsbl", ..) => Kind::DnsListed,

@@ -20,7 +20,7 @@ use crate::mail::{
     Reason, Recipient, RecipientNotifications, ReversePath, Target, date,
 };
 use crate::protocol::chunk::LineEnds;
-use crate::protocol::data::HopCounter;
+use crate::protocol::content::Inspector;
 use crate::session::HOPS_MAX;
 use crate::spool::{Draft, Refusal};
 use crate::sys::clock;
@@ -234,6 +234,7 @@ impl<'a> Letter<'a> {
         self.file.seek(SeekFrom::Start(self.content_at))?;
         let mut form = Form::default();
         let mut piece = vec![0; PIECE_OCTETS];
+        let mut taken = Vec::new();
         let mut left = self.paper.octets;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(PIECE_OCTETS);
@@ -243,11 +244,16 @@ impl<'a> Letter<'a> {
                 return Err(NotTaken::never("it became shorter while it was read"));
             }
             let octets = piece.get(..count).unwrap_or_default();
-            form.feed(octets);
-            self.noted(draft.write(octets))?;
+            taken.clear();
+            form.feed(octets, &mut taken);
+            self.noted(draft.write(&taken))?;
             left = left.saturating_sub(count as u64);
         }
-        form.check()
+        form.check()?;
+        if form.inspector.has_lost_from_line() {
+            events::content::from_line_removed(None, LOCAL, draft.id());
+        }
+        Ok(())
     }
 
     /// The whole lines at the beginning of the content.
@@ -258,9 +264,9 @@ impl<'a> Letter<'a> {
         (&mut self.file).take(most).read_to_end(&mut octets)?;
         let end = octets.windows(2).rposition(|pair| pair == b"\r\n");
         octets.truncate(end.map_or(0, |end| end + 2));
-        let mut form = Form::default();
-        form.feed(&octets);
-        self.noted(draft.write(&octets))?;
+        let (mut form, mut taken) = (Form::default(), Vec::new());
+        form.feed(&octets, &mut taken);
+        self.noted(draft.write(&taken))?;
         form.check()
     }
 
@@ -278,23 +284,28 @@ impl<'a> Letter<'a> {
 #[derive(Default)]
 struct Form {
     ends: LineEnds,
-    hops: HopCounter,
+    inspector: Inspector,
 }
 
 impl Form {
-    fn feed(&mut self, octets: &[u8]) {
+    /// Gives what is taken of the octets to `taken`. Whole lines leave nothing held.
+    fn feed(&mut self, octets: &[u8], taken: &mut Vec<u8>) {
         self.ends.feed(octets);
-        self.hops.feed(octets);
+        taken.extend_from_slice(octets);
+        self.inspector.look(taken, 0);
     }
 
-    fn check(mut self) -> Result<(), NotTaken> {
+    fn check(&mut self) -> Result<(), NotTaken> {
         self.ends.end();
         if self.ends.has_bare_cr_or_lf() || self.ends.is_within_line() {
             return Err(NotTaken::never(
                 "a line of its content does not end in CRLF",
             ));
         }
-        match self.hops.hops() > HOPS_MAX {
+        if self.inspector.has_nul() {
+            return Err(NotTaken::never("its content has a NUL"));
+        }
+        match self.inspector.hops() > HOPS_MAX {
             true => Err(NotTaken::never("it goes in a circle")),
             false => Ok(()),
         }
