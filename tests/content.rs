@@ -141,3 +141,62 @@ fn what_a_local_program_leaves_is_looked_at_as_well() {
     let line = server.wait_for_event("drop_discarded");
     assert!(line.contains("its content has a NUL"), "{line}");
 }
+
+#[test]
+fn a_name_that_is_none_stands_in_no_place_of_one() {
+    let server = Server::start("");
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO a;b", "250");
+    send(
+        &mut client,
+        "alice@here.example",
+        By::Data,
+        "Subject: x\r\n\r\n",
+    );
+    let mail = server.wait_for_mail("alice", 1).remove(0);
+    let from = "\nReceived: from [127.0.0.1] (helo=a?b)\n\tby ";
+    assert!(mail.contains(from), "{mail}");
+}
+
+#[test]
+fn the_only_return_path_is_ours() {
+    let folder = support::TempFolder::new("return-path");
+    let out = folder.path().join("out");
+    let script = folder.path().join("scan.sh");
+    fs::write(
+        &script,
+        format!("cat >{0}.part\nmv {0}.part {0}\n", out.display()),
+    )
+    .unwrap();
+    let ini = format!(
+        "[aliases]\nfile = aliases\n[command:scan]\nprogram = /bin/sh\narguments = {}\n",
+        script.display()
+    );
+    let server = Server::start_beside(&ini, &[("aliases", "team: alice, |scan\n")]);
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    let head = "Subject: x\r\nreturn-path : <forged@x>\r\n\t<again@x>\r\nTo: y\r\n\r\nReturn-Path: body\r\n";
+    let want = "Subject: x\nTo: y\n\nReturn-Path: body\n";
+    send(&mut client, "team@here.example", By::Data, head);
+    let mail = server.wait_for_mail("alice", 1).remove(0);
+    assert_eq!(below_received(&mail), want);
+    assert!(mail.starts_with("Return-Path: <sender@there.example>\n"));
+    let until = Instant::now() + PATIENCE;
+    while !out.exists() {
+        assert!(Instant::now() < until, "{}", server.log_text());
+        std::thread::yield_now();
+    }
+    assert_eq!(below_received(&fs::read_to_string(&out).unwrap()), want);
+    // One that is large enough for a file of its own.
+    let lines = "0123456789\r\n".repeat(40_000);
+    send(
+        &mut client,
+        "alice@here.example",
+        By::Chunks,
+        &format!("{head}{lines}"),
+    );
+    let mails = server.wait_for_mail("alice", 2);
+    let large = mails.iter().max_by_key(|mail| mail.len()).unwrap();
+    let want = format!("{want}{}", lines.replace('\r', ""));
+    assert!(below_received(large) == want, "the large one differs");
+}

@@ -9,7 +9,7 @@
 //! | cannot be started | deferred, and the lane rests: the operator mends it |
 //! | ends with the helper process that ran it | deferred: the next start runs it again |
 //!
-//! Content has LF line ends, below Return-Path and Delivered-To. The envelope is in the environment;
+//! Content has LF line ends, below our Return-Path and Delivered-To; a Return-Path of its own is left out. The envelope is in the environment;
 //! nothing of it is ever an argument. Promises: content that is damaged never reaches a program as a whole
 //! one: it is killed before its input ends. At the end of the service a program may go on for
 //! [`GRACE`]; then it is killed, and the message is due at the next start.
@@ -18,8 +18,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::handler::{Parcel, first_words};
-use super::maildir::unix_lines;
 use super::outcome::Verdict;
+use super::return_path::MailboxForm;
 use crate::config::handlers::Command;
 use crate::events;
 use crate::mail::{ForwardPath, Reason};
@@ -99,10 +99,10 @@ fn feed(program: &mut Program<'_>, parcel: &Parcel<'_>) -> Result<(), Stop> {
         head.push_str(&format!("Delivered-To: {to}\n"));
     }
     give(head.as_bytes())?;
-    let mut lines = Vec::new();
+    let (mut form, mut lines) = (MailboxForm::default(), Vec::new());
     parcel.content.each(|piece| {
         lines.clear();
-        unix_lines(piece, &mut lines);
+        form.feed(piece, &mut lines);
         give(&lines)
     })
 }

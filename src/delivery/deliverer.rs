@@ -20,10 +20,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::deferred::Deferred;
 use super::lanes::Lanes;
-use super::maildir::{Body, Delivered, Letter, Maildirs, unix_lines};
+use super::maildir::{Body, Delivered, Letter, Maildirs};
 use super::notice_queue::Late;
 use super::notifier::Notifier;
 use super::outcome::{Judge, QueueRules};
+use super::return_path::MailboxForm;
 use super::unsynced::Unsynced;
 use crate::events;
 use crate::mail::{Action, MessageId, Progress, Reason, Target, date};
@@ -418,7 +419,8 @@ impl Deliverer {
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         if let Content::Memory(range) = &stored.content {
-            unix_lines(buffer.get(range.clone()).unwrap_or_default(), &mut lines);
+            let content = buffer.get(range.clone()).unwrap_or_default();
+            MailboxForm::default().feed(content, &mut lines);
         }
         let body = match &stored.content {
             Content::Memory(_) => Body::Memory(&lines),

@@ -14,6 +14,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::return_path::MailboxForm;
 use crate::mail::MessageId;
 use crate::mail::fullness::{Fullness, Room};
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
@@ -51,7 +52,7 @@ pub struct Letter<'a> {
 
 /// What is to be written.
 pub enum Body<'a> {
-    /// With LF line ends already.
+    /// In its mailbox form already.
     Memory(&'a [u8]),
     /// A file with CRLF line ends, its length and its CRC-32.
     File(&'a dyn DiskFile, u64, u32),
@@ -337,6 +338,7 @@ fn copy_lines(
 ) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK];
     let mut lines = Vec::with_capacity(CHUNK);
+    let mut form = MailboxForm::default();
     let mut hasher = crc32fast::Hasher::new();
     let mut from = 0;
     while from < length {
@@ -347,7 +349,7 @@ fn copy_lines(
         }
         hasher.update(octets);
         lines.clear();
-        unix_lines(octets, &mut lines);
+        form.feed(octets, &mut lines);
         file.write_at(&lines, to)?;
         from += count as u64;
         to += lines.len() as u64;

@@ -22,6 +22,7 @@
 //! | `notifier` | tells senders, one message at a time |
 //! | `notice_queue` | whose turn that is, and how many there may be |
 //! | `notice` | the notification as a message |
+//! | `return_path` | content as it lies in a mailbox |
 //! | `content` | the content of a message, piece by piece |
 //! | `smtp_client` | a blocking SMTP client, one step a call |
 //! | `witness` | looks on while it speaks |
@@ -49,6 +50,7 @@ mod notice;
 pub mod notice_queue;
 pub mod notifier;
 pub mod outcome;
+mod return_path;
 pub mod smarthost;
 pub mod smtp_client;
 mod transaction;

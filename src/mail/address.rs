@@ -337,15 +337,11 @@ fn is_label(label: &str) -> bool {
 }
 
 fn parse_literal(inner: &str) -> Result<IpAddr, AddressError> {
-    let tagged = inner
-        .get(..5)
-        .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"));
-    let address = match tagged {
-        Some(tag) => inner
-            .trim_start_matches(tag)
-            .parse::<Ipv6Addr>()
-            .map(IpAddr::V6),
-        None => inner.parse::<Ipv4Addr>().map(IpAddr::V4),
+    let address = match inner.split_at_checked(5) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
+            address.parse::<Ipv6Addr>().map(IpAddr::V6)
+        }
+        Some(_) | None => inner.parse::<Ipv4Addr>().map(IpAddr::V4),
     };
     address.map_err(|_| AddressError::Syntax)
 }
@@ -405,6 +401,8 @@ mod tests {
             ("a@-here.example", None),
             ("a@[192.0.2.256]", None),
             ("a@[IPv6:zz]", None),
+            ("a@[IPv6:IPv6:2001:db8::1]", None),
+            ("a@[IPv6:IPv6:]", None),
             ("\"a\u{7}\"@here.example", None),
             ("\"a@here.example", None),
             ("\"\"@here.example", None),

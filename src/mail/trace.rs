@@ -1,6 +1,7 @@
 //! Trace fields: what is put on top of the content when it is accepted (RFC 5321 section 4.4).
 //!
-//! Promises: a field is folded so that no line is longer than 998 octets, and ends with CRLF. The
+//! Promises: a field is folded so that no line is longer than 998 octets, and ends with CRLF. A name that the client
+//! gave at EHLO stands as one only where it is one; whatever else it is stands in a comment, tamed. The
 //! protocol words are those of RFC 3848 and RFC 6531.
 
 use std::net::IpAddr;
@@ -48,7 +49,10 @@ impl Received<'_> {
             IpAddr::V4(address) => format!("[{address}]"),
             IpAddr::V6(address) => format!("[IPv6:{address}]"),
         };
-        let mut field = format!("Received: from {} ({client})", self.helo);
+        let mut field = match self.is_helo_a_name() {
+            true => format!("Received: from {} ({client})", self.helo),
+            false => format!("Received: from {client} (helo={})", shown(self.helo)),
+        };
         if let Some(tls) = self.tls {
             field.push_str(&format!(
                 "\r\n\t(using {} with cipher {})",
@@ -68,6 +72,12 @@ impl Received<'_> {
         field
     }
 
+    /// Whether the client gave a domain or an address-literal; one that is not ASCII is a domain where the
+    /// message has SMTPUTF8.
+    fn is_helo_a_name(&self) -> bool {
+        Domain::parse(self.helo).is_ok() && (self.smtputf8 || self.helo.is_ascii())
+    }
+
     fn protocol(&self) -> String {
         let name = match (self.smtputf8, self.extended) {
             (true, _) => "UTF8SMTP",
@@ -78,6 +88,15 @@ impl Received<'_> {
         let authenticated = if self.authenticated { "A" } else { "" };
         format!("{name}{secure}{authenticated}")
     }
+}
+
+/// A name that is none, for a comment: without anything that means something in a field (RFC 5322 section
+/// 3.2.3), but for dots.
+fn shown(name: &str) -> String {
+    name.replace(
+        |c: char| !c.is_ascii_graphic() || "()<>[]:;@\\,\"".contains(c),
+        "?",
+    )
 }
 
 #[cfg(test)]
@@ -113,5 +132,23 @@ mod tests {
             \tby mx.here.example with SMTP id 0000000000000000;\r\n\
             \tThu, 1 Jan 1970 00:00:00 +0000\r\n";
         assert_eq!(received.to_field(), want);
+        received.client = "192.0.2.1".parse().unwrap();
+        let rows = [
+            ("[192.0.2.9]", false, "[192.0.2.9] ([192.0.2.1])"),
+            ("printer_2", false, "printer_2 ([192.0.2.1])"),
+            ("a;b", false, "[192.0.2.1] (helo=a?b)"),
+            ("a,\"b\\@[c]:<d>", false, "[192.0.2.1] (helo=a??b???c???d?)"),
+            ("a..b", false, "[192.0.2.1] (helo=a..b)"),
+            ("[192.0.2.9", false, "[192.0.2.1] (helo=?192.0.2.9)"),
+            ("é.example", false, "[192.0.2.1] (helo=?.example)"),
+            ("é.example", true, "é.example ([192.0.2.1])"),
+            ("é;x", true, "[192.0.2.1] (helo=??x)"),
+        ];
+        for (helo, smtputf8, want) in rows {
+            (received.helo, received.smtputf8) = (helo, smtputf8);
+            let field = received.to_field();
+            let begin = format!("Received: from {want}\r\n\tby ");
+            assert!(field.starts_with(&begin), "{helo}: {field}");
+        }
     }
 }

@@ -7,9 +7,6 @@
 
 use super::data::find_cr_or_lf;
 
-/// The most digits a chunk size may have: as many as the largest number needs.
-const SIZE_MAX_DIGITS: usize = 20;
-
 /// The arguments of BDAT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkSize {
@@ -20,13 +17,13 @@ pub struct ChunkSize {
 }
 
 impl ChunkSize {
-    /// Parses `chunk-size [LAST]` (RFC 3030 section 2).
+    /// Parses `chunk-size [LAST]` (RFC 3030 section 2). The size may begin with any number of zeros.
     pub fn parse(arguments: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(arguments).ok()?;
         let mut words = text.split_ascii_whitespace();
         let digits = words.next()?;
         let is_number = digits.bytes().all(|octet| octet.is_ascii_digit());
-        if !is_number || digits.len() > SIZE_MAX_DIGITS {
+        if !is_number {
             return None;
         }
         let octets = digits.parse().ok()?;
@@ -97,7 +94,9 @@ mod tests {
             (b"0005", size(5, false)),
             (b"18446744073709551615", size(u64::MAX, false)),
             (b"18446744073709551616", None),
-            (b"000000000000000000005", None),
+            (b"18446744073709551999", None),
+            (b"000000000000000000000000000005", size(5, false)),
+            (b"000018446744073709551616", None),
             (b"", None),
             (b"LAST", None),
             (b"-1", None),

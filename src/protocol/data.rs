@@ -186,6 +186,10 @@ impl HopCounter {
             self.line = 1;
         }
         let wanted = FIELD.get(usize::from(self.matched));
+        if wanted == Some(&b':') && matches!(octet, b' ' | b'\t') {
+            // Blanks before the colon are of old (RFC 5322 section 4.5).
+            return;
+        }
         if wanted.is_some_and(|wanted| octet.eq_ignore_ascii_case(wanted)) {
             self.matched += 1;
             if usize::from(self.matched) == FIELD.len() {
@@ -315,6 +319,8 @@ mod tests {
             ),
             ("received: a\r\n\tReceived: folded\r\n received: x\r\n", 1),
             ("\r\nReceived: a\r\n", 0),
+            ("Received : a\r\nreceived\t \t: b\r\nReceived x: c\r\n", 2),
+            ("Re ceived: a\r\nReceived \r\n: b\r\n", 0),
             ("Receive: a\r\nReceivedd: b\r\nReceived: c", 1),
         ];
         for (content, want) in rows {

@@ -7,9 +7,9 @@
 //! | the one that spoils its message | swallowed; the message is dropped | why |
 //! | a later one of a spoilt message | swallowed | the same again |
 //! | out of order | swallowed | 503 |
+//! | of a size that cannot be read | not looked at | 501, and the session ends |
 //!
-//! Promises: where CHUNKING is offered, the octets of a chunk are never taken for commands, unless its
-//! size cannot be read. Where it is switched off, or TLS has to come first, it is not listed, and BDAT
+//! Promises: where CHUNKING is offered, the octets of a chunk are never taken for commands. Where it is switched off, or TLS has to come first, it is not listed, and BDAT
 //! is refused at once as any command is. What is over the limit by its size is never stored. A spoilt
 //! message stays one until its last chunk, RSET, EHLO or HELO; until then its transaction takes no
 //! other command. The line end that a message may lack behind its last octet is added, since every
@@ -43,7 +43,7 @@ impl Session {
             return self.say(replies::not_available(), output);
         }
         let Some(size) = ChunkSize::parse(arguments) else {
-            return self.say(replies::bad_arguments(), output);
+            return self.end_at_unreadable_size(output);
         };
         let limit = self.settings.limits.message_size;
         let open = self.transaction.as_mut();
@@ -62,6 +62,13 @@ impl Session {
             }
             (Chunks::Open, None) => self.begin_chunk(size, output),
         }
+    }
+
+    /// Octets of unknown number follow, which must not be taken for commands: the session ends.
+    fn end_at_unreadable_size(&mut self, output: &mut Output) -> Step {
+        let step = self.say_then(replies::bad_arguments(), Step::Close, output);
+        self.state = State::Closed;
+        step
     }
 
     /// The message of the first chunk is open, or is not.
