@@ -174,6 +174,47 @@ fn a_group_is_taken_while_one_of_it_has_room() {
 }
 
 #[test]
+fn who_could_never_hold_a_message_costs_its_sender_one_notification_at_once() {
+    let users = fs::read_to_string(support::data("users")).unwrap();
+    let secret = users.lines().find_map(|line| line.strip_prefix("alice:"));
+    let secret = secret.unwrap().trim_end_matches(':').to_owned();
+    let users: Vec<String> = [("alice", ""), ("carol", ""), ("bob", "*:bytes=1000")]
+        .iter()
+        .map(|(name, rule)| match rule.is_empty() {
+            true => format!("{name}:{secret}\n"),
+            false => format!("{name}:{secret}::::::userdb_quota_rule={rule}\n"),
+        })
+        .collect();
+    let extra = "[aliases]\nfile = aliases\n[delivery]\nquota = 10K\n[queue]\nretry = 1h\n";
+    let aliases = ("aliases", "both: alice, bob\n");
+    let mut server = Server::start_beside(extra, &[aliases, ("users", &users.concat())]);
+    let mut client = client(&server);
+    // Too large for everybody, whatever SIZE says.
+    client.command("MAIL FROM:<carol@here.example>", "250");
+    client.command("RCPT TO:<both@here.example>", "250");
+    client.command("DATA", "354");
+    client.send(format!("{}\r\n.\r\n", letter(11_000)).as_bytes());
+    client.expect("552 5.2.2 Message larger than the mailbox may be");
+    let line = server.wait_for_event("message_refused");
+    assert!(line.contains("reason=quota"), "{line}");
+    // Alice may hold it, Bob never.
+    client.command("MAIL FROM:<carol@here.example>", "250");
+    client.command("RCPT TO:<both@here.example>", "250");
+    client.command("DATA", "354");
+    client.send(format!("{}\r\n.\r\n", letter(3_000)).as_bytes());
+    client.expect("250");
+    server.wait_for_mail("alice", 1);
+    let notice = server.wait_for_mail("carol", 1).remove(0);
+    assert!(notice.contains("Status: 5.2.2"), "{notice}");
+    assert!(
+        notice.contains("Final-Recipient: rfc822; both@here.example"),
+        "{notice}"
+    );
+    assert!(!notice.to_lowercase().contains("bob"), "{notice}");
+    assert!(server.new_mail("bob").is_empty());
+}
+
+#[test]
 fn a_maildir_that_cannot_be_measured_refuses_nothing() {
     let mut server = Server::start(QUOTA);
     // Root may read every folder, so it is none.

@@ -508,6 +508,14 @@ impl Deliverer {
             let forward_path = &recipient.forward_path;
             if !reached.contains(&user) {
                 match self.maildirs.deliver(user, letter) {
+                    Ok(Delivered::NeverFits(why)) => {
+                        let told = Reason::own("5.2.2", why);
+                        events::outcome::failed(stored.id, forward_path, &told);
+                        self.count_failed(Action::Failed);
+                        let reason = Reason::own("5.2.2", NEVER_FITS);
+                        served.end(place, judge.ended(place, Action::Failed, reason));
+                        continue;
+                    }
                     Ok(delivered) => self.note_copy(delivered),
                     Err(error) => {
                         self.note_failed_copy(&error);
@@ -558,11 +566,15 @@ impl Deliverer {
         if let Some(recipient) = stored.envelope.recipients.get(place) {
             events::outcome::failed(stored.id, &recipient.forward_path, reason);
         }
-        if let Some(notifier) = &self.notifier {
-            notifier.count_failed(Action::Expired);
-        }
+        self.count_failed(Action::Expired);
         served.end(place, judge.ended(place, Action::Expired, reason.clone()));
         false
+    }
+
+    fn count_failed(&self, action: Action) {
+        if let Some(notifier) = &self.notifier {
+            notifier.count_failed(action);
+        }
     }
 
     /// A full disk is everybody's trouble; a full mailbox, or a folder that is not ours, a user's.
@@ -576,7 +588,7 @@ impl Deliverer {
         self.troubles.works(MAILBOXES);
         match delivered {
             Delivered::Written(copy) => self.unsynced.add(copy, &*self.disk),
-            Delivered::Taken => {}
+            Delivered::Taken | Delivered::NeverFits(_) => {}
         }
     }
 }
@@ -623,6 +635,8 @@ fn wait_of_replayed(stored: &Stored, seconds: u64, longest: Duration) -> Option<
     (!wait.is_zero() && wait <= longest).then_some(wait)
 }
 
+/// What a sender is told of a message that no room would be made for; the mailbox may be behind an alias.
+const NEVER_FITS: &str = "the message is larger than the mailbox may be";
 /// How the alarm calls the checkpoints.
 const DELIVERIES: &str = "deliveries";
 /// How the alarm calls the disk of the Maildirs.

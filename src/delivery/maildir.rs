@@ -7,7 +7,8 @@
 //! failed sync a name may be there whose content is not, and nothing but writing it again makes it so. Line
 //! ends are LF. Folders are made when they are wanted and found missing, mode 0700.
 //!
-//! A mailbox with a quota that is full takes no new copy; one that is there already is written again.
+//! A mailbox with a quota that is full takes no new copy; one that is there already is written again. A message
+//! that is larger than the whole quota never fits, and is not tried again.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -76,6 +77,8 @@ pub enum Delivered {
     Written(Copied),
     /// A reader took the copy of an earlier attempt away just now.
     Taken,
+    /// The mailbox could not hold it if it were empty; why, in words for the log.
+    NeverFits(String),
 }
 
 /// What became of the copy of an earlier attempt.
@@ -133,7 +136,9 @@ impl Maildirs {
             }
         }
         if known_path.is_none() {
-            letter.check_room(user)?;
+            if let Some(words) = letter.check_room(user)? {
+                return Ok(Delivered::NeverFits(words));
+            }
         }
         let mut first = !self.known.contains(user);
         if first {
@@ -191,7 +196,8 @@ impl Maildirs {
         };
         match self.deliver(user, letter) {
             Ok(Delivered::Written(copy)) => Ok(Finished::Whole(copy)),
-            Ok(Delivered::Taken) => Ok(Finished::Nothing),
+            // A copy that is there is written again whatever the quota.
+            Ok(Delivered::Taken | Delivered::NeverFits(_)) => Ok(Finished::Nothing),
             Err(_) => {
                 self.disk.remove(&path)?;
                 self.disk.sync_folder(path.parent().unwrap_or(&path))?;
@@ -283,13 +289,15 @@ impl Letter<'_> {
         body.saturating_add(self.head.len() as u64)
     }
 
-    fn check_room(&self, user: &str) -> io::Result<()> {
+    /// Gives the words for a message that never fits.
+    fn check_room(&self, user: &str) -> io::Result<Option<String>> {
         let Some(mailbox) = (self.fullness)(user) else {
-            return Ok(());
+            return Ok(None);
         };
         match mailbox.room_for(self.octets()) {
-            Room::Enough => Ok(()),
-            Room::Full | Room::Never => Err(io::Error::new(
+            Room::Enough => Ok(None),
+            Room::Never => Ok(Some(mailbox.in_words())),
+            Room::Full => Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 mailbox.in_words(),
             )),

@@ -40,10 +40,21 @@ pub(super) enum Chunks {
     Spoilt(Fault),
 }
 
+/// How large the content may be, octets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SizeLimits {
+    /// For everybody.
+    pub(super) message: u64,
+    /// What the largest of the recipients' mailboxes may hold; no limit where one has none.
+    pub(super) mailbox: u64,
+}
+
 /// Why the content is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     TooLarge,
+    /// No recipient could ever keep it.
+    LargerThanMailboxes,
     BareLineEnds,
     Nul,
     Loop,
@@ -55,6 +66,7 @@ impl Fault {
     pub(super) fn reply(self) -> (Reply, &'static str) {
         match self {
             Self::BareLineEnds => (replies::bare_line_ends(), "bare_line_ends"),
+            Self::LargerThanMailboxes => (replies::larger_than_mailbox(), "quota"),
             Self::Nul => (replies::nul_in_message(), "nul"),
             Self::TooLarge => (replies::too_large(), "size"),
             Self::Loop => (replies::too_many_hops(), "loop"),
@@ -64,8 +76,17 @@ impl Fault {
 
     /// The setting behind it.
     pub(super) fn cause(self) -> Option<Cause> {
-        let cause = Cause::new("limits", "message_size", "the message is larger");
-        (self == Self::TooLarge).then_some(cause)
+        match self {
+            Self::TooLarge => {
+                let words = "the message is larger";
+                Some(Cause::new("limits", "message_size", words))
+            }
+            Self::LargerThanMailboxes => {
+                let words = "the message is larger than each recipient's mailbox may be";
+                Some(Cause::new("delivery", "quota", words))
+            }
+            Self::BareLineEnds | Self::Nul | Self::Loop | Self::Spool(_) => None,
+        }
     }
 }
 
@@ -133,13 +154,13 @@ impl Body {
     /// the session's last.
     pub(super) fn look<T>(
         &mut self,
-        limit: u64,
+        limits: SizeLimits,
         content: &mut Vec<u8>,
         take: impl FnOnce(&mut Self, &mut Vec<u8>) -> T,
     ) -> Result<(T, Option<Fault>), MessageGoesFirst> {
         let (before, from) = (self.clone(), content.len());
         let taken = take(self, content);
-        let fault = self.fault(limit);
+        let fault = self.fault(limits);
         if fault.is_some() {
             content.truncate(from);
             if !before.is_dropped {
@@ -169,9 +190,11 @@ impl Body {
     }
 
     /// The gravest fault so far. What no retry can mend comes first.
-    pub(super) fn fault(&self, limit: u64) -> Option<Fault> {
-        if self.octets > limit {
+    pub(super) fn fault(&self, limits: SizeLimits) -> Option<Fault> {
+        if self.octets > limits.message {
             Some(Fault::TooLarge)
+        } else if self.octets > limits.mailbox {
+            Some(Fault::LargerThanMailboxes)
         } else if self.decoder.has_bare_cr_or_lf() || self.line_ends.has_bare_cr_or_lf() {
             Some(Fault::BareLineEnds)
         } else if self.inspector.has_nul() {

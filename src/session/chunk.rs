@@ -45,14 +45,14 @@ impl Session {
         let Some(size) = ChunkSize::parse(arguments) else {
             return self.end_at_unreadable_size(output);
         };
-        let limit = self.settings.limits.message_size;
+        let limits = self.size_limits();
         let open = self.transaction.as_mut();
         let Some(transaction) = open.filter(|t| !t.envelope.accepted().is_empty()) else {
             return self.swallow(size, replies::bad_sequence(), output);
         };
         let body = &mut transaction.body;
         body.announce(size.octets);
-        match (body.chunks(), body.fault(limit)) {
+        match (body.chunks(), body.fault(limits)) {
             (Chunks::Spoilt(fault), _) => self.swallow(size, self.fault_reply(fault), output),
             (Chunks::None, Some(fault)) => self.spoil(size, fault, output),
             (Chunks::Open, Some(fault)) => drop_message_after(self.spoil(size, fault, output)),
@@ -138,6 +138,7 @@ impl Session {
     }
 
     pub(super) fn receive_chunk(&mut self, input: &[u8], output: &mut Output) -> (usize, Step) {
+        let limits = self.size_limits();
         let State::Chunk(incoming) = &mut self.state else {
             unreachable!("a chunk's octets without a chunk");
         };
@@ -153,14 +154,13 @@ impl Session {
             let refusal = std::mem::replace(&mut **refusal, replies::bad_sequence());
             return (part.len(), self.end_refused_chunk(size, refusal, output));
         }
-        let limit = self.settings.limits.message_size;
         let Some(transaction) = self.transaction.as_mut() else {
             unreachable!("a chunk without a transaction");
         };
         let is_whole = is_end && size.is_last;
         let looked = transaction
             .body
-            .look(limit, &mut output.content, |body, content| {
+            .look(limits, &mut output.content, |body, content| {
                 body.take_chunk(part, content);
                 if is_whole {
                     body.end_chunks(content);

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use super::body::Fault;
+use super::body::{Fault, SizeLimits};
 use super::note::{Note, Subject};
 use super::{Due, Effect, Output, Session, State, Step, replies};
 use crate::config::rules::Action;
@@ -88,12 +88,12 @@ impl Session {
     }
 
     pub(super) fn receive_data(&mut self, input: &[u8], output: &mut Output) -> (usize, Step) {
-        let limit = self.settings.limits.message_size;
+        let limits = self.size_limits();
         let Some(transaction) = self.transaction.as_mut() else {
             unreachable!("mail data without a transaction");
         };
         let body = &mut transaction.body;
-        let looked = body.look(limit, &mut output.content, |body, content| {
+        let looked = body.look(limits, &mut output.content, |body, content| {
             body.take(input, content)
         });
         let is_ended = body.is_ended();
@@ -111,6 +111,15 @@ impl Session {
             }
         };
         (used, step)
+    }
+
+    /// How large the content of the open transaction may be.
+    pub(super) fn size_limits(&self) -> SizeLimits {
+        let open = self.transaction.as_ref();
+        SizeLimits {
+            message: self.settings.limits.message_size,
+            mailbox: open.map_or(u64::MAX, |transaction| transaction.mailbox_max),
+        }
     }
 
     /// The end of mail data that is not accepted.

@@ -191,6 +191,7 @@ impl Session {
                     octets: 0,
                     written_octets: 0,
                     size,
+                    mailbox_max: 0,
                     body,
                 }));
                 self.say(replies::sender_ok(), output)

@@ -121,6 +121,8 @@ struct Transaction {
     written_octets: usize,
     /// What MAIL said of the size, octets; 0 where it said nothing.
     size: u64,
+    /// The most octets that the mailbox of a recipient may hold; no limit where one has none.
+    mailbox_max: u64,
     /// What is known of the content while it comes.
     body: body::Body,
 }

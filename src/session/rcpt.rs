@@ -85,7 +85,7 @@ impl Session {
             Verdict::Allowed(cause) => {
                 self.tell("relay", "allowed", &cause, output);
                 let target = Target::Outside(mailbox.clone());
-                self.accept(*named, Arc::new([target]), output)
+                self.accept(*named, Arc::new([target]), u64::MAX, output)
             }
             Verdict::Refused(cause) => {
                 self.tell("relay", "refused", &cause, output);
@@ -133,7 +133,7 @@ impl Session {
                     let effect = Effect::MeasureMailboxes(users.map(str::to_owned).collect());
                     return self.perform(Due::Room(named, found.targets), effect);
                 }
-                self.accept(*named, found.targets, output)
+                self.accept(*named, found.targets, u64::MAX, output)
             }
             Verdict::Asks(_) => unreachable!("the recipient is known"),
         }
@@ -151,7 +151,9 @@ impl Session {
         let (cause, verdict, reply) = match recipient::room(mailboxes, size) {
             Verdict::Allowed(cause) => {
                 self.tell("quota", "allowed", &cause, output);
-                return self.accept(named, targets, output);
+                let quotas = mailboxes.iter().map(|mailbox| mailbox.quota);
+                let largest = quotas.max().unwrap_or(u64::MAX);
+                return self.accept(named, targets, largest, output);
             }
             Verdict::Deferred(cause) => (cause, "deferred", replies::mailbox_full()),
             Verdict::Refused(cause) => (cause, "refused", replies::larger_than_mailbox()),
@@ -180,8 +182,15 @@ impl Session {
     }
 
     /// Takes the recipient, where memory allows: that of the message, which its record has to hold, and that
-    /// of all sessions together. An alias may lead past the limit of recipients.
-    fn accept(&mut self, named: Named, targets: Arc<[Target]>, output: &mut Output) -> Step {
+    /// of all sessions together. An alias may lead past the limit of recipients. The largest mailbox behind
+    /// it may hold `mailbox_max` octets.
+    fn accept(
+        &mut self,
+        named: Named,
+        targets: Arc<[Target]>,
+        mailbox_max: u64,
+        output: &mut Output,
+    ) -> Step {
         let Some(transaction) = self.transaction.as_mut() else {
             unreachable!("a recipient without a transaction");
         };
@@ -191,7 +200,10 @@ impl Session {
             targets,
         };
         match transaction.take_in(accepted) {
-            Ok(()) => self.say(replies::recipient_ok(), output),
+            Ok(()) => {
+                transaction.mailbox_max = transaction.mailbox_max.max(mailbox_max);
+                self.say(replies::recipient_ok(), output)
+            }
             Err((path, cause)) => self.refuse_one_more(&path, &cause, output),
         }
     }
