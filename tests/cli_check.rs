@@ -704,7 +704,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
             &["passwd"],
             &[
                 "gatepost: an argument is missing",
-                "Usage: gatepost passwd USER [--config FILE]",
+                "Usage: gatepost passwd USER [--iterations N] [--config FILE]",
             ],
         ),
     ] {

@@ -477,3 +477,41 @@ fn a_log_that_nobody_takes_is_told_on_standard_error() {
         got.problems
     );
 }
+
+#[test]
+fn what_a_login_costs_is_told_where_it_is_too_little_or_too_much() {
+    let few = "f.ini:2: warning: [auth] iterations: passwords with fewer than 15000 iterations are guessed fast by \
+               whoever has stolen the users file (W-24)";
+    for (count, want) in [
+        ("0", None),
+        ("15000", None),
+        ("14999", Some(few)),
+        ("4096", Some(few)),
+    ] {
+        let got = check(format!("[auth]\niterations = {count}\n"));
+        let told = got.problems.iter().find(|line| line.contains("W-24"));
+        assert_eq!(told.map(String::as_str), want, "{count}");
+        assert_eq!(got.code, Some(0), "{count}");
+    }
+    let got = check("[auth]\niterations = 10000000\n");
+    let start = "f.ini:2: warning: [auth] iterations: a login with a password of 10000000 iterations takes about ";
+    let told = |problems: &[String], start: &str| {
+        let line = problems.iter().find(|line| line.starts_with(start));
+        line.is_some_and(|line| line.contains(" ms here") && line.ends_with("(W-24)"))
+    };
+    assert!(told(&got.problems, start), "{:?}", got.problems);
+    assert_eq!(got.code, Some(0));
+    // One password among others.
+    let folder = TempFolder::new("dear");
+    let users = fs::read_to_string(data("users")).unwrap();
+    let line = users.lines().find(|line| line.starts_with("bob:")).unwrap();
+    let (name, rest) = line.split_once(":{SCRAM-SHA-256}").unwrap();
+    let (_, keys) = rest.split_once(',').unwrap();
+    let dear = format!("{users}carol:{{SCRAM-SHA-256}}10000000,{keys}\n");
+    assert_eq!(name, "bob");
+    fs::write(folder.path().join("users"), dear).unwrap();
+    let got = check_in(&folder, "[auth]\nusers = users\n");
+    let start = "f.ini:2: warning: [auth] users: users: a login of carol takes about ";
+    assert!(told(&got.problems, start), "{:?}", got.problems);
+    assert_eq!(got.code, Some(0));
+}

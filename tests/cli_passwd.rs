@@ -172,3 +172,77 @@ fn one_that_waits_too_long_says_so_and_changes_nothing() {
     assert!(text.contains("another command changes"), "{text}");
     assert_eq!(fs::read(&users).unwrap(), b"# mine\n");
 }
+
+/// The iterations of each user's password.
+fn iterations(folder: &TempFolder) -> Vec<(String, u32)> {
+    let file = fs::read_to_string(folder.path().join("users")).unwrap();
+    let of_line = |line: &str| {
+        let (name, secret) = line.split_once(":{SCRAM-SHA-256}").unwrap();
+        let (count, _) = secret.split_once(',').unwrap();
+        (name.to_owned(), count.parse().unwrap())
+    };
+    file.lines().map(of_line).collect()
+}
+
+fn passwd_with(folder: &TempFolder, user: &str, iterations: &str) -> (Option<i32>, String) {
+    let mut child = gatepost()
+        .args([
+            "passwd",
+            user,
+            "--config",
+            "f.ini",
+            "--iterations",
+            iterations,
+        ])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(b"wonderland\n");
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), text)
+}
+
+#[test]
+fn a_new_password_gets_the_iterations_of_the_file_unless_told_otherwise() {
+    let folder = site();
+    let last = |folder: &TempFolder| iterations(folder).pop().unwrap();
+    assert_eq!(passwd(&folder, "first", b"wonderland\n").0, Some(0));
+    let (_, chosen) = last(&folder);
+    assert!(
+        [1 << 14, 1 << 15, 1 << 16, 1 << 17].contains(&chosen),
+        "{chosen}"
+    );
+    // What the file has wins over the speed of the machine.
+    assert_eq!(passwd_with(&folder, "first", "15000").0, Some(0));
+    assert_eq!(iterations(&folder), [("first".to_owned(), 15_000)]);
+    assert_eq!(passwd(&folder, "second", b"wonderland\n").0, Some(0));
+    assert_eq!(last(&folder), ("second".to_owned(), 15_000));
+    assert_eq!(passwd_with(&folder, "third", "4096").0, Some(0));
+    assert_eq!(passwd(&folder, "fourth", b"wonderland\n").0, Some(0));
+    assert_eq!(last(&folder), ("fourth".to_owned(), 15_000));
+    assert_eq!(passwd_with(&folder, "fifth", "0").0, Some(0));
+    assert!(last(&folder).1 >= 1 << 14, "by the speed of the machine");
+    // The key wins over the file, the option over the key.
+    let ini = "[server]\nhostname = here.example\nuser = root\n[auth]\niterations = 20000\n";
+    fs::write(folder.path().join("f.ini"), ini).unwrap();
+    assert_eq!(passwd(&folder, "sixth", b"wonderland\n").0, Some(0));
+    assert_eq!(last(&folder), ("sixth".to_owned(), 20_000));
+    assert_eq!(passwd_with(&folder, "seventh", "4096").0, Some(0));
+    assert_eq!(last(&folder), ("seventh".to_owned(), 4096));
+    for user in ["first", "third", "sixth"] {
+        assert!(accepts(&folder, user, "wonderland"), "{user}");
+    }
+    let before = fs::read(folder.path().join("users")).unwrap();
+    for wrong in ["1", "4095", "10000001", "-1", "x", "04096"] {
+        let (code, text) = passwd_with(&folder, "first", wrong);
+        assert_eq!(code, Some(64), "{wrong}");
+        let want =
+            format!("--iterations: {wrong:?} is neither 0 nor a number from 4096 to 10000000");
+        assert!(text.contains(&want), "{text}");
+    }
+    assert_eq!(fs::read(folder.path().join("users")).unwrap(), before);
+}

@@ -23,6 +23,10 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
             own(&["yes", "no", "YES", "No"]),
             own(&["true", "1", "on", "", "yes no", "yes ; c"]),
         ),
+        Kind::NumberOrZero { min, max } => (
+            vec!["0".into(), min.to_string(), max.to_string()],
+            vec![(min - 1).to_string(), (max + 1).to_string(), "00".into()],
+        ),
         Kind::Number { min, max } => {
             let good = vec![min.to_string(), max.to_string()];
             let mut bad = own(&[

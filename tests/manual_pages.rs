@@ -12,7 +12,7 @@ use gatepost::control::console::CLIENTS_MAX;
 use gatepost::control::pages;
 use gatepost::directory::aliases::ALIASES_MAX;
 use gatepost::directory::graph::TARGETS_MAX;
-use gatepost::directory::secret::{PASSWORD_MAX_OCTETS, ROUNDS_MAX};
+use gatepost::directory::secret::{ITERATIONS_MAX, PASSWORD_MAX_OCTETS, ROUNDS_MAX};
 use gatepost::events::limit::LINES_A_WINDOW;
 use gatepost::events::line::VALUE_MAX_OCTETS;
 use gatepost::policy::throttle::{ACCOUNTS_MAX, ADDRESSES_MAX};
@@ -170,7 +170,11 @@ fn the_fixed_limits_are_those_of_the_program() {
         ),
         (
             ini.clone(),
-            format!("most {ROUNDS_MAX} rounds, a password at most {PASSWORD_MAX_OCTETS}"),
+            format!("most {ROUNDS_MAX} rounds, one of SCRAM {ITERATIONS_MAX} iterations"),
+        ),
+        (
+            ini.clone(),
+            format!("password has at most {PASSWORD_MAX_OCTETS} octets"),
         ),
         (ini, format!("up to {USER_NAME_MAX_OCTETS} octets, without")),
     ];

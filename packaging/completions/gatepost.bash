@@ -6,7 +6,7 @@ _gatepost() {
   COMPREPLY=()
   case $previous in
     --config) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    --from|--helo|--hostname|--interval|--local|--mail-from|--port|--rcpt|--tcp-port|--tls-port|--to|--user|--via|-F|-f) return ;;
+    --from|--helo|--hostname|--interval|--iterations|--local|--mail-from|--port|--rcpt|--tcp-port|--tls-port|--to|--user|--via|-F|-f) return ;;
   esac
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
@@ -20,7 +20,7 @@ _gatepost() {
     serve) words='--config --help --version' ;;
     check) words='--start --config --help --version' ;;
     init) words='--hostname --tcp-port --tls-port --system --config --help --version' ;;
-    passwd) words='--config --help --version' ;;
+    passwd) words='--iterations --config --help --version' ;;
     certificate) words='--force --config --help --version' ;;
     explain) words='--from --port --tls --user --helo --mail-from --rcpt --config --help --local --version' ;;
     tell) words='--config --help --version config quit smtp update' ;;

@@ -32,6 +32,7 @@ complete -c gatepost -n '__fish_seen_subcommand_from init' -l tls-port -x
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l system
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from init' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l iterations -x
 complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from passwd' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from certificate' -l force

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::config::load::parse_hostname;
-use crate::directory::secret;
+use crate::directory::{effort, secret};
 use crate::mail::Domain;
 use crate::proposals::{Word, line};
 use crate::sys::process::{self, Account};
@@ -153,7 +153,7 @@ fn fill(folder: &Path, wishes: &Wishes, made: &mut Vec<PathBuf>) -> Result<SetUp
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     let no_random = |error: io::Error| Failure::files(IO, "no secrets can be made", &error);
     let password = new_password().map_err(no_random)?;
-    let encoded = secret::encode(password.as_bytes()).map_err(no_random)?;
+    let encoded = secret::encode(password.as_bytes(), effort::by_speed()).map_err(no_random)?;
     let pair = self_signed::make(&wishes.hostname, clock::now()).map_err(no_random)?;
     let owner = Owner::choose();
     let users = Zeroizing::new(format!("{USER}:{}\n", *encoded));

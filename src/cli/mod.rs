@@ -97,11 +97,13 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "passwd",
-        usage: "USER",
+        usage: "USER [--iterations N]",
         purpose: "sets a user's password, and makes the user if need be",
         help: "The password is asked for twice on a terminal, else it is one line of standard input.\n\
-               The users file is replaced in one step; a running server takes it up at once.",
-        options: &[],
+               The users file is replaced in one step; a running server takes it up at once.\n\
+               N is how often the password is hashed, in place of [auth] iterations; 0 is what this\n\
+               machine does in 100 ms.",
+        options: &[passwd::ITERATIONS],
         flags: &[],
         words: 1,
         run: passwd::run,

@@ -3,17 +3,20 @@
 //! Promises: the file is replaced in one step and keeps its mode and owner; every other line stays as
 //! it is to the octet, and so do the fields after the password. A file that is not there is made for its
 //! owner alone. Several at once take turns, so none undoes what another one did; one that waits longer than
-//! [`PATIENCE`] gives up.
+//! [`PATIENCE`] gives up. Iterations are those of `--iterations`, else of `[auth] iterations`, else what most
+//! passwords of the file have: a user whose login takes longer than others' can be told from them.
 
 use std::io::{self, BufRead, IsTerminal, Read};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::config::{self, Settings, values};
+use crate::directory::effort;
 use crate::directory::secret::{self, PASSWORD_MAX_OCTETS};
-use crate::directory::users::{FILE_MAX_OCTETS, is_comment, name_of};
+use crate::directory::users::{FILE_MAX_OCTETS, Users, is_comment, name_of};
 use crate::sys::lock::ChangeLock;
 use crate::sys::replace::{self, New};
 use crate::sys::{process, terminal};
@@ -34,11 +37,58 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let password = ask()?;
     accept(&password)?;
     let path = &settings.auth.users;
-    set(path, &user, &password, server_account(&settings))?;
+    let wish = wish(arguments, settings.auth.iterations)?;
+    let secret = NewSecret {
+        user: &user,
+        password: &password,
+        wish,
+    };
+    set(path, &secret, server_account(&settings))?;
     say(&format!(
         "The password of {user} is set in {}.\n",
         path.display()
     ))
+}
+
+/// How many iterations are wished for.
+#[derive(Clone, Copy)]
+enum Wish {
+    /// So many.
+    Exactly(NonZeroU32),
+    /// As the passwords of the file have.
+    AsTheFile,
+    /// By the speed of the machine.
+    BySpeed,
+}
+
+struct NewSecret<'a> {
+    /// In lower case.
+    user: &'a str,
+    password: &'a [u8],
+    wish: Wish,
+}
+
+impl NewSecret<'_> {
+    fn iterations(&self, file: &[u8]) -> NonZeroU32 {
+        match self.wish {
+            Wish::Exactly(iterations) => iterations,
+            Wish::AsTheFile => {
+                let usual = Users::parse(file).0.usual_iterations();
+                usual.unwrap_or_else(effort::by_speed)
+            }
+            Wish::BySpeed => effort::by_speed(),
+        }
+    }
+}
+
+/// What the command says, else what the settings say.
+fn wish(arguments: &Arguments, set: Option<NonZeroU32>) -> Result<Wish, Failure> {
+    let Some(text) = arguments.value(ITERATIONS) else {
+        return Ok(set.map_or(Wish::AsTheFile, Wish::Exactly));
+    };
+    let given = config::parse_iterations(text.to_str().unwrap_or_default());
+    let given = given.map_err(|reason| Failure::usage(format!("{ITERATIONS}: {reason}")))?;
+    Ok(given.map_or(Wish::BySpeed, Wish::Exactly))
 }
 
 /// Who is to own a new users file: the account the server becomes when root starts it.
@@ -47,21 +97,20 @@ pub(super) fn server_account(settings: &Settings) -> Option<(u32, u32)> {
     account.map(|account| (account.uid, account.gid))
 }
 
-/// Sets the password of `user`, a name in lower case, in the users file at `path`; a new file is
-/// made for `owner`.
+/// Sets the password in the users file at `path`; a new file is made for `owner`.
 ///
 /// # Errors
 /// The file cannot be read or replaced.
-fn set(path: &Path, user: &str, password: &[u8], owner: Option<(u32, u32)>) -> Result<(), Failure> {
-    let encoded =
-        secret::encode(password).map_err(|error| Failure::files(IO, "a salt is needed", &error))?;
+fn set(path: &Path, new: &NewSecret<'_>, owner: Option<(u32, u32)>) -> Result<(), Failure> {
     let _lock = ChangeLock::of(path, PATIENCE).map_err(|error| not_alone(path, &error))?;
     let before = match replace::read_limited(path, FILE_MAX_OCTETS) {
         Ok(before) => Zeroizing::new(before),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Zeroizing::default(),
         Err(error) => return Err(Failure::files(IO, path.display(), &error)),
     };
-    let after = with_secret(&before, user, &encoded);
+    let encoded = secret::encode(new.password, new.iterations(&before))
+        .map_err(|error| Failure::files(IO, "a salt is needed", &error))?;
+    let after = with_secret(&before, new.user, &encoded);
     let new = New {
         mode: FILE_MODE,
         owner,
@@ -177,6 +226,8 @@ fn accept(password: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// The option for the iterations of this password.
+pub(super) const ITERATIONS: &str = "--iterations";
 const FILE_MODE: u32 = 0o600;
 /// How long other commands that change the file are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

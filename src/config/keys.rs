@@ -51,6 +51,13 @@ pub enum Kind {
         /// The greatest.
         max: u64,
     },
+    /// A number, or 0 for a choice of ours.
+    NumberOrZero {
+        /// The least besides 0.
+        min: u64,
+        /// The greatest.
+        max: u64,
+    },
     /// Octets, with K, M or G.
     Size {
         /// The least.
@@ -189,6 +196,7 @@ impl Kind {
         match self {
             Kind::YesNo => "yes, no".to_owned(),
             Kind::Number { min, max } => format!("a number from {min} to {max}"),
+            Kind::NumberOrZero { min, max } => format!("0, or a number from {min} to {max}"),
             Kind::Size { min, max } => format!("a size from {min} to {max} (K, M, G: 1024 each)"),
             Kind::Duration { min, max } => {
                 format!("a duration from {min} to {max} (s, m, h or d)")

@@ -1,5 +1,6 @@
 //! From a file to the settings, with all problems at once.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
@@ -13,6 +14,7 @@ use super::draft::Draft;
 use super::effective::Effective;
 use super::handlers;
 use super::keys::Kind;
+use super::keys_table::ITERATIONS;
 use super::load_rules;
 use super::load_smarthosts;
 use super::problem::{Occasion, Problem, Severity};
@@ -95,6 +97,24 @@ pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
         return Err(in_file_order(draft, Occasion::Start));
     }
     Ok(draft.path(SOCKET.0, SOCKET.1).unwrap_or_default())
+}
+
+/// Parses a number for `[auth] iterations`, for commands that take one; none for 0.
+///
+/// # Errors
+/// Why it is none.
+pub fn parse_iterations(text: &str) -> Result<Option<NonZeroU32>, String> {
+    match values::parse(&ITERATIONS, &[(1, text)]) {
+        Ok(values::Value::Number(number)) => {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            Ok(NonZeroU32::new(number))
+        }
+        Ok(other) => unreachable!("a number parsed as {other:?}"),
+        Err(faults) => Err(faults
+            .into_iter()
+            .next()
+            .map_or_else(String::new, |fault| fault.reason)),
+    }
 }
 
 /// Parses a name for `[server] hostname`, for commands that take one.
@@ -301,6 +321,9 @@ fn auth(draft: &Draft) -> Auth {
             .into_iter()
             .map(mechanism)
             .collect(),
+        iterations: NonZeroU32::new(
+            u32::try_from(draft.number("auth", "iterations")).unwrap_or(u32::MAX),
+        ),
         plaintext_from: draft.networks("auth", "plaintext_from"),
         attempts_max: u32::try_from(draft.number("auth", "attempts_max")).unwrap_or(u32::MAX),
         throttle: draft.yes("auth", "throttle"),

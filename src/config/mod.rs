@@ -55,6 +55,6 @@ pub mod values;
 
 pub use check::Probe;
 pub use effective::Effective;
-pub use load::{Loaded, control_socket, load, load_adapted, parse};
+pub use load::{Loaded, control_socket, load, load_adapted, parse, parse_iterations};
 pub use problem::{Occasion, Problem};
 pub use settings::Settings;

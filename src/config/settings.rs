@@ -3,6 +3,7 @@
 //! Promises: a `Settings` has passed every check. A session keeps the one it began with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -253,6 +254,8 @@ pub struct Auth {
     pub users: PathBuf,
     /// `mechanisms`, in the order they are offered.
     pub mechanisms: Vec<Mechanism>,
+    /// `iterations` of new passwords; none = as the others, or by the machine's speed.
+    pub iterations: Option<NonZeroU32>,
     /// `plaintext_from`: who may log in without TLS.
     pub plaintext_from: Vec<Network>,
     /// `attempts_max`: failed logins a session may have.

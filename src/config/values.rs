@@ -102,6 +102,10 @@ fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
             .filter(|number| (min..=max).contains(&number))
             .map(Value::Number)
             .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}")),
+        Kind::NumberOrZero { min, max } => number(text)
+            .filter(|&number| number == 0 || (*min..=*max).contains(&number))
+            .map(Value::Number)
+            .ok_or_else(|| format!("{text:?} is neither 0 nor a number from {min} to {max}")),
         Kind::Size { min, max } => size(text, min, max).map(Value::Number),
         Kind::Duration { min, max } => duration(text, min, max).map(Value::Duration),
         Kind::Interval { max } => interval(text, max).map(Value::Duration),

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | `users` | the users file |
 //! | `secret` | a stored password |
-//! | `scram` | what SCRAM needs of a login |
+//! | `effort` | what a stored password costs |
+//! | `scram` | what SCRAM needs of a login, and by what an unknown name is measured |
 //! | `aliases` | the aliases file |
 //! | `graph` | where aliases lead |
 //! | `watched`, `reading` | both files, read again when they change, as one view |
@@ -19,6 +20,7 @@
 //! Refuses to know: which domains a session may write to; only recipients in local domains come here.
 
 pub mod aliases;
+pub mod effort;
 pub mod graph;
 mod mailboxes;
 mod quota;
@@ -29,7 +31,6 @@ pub mod secret;
 pub mod users;
 mod watched;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Settings;
@@ -40,6 +41,7 @@ use crate::sys::folder::RealFolders;
 
 use mailboxes::Mailboxes;
 use reading::{Look, Reading};
+use scram::Measure;
 use secret::Secret;
 use users::Users;
 use watched::Moment;
@@ -69,8 +71,6 @@ pub struct Directory {
     /// Whether mailboxes are here; an LMTP server has its own, and their quotas.
     has_maildirs: bool,
     mailboxes: Mailboxes,
-    /// Keyed at start, so that nobody outside can tell which user an unknown name is measured by.
-    chooser: RandomState,
 }
 
 impl Directory {
@@ -93,7 +93,6 @@ impl Directory {
             default_quota: settings.quota,
             has_maildirs: settings.local == Local::Maildir,
             mailboxes: Mailboxes::new(settings.mail_root.clone(), Box::new(RealFolders)),
-            chooser: RandomState::new(),
         };
         directory.look();
         directory
@@ -108,14 +107,11 @@ impl Directory {
         // By its name, so that `bob` and `bob@LOCALDOMAIN` cost the same, as a user's forms do.
         let measured_by = name.as_deref().unwrap_or(login);
         let known = name.as_deref().and_then(|name| users.secret(name));
-        let substitute;
-        let secret = match known.or_else(|| self.stand_in(&users, measured_by)) {
-            Some(secret) => secret,
-            None => {
-                substitute = Secret::nobodys();
-                &substitute
-            }
+        let Ok(measure) = Measure::of(measured_by) else {
+            return LoginOutcome::Unavailable;
         };
+        let substitute = Secret::of_nobody(measure.work(&users));
+        let secret = known.unwrap_or(&substitute);
         let is_user = known.is_some();
         let is_right = secret.matches(password);
         match name {
@@ -150,11 +146,6 @@ impl Directory {
             Some(name) => LoginOutcome::Accepted(name),
             None => LoginOutcome::Refused,
         }
-    }
-
-    /// The secret an unknown name is measured by: always the same one, as a user's would be.
-    fn stand_in<'a>(&self, users: &'a Users, name: &str) -> Option<&'a Secret> {
-        users.any_secret(self.chooser.hash_one(name.to_lowercase()))
     }
 
     /// The users as the file has them now, else as it last had them.

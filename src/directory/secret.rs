@@ -7,8 +7,8 @@
 //! | `{SHA256-CRYPT}`, `{CRYPT}`, none | `$5$[rounds=N$]SALT$HASH` | SHA-256-crypt |
 //!
 //! Promises: comparing takes the same time wherever the difference lies; secrets are wiped when
-//! dropped; no reason ever shows one. Limits: rounds and iterations at most
-//! [`ROUNDS_MAX`], so that a slip in the file cannot hang a worker; a password at most
+//! dropped; no reason ever shows one. Limits: rounds at most [`ROUNDS_MAX`] and iterations at most [`ITERATIONS_MAX`],
+//! so that a slip in the file cannot hang a worker; a password at most
 //! [`PASSWORD_MAX_OCTETS`], since the time of SHA-crypt grows with its length. A password outside ASCII is
 //! used as the octets the client sent: SASLprep (RFC 4013) is not applied.
 
@@ -39,7 +39,7 @@ pub(super) enum Secret {
 }
 
 /// The two kinds of SHA-crypt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Variant {
     /// `$5$`.
     Sha256,
@@ -47,8 +47,19 @@ pub(super) enum Variant {
     Sha512,
 }
 
-/// The most rounds or iterations of a stored password.
+/// What checking a password costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Work {
+    /// PBKDF2, as SCRAM has it; its iterations.
+    Pbkdf2(NonZeroU32),
+    /// SHA-crypt; its rounds.
+    ShaCrypt(Variant, u32),
+}
+
+/// The most rounds of a password of SHA-crypt.
 pub const ROUNDS_MAX: u32 = 1_000_000;
+/// The most iterations of one of SCRAM.
+pub const ITERATIONS_MAX: u32 = 10_000_000;
 /// The longest password, in octets.
 pub const PASSWORD_MAX_OCTETS: usize = 512;
 
@@ -110,25 +121,43 @@ impl Secret {
         }
     }
 
-    /// A secret no password matches, with the cost of those we write.
-    pub fn nobodys() -> Self {
-        Self::Scram(Keys {
-            iterations: ITERATIONS,
-            salt: vec![0; SALT_OCTETS],
-            stored_key: Zeroizing::new(Vec::new()),
-            server_key: Zeroizing::new(Vec::new()),
-        })
+    /// What checking it costs.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::Scram(keys) => Work::Pbkdf2(keys.iterations),
+            Self::ShaCrypt {
+                variant, rounds, ..
+            } => Work::ShaCrypt(*variant, *rounds),
+        }
+    }
+
+    /// A secret that no password matches, and that costs so much.
+    pub fn of_nobody(work: Work) -> Self {
+        match work {
+            Work::Pbkdf2(iterations) => Self::Scram(Keys {
+                iterations,
+                salt: vec![0; SALT_OCTETS],
+                stored_key: Zeroizing::new(Vec::new()),
+                server_key: Zeroizing::new(Vec::new()),
+            }),
+            Work::ShaCrypt(variant, rounds) => Self::ShaCrypt {
+                variant,
+                rounds,
+                salt: "0".repeat(SALT_OCTETS),
+                hash: Zeroizing::default(),
+            },
+        }
     }
 }
 
-/// The users file's form of a new password: `{SCRAM-SHA-256}…`.
+/// The users file's form of a new password with so many iterations: `{SCRAM-SHA-256}…`.
 ///
 /// # Errors
 /// The system gives no random numbers.
-pub fn encode(password: &[u8]) -> std::io::Result<Zeroizing<String>> {
+pub fn encode(password: &[u8], iterations: NonZeroU32) -> std::io::Result<Zeroizing<String>> {
     let mut salt = [0; SALT_OCTETS];
     random::fill(&mut salt)?;
-    Ok(encode_with(password, &salt, ITERATIONS))
+    Ok(encode_with(password, &salt, iterations))
 }
 
 fn encode_with(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Zeroizing<String> {
@@ -173,8 +202,8 @@ fn parse_scram(text: &str) -> Result<Secret, String> {
     let iterations = iterations
         .parse()
         .ok()
-        .filter(|count: &NonZeroU32| count.get() <= ROUNDS_MAX)
-        .ok_or_else(|| format!("its iterations are not a number from 1 to {ROUNDS_MAX}"))?;
+        .filter(|count: &NonZeroU32| count.get() <= ITERATIONS_MAX)
+        .ok_or_else(|| format!("its iterations are not a number from 1 to {ITERATIONS_MAX}"))?;
     let decode = |text: &str| STANDARD.decode(text).map(Zeroizing::new);
     let (Ok(salt), Ok(stored_key), Ok(server_key)) =
         (decode(salt), decode(stored_key), decode(server_key))
@@ -278,10 +307,6 @@ fn group(text: &mut String, digest: &[u8], places: [Option<usize>; 3], letters: 
     }
 }
 
-/// Iterations of the passwords we write. RFC 7677 asks for 4096 at least; this many take about
-/// 3 ms on a desktop core and some 50 ms on a small ARM core without SHA instructions: dear to a
-/// thief of the file, yet a box that checks a few logins a second does not notice.
-pub(super) const ITERATIONS: NonZeroU32 = NonZeroU32::new(15_000).expect("not zero");
 pub(super) const SALT_OCTETS: usize = 16;
 /// The longest salt of SCRAM: it is sent to the client.
 const SALT_MAX_OCTETS: usize = 256;
@@ -291,6 +316,7 @@ const HOW: &str = "write it with gatepost passwd";
 
 #[cfg(test)]
 mod tests {
+    use super::super::effort::FEWEST;
     use super::*;
 
     #[test]
@@ -342,8 +368,8 @@ mod tests {
 
     #[test]
     fn a_new_password_matches_itself_and_prints_as_dovecot_reads_it() {
-        let one = encode(b"wonderland").unwrap();
-        let other = encode(b"wonderland").unwrap();
+        let one = encode(b"wonderland", FEWEST).unwrap();
+        let other = encode(b"wonderland", FEWEST).unwrap();
         assert_ne!(*one, *other, "every password has a salt of its own");
         let secret = Secret::parse(&one).unwrap();
         assert!(secret.matches(b"wonderland") && !secret.matches(b"wonderlane"));
@@ -359,10 +385,14 @@ mod tests {
     #[test]
     fn a_password_past_the_limit_never_matches() {
         let longest = vec![b'x'; PASSWORD_MAX_OCTETS];
-        let secret = Secret::parse(&encode(&longest).unwrap()).unwrap();
+        let secret = Secret::parse(&encode(&longest, FEWEST).unwrap()).unwrap();
         assert!(secret.matches(&longest));
         assert!(!secret.matches(&[longest, vec![b'x']].concat()));
-        assert!(!Secret::nobodys().matches(b""));
+        for work in [Work::Pbkdf2(FEWEST), Work::ShaCrypt(Variant::Sha256, 1000)] {
+            let nobody = Secret::of_nobody(work);
+            assert_eq!(nobody.work(), work);
+            assert!(!nobody.matches(b"") && !nobody.matches(b"x"));
+        }
     }
 
     #[test]
@@ -403,8 +433,8 @@ mod tests {
                 "from 1 to 1000000",
             ),
             (
-                "{SCRAM-SHA-256}1000001,aa==,aa==,aa==".to_owned(),
-                "from 1 to 1000000",
+                "{SCRAM-SHA-256}10000001,aa==,aa==,aa==".to_owned(),
+                "from 1 to 10000000",
             ),
             (
                 "{SCRAM-SHA-256}4096,hunter2!,aa==,aa==".to_owned(),

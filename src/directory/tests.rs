@@ -69,7 +69,9 @@ fn found(name: &str) -> Lookup {
 }
 
 fn secret(password: &str) -> String {
-    secret::encode(password.as_bytes()).unwrap().to_string()
+    secret::encode(password.as_bytes(), effort::FEWEST)
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -249,19 +251,5 @@ fn unknown_logins_cost_what_known_ones_cost() {
                 "{unknown}: {cost:?}, {known:?}"
             );
         }
-    }
-}
-
-#[test]
-fn an_unknown_name_is_measured_by_one_secret_in_all_its_forms() {
-    let users: String = (0..20).map(|n| format!("user{n}:{SECRET}\n")).collect();
-    let (_site, directory) = Site::new("stand-in", Some(&users), "");
-    let users = directory.users().unwrap();
-    let stand_in = |login: &str| {
-        let name = directory.local_name(login).unwrap();
-        directory.stand_in(&users, &name).map(std::ptr::from_ref)
-    };
-    for login in ["BOB", "bob@here.example", "Bob@Other.Example"] {
-        assert_eq!(stand_in(login), stand_in("bob"), "{login}");
     }
 }

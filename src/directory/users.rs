@@ -6,20 +6,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
 
 use crate::config::values::user_name;
-use crate::protocol::scram::Keys;
 
 use super::quota;
-use super::secret::Secret;
+use super::secret::{Secret, Work};
 
 /// The users of one reading of the file.
 pub struct Users {
     secrets: Vec<Secret>,
     /// From the name in lower case to its place in `secrets`.
     places: HashMap<String, usize>,
-    /// The places of those that can log in by SCRAM.
-    scram: Vec<usize>,
+    /// What each secret costs, the dearest last, so that a share of them is a share of the file.
+    works: Vec<Work>,
+    /// Iterations and octets of the salt of each that can log in by SCRAM, in order.
+    scram: Vec<(NonZeroU32, usize)>,
     /// What those may keep that have a quota of their own, octets.
     quotas: HashMap<String, u64>,
 }
@@ -55,6 +58,7 @@ impl Users {
         Self {
             secrets: Vec::new(),
             places: HashMap::new(),
+            works: Vec::new(),
             scram: Vec::new(),
             quotas: HashMap::new(),
         }
@@ -83,16 +87,46 @@ impl Users {
                         users.quotas.insert(name.clone(), quota);
                     }
                     let place = users.secrets.len();
-                    if secret.scram().is_some() {
-                        users.scram.push(place);
+                    if let Some(keys) = secret.scram() {
+                        users.scram.push((keys.iterations, keys.salt.len()));
                     }
+                    users.works.push(secret.work());
                     users.places.insert(name, place);
                     users.secrets.push(secret);
                 }
                 Err(reason) => faults.push(Fault { line, reason }),
             }
         }
+        users.works.sort_unstable();
+        users.scram.sort_unstable();
         (users, faults)
+    }
+
+    /// The iterations that most of the secrets have; the larger number where two are as many.
+    pub fn usual_iterations(&self) -> Option<NonZeroU32> {
+        let same = |one: &(NonZeroU32, usize), other: &(NonZeroU32, usize)| one.0 == other.0;
+        let groups = self.scram.chunk_by(same);
+        let most = groups.max_by_key(|group| group.len())?;
+        most.first().map(|(iterations, _)| *iterations)
+    }
+
+    /// How long a login of the user takes here whose password is the dearest, and the user; of each kind of password.
+    pub fn dearest_logins(&self) -> Vec<(&str, Duration)> {
+        let mut kinds: Vec<(&str, Work)> = Vec::new();
+        for (name, place) in &self.places {
+            let Some(work) = self.secrets.get(*place).map(Secret::work) else {
+                continue;
+            };
+            match kinds.iter_mut().find(|kind| kind.1.is_like(work)) {
+                Some(kind) if (kind.1, name.as_str()) < (work, kind.0) => *kind = (name, work),
+                Some(_) => {}
+                None => kinds.push((name, work)),
+            }
+        }
+        kinds
+            .into_iter()
+            .map(|(name, work)| (name, work.takes()))
+            .collect()
     }
 
     /// Whether `name`, in lower case, is a user.
@@ -115,20 +149,32 @@ impl Users {
         self.secrets.get(*self.places.get(name)?)
     }
 
-    /// One of the secrets, chosen by `number`: the same one for the same number.
-    pub(super) fn any_secret(&self, number: u64) -> Option<&Secret> {
-        let count = u64::try_from(self.secrets.len()).ok()?;
-        let place = number.checked_rem(count)?;
-        self.secrets.get(usize::try_from(place).ok()?)
+    /// What one of the secrets costs. Of all numbers, each cost has the share that it has in the file.
+    pub(super) fn any_work(&self, number: u64) -> Option<Work> {
+        pick(&self.works, number)
     }
 
-    /// The same among those of SCRAM.
-    pub(super) fn any_scram(&self, number: u64) -> Option<&Keys> {
-        let count = u64::try_from(self.scram.len()).ok()?;
-        let place = number.checked_rem(count)?;
-        let place = self.scram.get(usize::try_from(place).ok()?)?;
-        self.secrets.get(*place)?.scram()
+    /// Iterations and octets of the salt of one of those of SCRAM; the same way.
+    pub(super) fn any_scram(&self, number: u64) -> Option<(NonZeroU32, usize)> {
+        pick(&self.scram, number)
     }
+
+    /// The same among those that have so many iterations.
+    pub(super) fn any_scram_of(
+        &self,
+        iterations: NonZeroU32,
+        number: u64,
+    ) -> Option<(NonZeroU32, usize)> {
+        let begin = self.scram.partition_point(|one| one.0 < iterations);
+        let end = self.scram.partition_point(|one| one.0 <= iterations);
+        pick(self.scram.get(begin..end)?, number)
+    }
+}
+
+/// The entry at this share of all numbers: a list that gets one entry more gives nearly all numbers what it gave.
+fn pick<T: Copy>(entries: &[T], number: u64) -> Option<T> {
+    let place = (u128::from(number) * entries.len() as u128) >> u64::BITS;
+    entries.get(usize::try_from(place).ok()?).copied()
 }
 
 /// The names on all lines, broken ones included, in lower case.
@@ -205,7 +251,7 @@ mod tests {
                 .is_some_and(|secret| secret.matches(b"wonderland"))
         );
         assert_eq!(users.quota("bob"), None);
-        assert!(users.any_secret(7).is_some() && Users::nobody().any_secret(7).is_none());
+        assert!(users.any_work(7).is_some() && Users::nobody().any_work(7).is_none());
         assert_eq!(format!("{:?}", Users::parse(b"").0), "{}");
     }
 

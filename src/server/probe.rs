@@ -3,8 +3,10 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::certificates;
 use crate::config::check::{
@@ -14,6 +16,7 @@ use crate::config::settings::LoginSecret;
 use crate::config::{self, Loaded, Occasion, Problem, Settings};
 use crate::delivery::login;
 use crate::directory::aliases::{self, AliasFile};
+use crate::directory::effort;
 use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::{Domain, date};
@@ -159,6 +162,21 @@ impl Probe for Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => UsersFacts::Missing,
             Err(error) => UsersFacts::Unreadable(machine::reason(&error)),
         }
+    }
+
+    fn login_takes(&self, iterations: NonZeroU32) -> Duration {
+        effort::login_takes(iterations)
+    }
+
+    fn dearest_logins(&self, users: &Path) -> Vec<(String, Duration)> {
+        let Ok(content) = replace::read_limited(users, FILE_MAX_OCTETS) else {
+            return Vec::new();
+        };
+        let (users, _) = Users::parse(&zeroize::Zeroizing::new(content));
+        let dearest = users.dearest_logins().into_iter();
+        dearest
+            .map(|(name, taken)| (name.to_owned(), taken))
+            .collect()
     }
 
     fn aliases(&self, settings: &Settings) -> AliasesFacts {

@@ -31,12 +31,15 @@
 //! | W-15 | the key whose file it is | a renewed certificate or key will not be taken up |
 //! | – | `allow`, `deny` of `[senders]`, `[recipients]` | a user or alias without a domain: no address is meant by it |
 //! | W-17 | `[tls] certificate` | the certificate is not for `hostname` |
+//! | W-24 | `[auth] iterations`, `users` | passwords that are guessed too fast, logins that take too long here |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::mail::Domain;
 
@@ -48,6 +51,7 @@ mod access;
 mod entries;
 mod files;
 mod handlers;
+mod logins;
 mod metrics;
 mod ports;
 mod proxy;
@@ -80,6 +84,12 @@ pub trait Probe {
 
     /// Reads a users file.
     fn users(&self, path: &Path) -> UsersFacts;
+
+    /// How long a login with a password of so many iterations takes here.
+    fn login_takes(&self, iterations: NonZeroU32) -> Duration;
+
+    /// Of each kind of password in a users file, the user whose login takes the longest here, and how long.
+    fn dearest_logins(&self, users: &Path) -> Vec<(String, Duration)>;
 
     /// Reads the aliases file and holds it against the users file.
     fn aliases(&self, settings: &Settings) -> AliasesFacts;
@@ -189,6 +199,7 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_certificate_is_usable(probe);
     found.site_certificates_are_usable(probe);
     found.the_users_are_known(probe);
+    found.logins_take_a_fair_time(probe);
     found.the_aliases_are_good(probe);
     found.the_texts_fit_their_lines();
     found.the_smarthosts_can_be_used(probe);

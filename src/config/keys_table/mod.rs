@@ -19,6 +19,8 @@ mod server;
 mod sessions;
 mod smarthost;
 
+pub(in crate::config) use sessions::ITERATIONS;
+
 /// Every key there is; a section's keys stand together.
 pub(super) const TABLES: &[&[Key]] = &[
     server::KEYS,

@@ -3,6 +3,12 @@
 use super::super::keys::{Default, Key, Kind};
 use super::ENABLED_DISABLED;
 
+/// Iterations of new passwords, here and for `gatepost passwd --iterations`.
+pub(in crate::config) const ITERATIONS: Kind = Kind::NumberOrZero {
+    min: 4096,
+    max: 10_000_000,
+};
+
 pub(super) const KEYS: &[Key] = &[
     Key {
         section: "tls",
@@ -170,6 +176,18 @@ pub(super) const KEYS: &[Key] = &[
                   speak.",
         change: "Take both SCRAM words out as long as users have $5$ or $6$ passwords: those \
                  cannot log in by SCRAM, and some clients then try nothing else.",
+        domino: None,
+    },
+    Key {
+        section: "auth",
+        name: "iterations",
+        kind: ITERATIONS,
+        default: Default::Value("0"),
+        meaning: "How often gatepost passwd hashes a new password, and so how much a login costs here and \
+                  on the client. 0: as most passwords of the users file, and where it has none, as this \
+                  machine does in 100 ms: 16384, 32768, 65536 or 131072.",
+        change: "Raise it where the users file may be stolen, lower it where logins take too long. \
+                 Passwords that are set keep theirs.",
         domino: None,
     },
     Key {

@@ -2,7 +2,9 @@
 
 use super::super::scram::{ScramLogin, ScramLookup};
 use super::{SECRET, Site, secret};
-use crate::directory::Directory;
+use crate::directory::scram::Measure;
+use crate::directory::secret::{Variant, Work};
+use crate::directory::{Directory, effort};
 
 const OF_ANOTHER: &str = "{SCRAM-SHA-256}4096,c2FsdHNhbHQ=,KIjVe2QEmZMSVxwO8QpqUhDHxuYOXfER1PAQtzaUCMM=,\
                           z7UOoEZsx6BoXyYDRvW7B9QBsa0utqNNtn+9RTLsaWc=";
@@ -63,8 +65,65 @@ fn without_a_user_who_can_scram_keys_are_as_we_write_them() {
     let (_site, directory) = Site::new("scram-none", Some(&format!("old:{SECRET}\n")), "");
     let found = look(&directory, "old");
     assert_eq!(found.user, None);
-    assert_eq!(found.keys.iterations.get(), 15_000);
+    assert_eq!(found.keys.iterations, effort::FEWEST);
     assert_eq!(found.keys.salt.len(), 16);
     let (_site, directory) = Site::new("scram-missing", None, "");
     assert_eq!(directory.scram_keys("old"), ScramLookup::Unavailable);
+}
+
+/// Users of three kinds, a third each.
+fn mixed(count: usize) -> String {
+    let line = |number: usize| match number % 3 {
+        0 => format!("u{number}:{OF_ANOTHER}\n"),
+        1 => format!("u{number}:{}\n", OF_ANOTHER.replace("4096,", "16384,")),
+        _ => format!("u{number}:{SECRET}\n"),
+    };
+    (0..count).map(line).collect()
+}
+
+fn work_of(directory: &Directory, name: &str) -> Work {
+    Measure::of(name).unwrap().work(&directory.users().unwrap())
+}
+
+#[test]
+fn unknown_names_draw_from_the_file_in_its_proportion() {
+    let (site, directory) = Site::new("scram-drawn", Some(&mixed(30)), "");
+    let names: Vec<String> = (0..900).map(|number| format!("nobody{number}")).collect();
+    let works: Vec<Work> = names.iter().map(|name| work_of(&directory, name)).collect();
+    let pbkdf2 = |count| Work::Pbkdf2(std::num::NonZeroU32::new(count).unwrap());
+    let kinds = [
+        pbkdf2(4096),
+        pbkdf2(16384),
+        Work::ShaCrypt(Variant::Sha256, 1000),
+    ];
+    for kind in kinds {
+        let drawn = works.iter().filter(|work| **work == kind).count();
+        // A third are 300; the deviation is 14.
+        assert!((215..=385).contains(&drawn), "{kind:?}: {drawn}");
+    }
+    for (name, work) in names.iter().zip(&works) {
+        let forms = [name.to_uppercase(), format!("{name}@here.example")];
+        let shown = look(&directory, name).keys.iterations;
+        for form in &forms {
+            let name = directory.local_name(form).unwrap();
+            assert_eq!(work_of(&directory, &name), *work, "{form}");
+            assert_eq!(look(&directory, form).keys.iterations, shown, "{form}");
+        }
+        // What SCRAM shows is what PLAIN takes; one of another kind shows what somebody has.
+        match work {
+            Work::Pbkdf2(iterations) => assert_eq!(shown, *iterations, "{name}"),
+            Work::ShaCrypt(..) => assert!([4096, 16384].contains(&shown.get()), "{name}"),
+        }
+    }
+    // Neither a new reading of the settings nor one user more changes what they are measured by.
+    let settings = crate::config::parse(&site.folder.join("gatepost.ini")).unwrap();
+    let again = Directory::new(&settings);
+    site.write(&mixed(31));
+    let changed = names.iter().zip(&works);
+    let changed = changed.filter(|(name, work)| work_of(&directory, name) != **work);
+    assert!(changed.count() < 60, "one in thirty, of three kinds");
+    site.write(&mixed(30));
+    for (name, work) in names.iter().zip(&works) {
+        assert_eq!(work_of(&again, name), *work, "{name}");
+    }
 }
