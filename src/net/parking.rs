@@ -15,7 +15,8 @@
 //! most one live timer; it outlives the job and serves the next one in that place, so that short
 //! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 200 octets.
 //!
-//! Those that are due are taken by turns of their clients, so many sessions of one address hold up nobody else.
+//! Those that are due are taken by turns of their clients, and none has more than half of the workers at a time, so
+//! many sessions of one address hold up nobody else.
 //!
 //! [`Lot::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
 //! looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
@@ -122,6 +123,8 @@ struct Place<J: Job> {
     deadline: Instant,
     timer: Option<Instant>,
     card: Option<J::Card>,
+    /// Whose turn it is, from when its job is due until it has run.
+    turn_of: Option<J::Client>,
     /// The operator wants its end.
     to_end: bool,
     /// Whether its job has had its [`Wake::Stop`].
@@ -216,6 +219,7 @@ impl<J: Job> Lot<J> {
                 deadline,
                 timer: None,
                 card: None,
+                turn_of: None,
                 to_end: false,
                 told_of_stop: false,
             });
@@ -502,9 +506,25 @@ impl<J: Job> State<J> {
             .filter(|place| place.generation == ticket.generation)
     }
 
-    /// A job is due.
+    /// A job is due. No client has more than half of the workers.
     fn queue_up(&mut self, due: Due<J>) {
-        self.queue.push(due.job.client(), due);
+        let client = due.job.client();
+        let most = match self.busy_since.len() {
+            0 => usize::MAX,
+            workers => workers.div_ceil(2),
+        };
+        if let Some(place) = self.place(due.ticket) {
+            place.turn_of = Some(client.clone());
+        }
+        self.queue.push(client, due, most);
+    }
+
+    /// A job has run.
+    fn turn_is_over(&mut self, ticket: Ticket) {
+        let client = self.place(ticket).and_then(|place| place.turn_of.take());
+        if let Some(client) = client {
+            self.queue.over(&client);
+        }
     }
 
     fn set_busy(&mut self, worker: usize, since: Option<Instant>) {
@@ -514,6 +534,7 @@ impl<J: Job> State<J> {
     }
 
     fn vacate(&mut self, ticket: Ticket) {
+        self.turn_is_over(ticket);
         let Some(place) = self.place(ticket) else {
             return;
         };
@@ -551,6 +572,7 @@ impl<J: Job> State<J> {
 
     /// Puts a job that has run where its outcome says. Whether the reactor needs a new timer.
     fn settle(&mut self, ticket: Ticket, mut job: Box<J>, outcome: Outcome) -> bool {
+        self.turn_is_over(ticket);
         let Some(place) = self.places.get_mut(ticket.index) else {
             return false;
         };
