@@ -195,6 +195,37 @@ const ROWS: &[Row] = &[
         "554 not 2001:db8::7",
         "",
     ),
+    // The blacklist is for hosts under relay enforcement; names are asked for where that decides.
+    (
+        "[relay]\ninternal = 192.0.2.0/28\n[blacklist]\nhosts = 192.0.2.0/24",
+        "192.0.2.7",
+        GREETED,
+        "",
+    ),
+    (
+        "[relay]\nenforce_for = none\n[blacklist]\nhosts = 192.0.2.0/24",
+        "192.0.2.7",
+        GREETED,
+        "",
+    ),
+    (
+        "[relay]\nexclude_hosts = good.example\n[blacklist]\nhosts = 192.0.2.0/24",
+        "192.0.2.7",
+        GREETED,
+        "names",
+    ),
+    (
+        "[relay]\nexclude_hosts = good.example\n[blacklist]\nhosts = 192.0.2.0/24",
+        "192.0.2.9",
+        DENIED,
+        "names",
+    ),
+    (
+        "[relay]\nexclude_hosts = good.example\n[blacklist]\nhosts = 198.51.100.1",
+        "192.0.2.7",
+        GREETED,
+        "",
+    ),
     // DNS lists: in order, to the first hit, past those that fail; IPv6 too.
     (
         "[dnsbl]\nzones = clean.example, failing.example, listed.example, also.example",

@@ -296,7 +296,7 @@ fn clients_that_may_not_connect_are_told_apart() {
     let (denied, listed, crowd) = (address(), address(), address());
     let mut server = Server::start(&format!(
         "[connections]\ndeny = {denied}\nsessions_max_per_address = 1\n\
-         [blacklist]\nhosts = {listed}\n"
+         [blacklist]\nhosts = {listed}\n[relay]\nenforce_for = all\n"
     ));
     for (from, kind) in [(denied, "connection-denied"), (listed, "blacklisted")] {
         let mut client = Client::over(connect_from(from, server.tcp()));

@@ -15,7 +15,7 @@ fn listed_clients_are_tagged_and_logged() {
         return;
     };
     let ini = "[dnsbl]\nzones = clean.example, listed.example\naction = tag\n\
-               [blacklist]\nhosts = 127.0.0.0/8\naction = tag\n";
+               [blacklist]\nhosts = 127.0.0.0/8\naction = tag\n[relay]\nenforce_for = all\n";
     let mut server = Server::start_with(ini, |command| dns.preload(command));
     let mut client = Client::greeted(server.tcp());
     client.command("EHLO client.example", "250");

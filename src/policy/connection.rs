@@ -1,10 +1,14 @@
 //! Whether a host may connect (DOMINO.md sections 2.3.3 and 2.3.6; CONFIG: the order is
 //! `[connections]`, whitelist, blacklist, DNS lists).
 //!
+//! The blacklist is for hosts under relay enforcement alone. Whom it or a DNS list names may have an account here
+//! all the same: it is the session that knows whether a login is possible.
+//!
 //! DNS that fails refuses nobody: a deny or black list that cannot be read then does not name the
 //! host. An allow list that cannot be read puts the host off, and never lets it in.
 
 use super::facts::{Finding, Host, Match, Question};
+use super::relay::{self, Enforcement};
 use super::verdict::Cause;
 use crate::config::rules::Action;
 use crate::config::settings::Settings;
@@ -39,6 +43,13 @@ pub enum Connecting {
         /// The setting.
         cause: Cause,
     },
+    /// The blacklist or a DNS list names it: without a login it sends nothing.
+    Listed {
+        /// The text of the refusal.
+        text: String,
+        /// The setting.
+        cause: Cause,
+    },
     /// It cannot be decided now: DNS failed.
     Deferred(Cause),
     /// It cannot be decided before this is known.
@@ -60,7 +71,7 @@ pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting
         },
     }
     let mut marks = Vec::new();
-    match host.find_in(&settings.blacklist.hosts) {
+    match blacklisted(settings, host) {
         Match::Yes(entry) => {
             let mark = Mark {
                 action: settings.blacklist.action,
@@ -71,7 +82,7 @@ pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting
             if mark.action == Action::Reject {
                 let text = with_address(&settings.blacklist.reply, host);
                 let cause = mark.cause;
-                return Connecting::Refused { text, cause };
+                return Connecting::Listed { text, cause };
             }
             marks.push(mark);
         }
@@ -79,6 +90,16 @@ pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting
         Match::No | Match::Failed => {}
     }
     by_dns_lists(settings, host, zones, marks)
+}
+
+/// The entry of the blacklist that names a host under enforcement.
+fn blacklisted<'a>(settings: &'a Settings, host: &Host) -> Match<'a> {
+    let found = host.find_in(&settings.blacklist.hosts);
+    match (&found, relay::enforcement(settings, host)) {
+        (Match::Yes(_), Enforcement::No(_)) => Match::No,
+        (Match::Yes(_), Enforcement::Asks(question)) => Match::Asks(question),
+        _ => found,
+    }
 }
 
 fn by_connections(settings: &Settings, host: &Host) -> Option<Connecting> {
@@ -132,7 +153,7 @@ fn by_dns_lists(
                 let cause = Cause::new("dnsbl", "zones", format!("{zone} lists the host"));
                 if dnsbl.action == Action::Reject {
                     let text = with_address(&dnsbl.reply, host);
-                    return Connecting::Refused { text, cause };
+                    return Connecting::Listed { text, cause };
                 }
                 marks.push(Mark {
                     action: dnsbl.action,

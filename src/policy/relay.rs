@@ -13,7 +13,7 @@
 //! What is allowed is refused all the same where no smarthost can send it ([`can_be_sent`]). A name that could not be
 //! looked up never allows anything.
 
-use super::facts::{Host, Match};
+use super::facts::{Host, Match, Question};
 use super::verdict::{Cause, Verdict};
 use crate::config::lists::RelayPattern;
 use crate::config::rules::EnforceFor;
@@ -40,35 +40,57 @@ pub fn can_be_sent(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
 
 /// Whether a session from `host`, logged in or not, may send to `domain`, which is not local.
 pub fn decide(settings: &Settings, host: &Host, login: Option<&str>, domain: &Domain) -> Verdict {
-    let relay = &settings.relay;
-    let cause = |key, why: &'static str| Cause::new("relay", key, why);
-    match relay.enforce_for {
-        EnforceFor::None => {
-            return Verdict::Allowed(cause("enforce_for", "the relay rules are for no host"));
-        }
-        EnforceFor::External if relay.internal.iter().any(|n| n.contains(host.address)) => {
-            return Verdict::Allowed(cause("internal", "the host is internal"));
-        }
-        EnforceFor::External | EnforceFor::All => {}
+    let enforced = enforcement(settings, host);
+    if let Enforcement::No(cause) = enforced {
+        return Verdict::Allowed(cause);
     }
-    let excluded = host.find_in(&relay.exclude_hosts);
-    if let Match::Yes(entry) = excluded {
-        let why = format!("{entry} names the host");
-        return Verdict::Allowed(Cause::new("relay", "exclude_hosts", why));
-    }
-    if login.is_some() && relay.authenticated_users_exempt {
+    if login.is_some() && settings.relay.authenticated_users_exempt {
         let why = "the session has logged in";
-        return Verdict::Allowed(cause("authenticated_users", why));
+        return Verdict::Allowed(Cause::new("relay", "authenticated_users", why));
     }
-    if let Match::Asks(question) = excluded {
+    if let Enforcement::Asks(question) = enforced {
         return Verdict::Asks(question);
     }
     match by_lists(settings, host, domain) {
-        Verdict::Refused(_) if excluded == Match::Failed => {
+        Verdict::Refused(_) if enforced == Enforcement::Unknown => {
             let why = "the host's name could not be looked up";
-            Verdict::Deferred(cause("exclude_hosts", why))
+            Verdict::Deferred(Cause::new("relay", "exclude_hosts", why))
         }
         verdict => verdict,
+    }
+}
+
+/// Whether a host is under relay enforcement, whoever logs in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enforcement {
+    /// It is.
+    Yes,
+    /// It is not.
+    No(Cause),
+    /// It cannot be told before this is known.
+    Asks(Question),
+    /// It cannot be told: DNS failed.
+    Unknown,
+}
+
+/// Steps 1 and 2 of the table.
+pub fn enforcement(settings: &Settings, host: &Host) -> Enforcement {
+    let relay = &settings.relay;
+    let not = |key, why: String| Enforcement::No(Cause::new("relay", key, why));
+    match relay.enforce_for {
+        EnforceFor::None => {
+            return not("enforce_for", "the relay rules are for no host".to_owned());
+        }
+        EnforceFor::External if relay.internal.iter().any(|n| n.contains(host.address)) => {
+            return not("internal", "the host is internal".to_owned());
+        }
+        EnforceFor::External | EnforceFor::All => {}
+    }
+    match host.find_in(&relay.exclude_hosts) {
+        Match::Yes(entry) => not("exclude_hosts", format!("{entry} names the host")),
+        Match::Asks(question) => Enforcement::Asks(question),
+        Match::No => Enforcement::Yes,
+        Match::Failed => Enforcement::Unknown,
     }
 }
 

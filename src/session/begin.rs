@@ -11,6 +11,12 @@ use crate::policy::verdict::Cause;
 use crate::protocol::command::{Command, Verb};
 use crate::protocol::reply::Reply;
 
+/// A list that names the client, which may log in.
+pub(super) struct Listed {
+    text: String,
+    cause: Cause,
+}
+
 impl Session {
     /// Says the first line: the greeting or a refusal. On a tls port it comes once TLS is up.
     pub fn begin(&mut self, now: SystemTime, output: &mut Output) -> Step {
@@ -24,6 +30,17 @@ impl Session {
                 self.perform(due, Effect::LookUp(question))
             }
             Connecting::Refused { text, cause } => self.turn_away(
+                replies::connection_denied(text),
+                "connection",
+                &cause,
+                output,
+            ),
+            Connecting::Listed { text, cause } if self.login_is_possible() => {
+                self.tell("connection", "needs a login", &cause, output);
+                self.listed = Some(Box::new(Listed { text, cause }));
+                self.say(replies::greeting(&self.settings, now), output)
+            }
+            Connecting::Listed { text, cause } => self.turn_away(
                 replies::connection_denied(text),
                 "connection",
                 &cause,
@@ -50,6 +67,14 @@ impl Session {
                 self.say(greeting, output)
             }
         }
+    }
+
+    /// MAIL of a client that a list names, and that has not logged in.
+    pub(super) fn refuse_listed(&mut self, output: &mut Output) -> Option<Step> {
+        let listed = self.listed.as_ref().filter(|_| self.login.is_none())?;
+        let (reply, cause) = (replies::listed(&listed.text), listed.cause.clone());
+        self.tell("connection", "refused", &cause, output);
+        Some(self.refuse_sender(None, reply, list_of(&cause), &cause, output))
     }
 
     fn site_is_not_enabled(&self) -> Option<Cause> {

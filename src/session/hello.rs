@@ -1,6 +1,7 @@
 //! EHLO and HELO (RFC 5321 section 4.1.1.1).
 
 use super::{Hello, Output, Session, Step, replies};
+use crate::policy::admission::{Stage, admission};
 
 /// The longest name that is kept.
 const NAME_MAX_OCTETS: usize = 255;
@@ -37,6 +38,15 @@ impl Session {
     /// AUTH is listed where it is served, and not where TLS has to come first.
     pub(super) fn offers_auth(&self) -> bool {
         self.admission().auth && !self.auth_needs_tls() && self.mechanisms().next().is_some()
+    }
+
+    /// Whether this client may log in now, or after STARTTLS.
+    pub(super) fn login_is_possible(&self) -> bool {
+        let Some(port) = self.port().filter(|_| self.admission().starttls) else {
+            return self.offers_auth();
+        };
+        let in_tls = admission(&self.settings, port, self.local.ip(), Stage::StartTls);
+        self.offers_auth() || in_tls.auth && !self.settings.auth.mechanisms.is_empty()
     }
 
     /// Whether a login without TLS is refused to this client.

@@ -1,4 +1,4 @@
-//! MAIL (RFC 5321 section 4.1.1.2): sequence, authentication, syntax, size, host name, sender lists, owner,
+//! MAIL (RFC 5321 section 4.1.1.2): sequence, lists that name the client, authentication, syntax, size, host name, sender lists, owner,
 //! sender's domain, space, in this order.
 
 use super::body::Body;
@@ -25,6 +25,9 @@ impl Session {
     pub(super) fn mail(&mut self, arguments: &[u8], output: &mut Output) -> Step {
         if self.hello.is_none() || self.transaction.is_some() {
             return self.say(replies::bad_sequence(), output);
+        }
+        if let Some(step) = self.refuse_listed(output) {
+            return step;
         }
         if !self.is_admitted() {
             return self.refuse_unadmitted(output);
@@ -216,7 +219,7 @@ impl Session {
         }
     }
 
-    fn refuse_sender(
+    pub(super) fn refuse_sender(
         &mut self,
         from: Option<String>,
         reply: Reply,

@@ -84,6 +84,8 @@ pub struct Session {
     zones: Vec<Finding>,
     /// The lists that name the client and let it in.
     marks: Vec<Mark>,
+    /// The list that lets it send nothing without a login.
+    listed: Option<Box<begin::Listed>>,
     stage: Stage,
     tls: Option<TlsFacts>,
     /// What SCRAM can be bound to; none in plain text.
@@ -195,6 +197,7 @@ impl Session {
             host,
             zones: Vec::new(),
             marks: Vec::new(),
+            listed: None,
             stage,
             tls: None,
             bindings: None,

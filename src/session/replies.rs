@@ -303,6 +303,15 @@ pub(super) fn connection_denied(text: String) -> Reply {
     Reply::bare(554, text)
 }
 
+/// MAIL of a client that a list names; what is too long for a line is cut.
+pub(super) fn listed(text: &str) -> Reply {
+    let text = text.get(..LISTED_MAX_OCTETS).unwrap_or(text).to_owned();
+    Reply::new(554, EnhancedStatus(5, 7, 1), text)
+}
+
+/// The longest line without codes and line end (RFC 5321 section 4.5.3.1.5).
+const LISTED_MAX_OCTETS: usize = 512 - "554 5.7.1 \r\n".len();
+
 /// The first line where it cannot be decided whether a host may connect.
 pub(super) fn connection_deferred() -> Reply {
     Reply::bare(

@@ -36,7 +36,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "hosts",
         kind: Kind::Hosts,
         default: Default::Value(""),
-        meaning: "Hosts of your own blacklist, looked at before the DNS lists.",
+        meaning: "Hosts of your own blacklist, looked at before the DNS lists. It is for hosts under \
+                  relay enforcement alone.",
         change: "Name hosts that send nothing good.",
         domino: Some("Private Blacklist Filter"),
     },
