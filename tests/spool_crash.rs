@@ -14,6 +14,7 @@
 #[path = "support/sim_disk.rs"]
 mod sim_disk;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -67,6 +68,11 @@ impl Machine {
         let mut options = SpoolOptions::new(SPOOL.into(), run);
         (options.segment_octets, options.segments_max) = (16 * 1024, 3);
         options.memory_octets = 12 * 1024;
+        options.batch_align = BATCH_ALIGN.get();
+        if options.batch_align == PAGE {
+            // Each batch takes a page at least.
+            options.segment_octets = 48 * 1024;
+        }
         let start = Moment::now();
         let door: Arc<dyn Disk> = Arc::new(disk.clone());
         let spool = Arc::new(Spool::open(Arc::clone(&door), options).ok()?);
@@ -433,6 +439,29 @@ fn another_host_name_after_a_power_cut_makes_no_second_copy() {
 fn a_power_cut_at_any_step_loses_and_doubles_nothing() {
     let broken = cut_everywhere(None, 20);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A disk that may lose pages while they are rewritten.
+fn tearing_disk() -> SimDisk {
+    let disk = new_disk();
+    disk.tear_pages();
+    disk
+}
+
+#[test]
+fn a_power_cut_that_tears_rewritten_pages_loses_and_doubles_nothing() {
+    BATCH_ALIGN.set(PAGE);
+    let broken = cut_everywhere_on(tearing_disk, None, 20);
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn where_batches_share_pages_a_torn_page_takes_acknowledged_mail() {
+    BATCH_ALIGN.set(32);
+    let broken = cut_everywhere_on(tearing_disk, None, 1);
+    let is_lost =
+        |what: &String| what.contains("Acknowledged message") && what.contains(" 0 times");
+    assert!(broken.iter().any(is_lost), "{broken:?}");
 }
 
 /// A disk where two users' folders are file systems of their own.
@@ -831,5 +860,12 @@ fn every_sync_is_needed() {
 
 const SPOOL: &str = "/srv/spool";
 const MAIL: &str = "/srv/mail";
+const PAGE: u32 = 4096;
+
+thread_local! {
+    /// At multiples of what batches begin. Small segments are full sooner where that is not a page.
+    static BATCH_ALIGN: Cell<u32> = const { Cell::new(512) };
+}
+
 /// Random survivals per step.
 const SEEDS: u64 = 2;

@@ -222,8 +222,8 @@ fn a_segment_with_the_last_number_of_all_is_one_like_others() {
     assert_eq!(delivered(&disk), [0, 1, 2, 3]);
     disk.restart();
     let (spool, _) = start(&disk, 3);
-    // More than the two segments hold.
-    for _ in 0..70 {
+    // More than a segment holds.
+    for _ in 0..35 {
         commit(&spool, 2);
         spool.commit_waiting();
     }

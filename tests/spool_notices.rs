@@ -89,6 +89,8 @@ impl Machine {
         let mut options = SpoolOptions::new("/srv/spool".into(), run);
         (options.segment_octets, options.segments_max) = (32 * 1024, 3);
         options.memory_octets = 64 * 1024;
+        // Pages would leave small segments room for a few batches only.
+        options.batch_align = 512;
         let door: Arc<dyn Disk> = Arc::new(disk.clone());
         let spool = Arc::new(Spool::open(Arc::clone(&door), options).ok()?);
         // Closing, the committer refuses at once instead of waiting for a segment.

@@ -1,7 +1,7 @@
 //! One sync for all who wait.
 //!
-//! The committer takes every record that waits, writes them with one call, syncs once, and answers
-//! everybody. Meanwhile the next ones gather. A failed write or sync refuses the whole batch, wipes
+//! The committer takes every record that waits, writes them with one call on pages of their own, syncs once,
+//! and answers everybody. Meanwhile the next ones gather. A failed write or sync refuses the whole batch, wipes
 //! its record headers as far as the disk lets it, and retires the segment: what its pages hold cannot be
 //! trusted after a failed sync. If no segment is free it calls the deliverer and waits as long as
 //! the options say, or until the deliverer reports that none can be let go.
@@ -296,7 +296,8 @@ impl Spool {
                 sequence,
                 batch: waiting.drain(..count).collect(),
             };
-            state.log.next_sequence = sequence + count as u64;
+            // One more for what fills the last page.
+            state.log.next_sequence = sequence + count as u64 + 1;
             return Ok(stretch);
         }
     }
@@ -343,8 +344,16 @@ impl Spool {
         for (number, waiting) in stretch.batch.iter_mut().enumerate() {
             seal(waiting, stretch.age, stretch.sequence + number as u64);
         }
-        let slices: Vec<&[u8]> = stretch.batch.iter().map(octets).collect();
-        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut slices: Vec<&[u8]> = stretch.batch.iter().map(octets).collect();
+        let records: usize = slices.iter().map(|slice| slice.len()).sum();
+        let length = records.next_multiple_of(self.options.batch_align as usize);
+        let last = stretch.sequence + stretch.batch.len() as u64;
+        let filler = format::filler(length - records, stretch.age, last);
+        slices.extend(
+            filler
+                .iter()
+                .flat_map(|(header, zeros)| [&header[..], zeros]),
+        );
         let needs_sync = stretch.batch.iter().any(|waiting| match waiting {
             Waiting::Message { .. } => true,
             Waiting::Done {
@@ -444,6 +453,9 @@ impl Spool {
             // Best effort: the batch is refused whether this works or not.
             let _ = stretch.file.write_at(&[0; HEADER], offset);
             offset += waiting.span();
+        }
+        if offset % u64::from(self.options.batch_align) != 0 {
+            let _ = stretch.file.write_at(&[0; HEADER], offset);
         }
         let _ = stretch.file.sync_data();
         let mut state = self.lock();

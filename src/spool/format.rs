@@ -5,6 +5,11 @@
 //! use; the header checksums of its records start from the salt, which nobody outside knows, so that
 //! octets inside a message never pass for a record, wherever a scan lands.
 //!
+//! A batch of records that is written and synced at once begins on a page of its own, so that no later write
+//! touches a page that holds what was acknowledged: cards that write by pages may tear one when the power
+//! goes. What is left of its last page is a done record of nothing. The segment header tells the multiple at which
+//! batches begin; 0.1.0 wrote none, began them anywhere, and reads segments of today.
+//!
 //! | record header | octets |
 //! | --- | --- |
 //! | magic `GPR1` | 4 |
@@ -26,6 +31,8 @@ use crate::mail::{MessageId, Outcome, Progress};
 pub const BLOCK: u64 = 4096;
 /// Records begin at multiples of this.
 pub const ALIGN: usize = 32;
+/// Batches of records begin at multiples of this: what a disk may lose as a whole while it is written.
+pub const PAGE: u64 = 4096;
 /// Octets of a record header.
 pub const HEADER: usize = 32;
 /// No payload is longer: what says so is damage, and could not be counted with 32 bits.
@@ -171,13 +178,31 @@ impl Age {
     }
 }
 
-/// A segment's header block.
-pub fn segment_header(age: Age) -> Vec<u8> {
+/// What fills the rest of a batch's last page: the header of a done record of nothing, and how many zeros follow it.
+pub fn filler(gap: usize, age: Age, sequence: u64) -> Option<([u8; HEADER], &'static [u8])> {
+    let zeros = ZEROS.get(..gap.checked_sub(HEADER)?)?;
+    let header = Header {
+        kind: Kind::Done,
+        generation: age.generation,
+        length: zeros.len() as u32,
+        sequence,
+        crc: crc32fast::hash(zeros),
+    };
+    Some((header.to_octets(age.salt), zeros))
+}
+
+static ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+
+/// A segment's header block; batches in it begin at multiples of `batch_align`.
+pub fn segment_header(age: Age, batch_align: u32) -> Vec<u8> {
     let mut block = Vec::with_capacity(BLOCK as usize);
     block.extend_from_slice(&SEGMENT_MAGIC);
     block.extend_from_slice(&age.generation.to_le_bytes());
     block.extend_from_slice(&age.salt.to_le_bytes());
-    block.extend_from_slice(&crc32fast::hash(&block).to_le_bytes());
+    for fields in [&[][..], &batch_align.to_le_bytes()] {
+        block.extend_from_slice(fields);
+        block.extend_from_slice(&crc32fast::hash(&block).to_le_bytes());
+    }
     block.resize(BLOCK as usize, 0);
     block
 }
@@ -192,6 +217,12 @@ pub fn parse_segment_header(block: &[u8]) -> Option<Age> {
         generation: u32_at(block, 8)?,
         salt: u32_at(block, 12)?,
     })
+}
+
+/// At multiples of what batches begin in a segment, by its header block; none where that does not tell.
+pub fn parse_batch_align(block: &[u8]) -> Option<u32> {
+    let fields = block.get(..24)?;
+    (u32_at(block, 24)? == crc32fast::hash(fields)).then(|| u32_at(fields, 20))?
 }
 
 /// What a scan of a segment finds, in order.
@@ -364,7 +395,7 @@ mod tests {
     }
 
     fn segment(records: &[Vec<u8>]) -> Vec<u8> {
-        let mut segment = segment_header(SEVEN);
+        let mut segment = segment_header(SEVEN, 4096);
         records
             .iter()
             .for_each(|record| segment.extend_from_slice(record));
@@ -403,7 +434,14 @@ mod tests {
         let length = u32::MAX;
         let long = Header { length, ..header }.to_octets(SEVEN.salt);
         assert_eq!(Header::parse(&long, SEVEN.salt), None);
-        assert_eq!(parse_segment_header(&segment_header(SEVEN)), Some(SEVEN));
+        let block = segment_header(SEVEN, 4096);
+        assert_eq!(parse_segment_header(&block), Some(SEVEN));
+        assert_eq!(parse_batch_align(&block), Some(4096));
+        // As 0.1.0 wrote it.
+        let mut old = block;
+        old[20..].fill(0);
+        assert_eq!(parse_segment_header(&old), Some(SEVEN));
+        assert_eq!(parse_batch_align(&old), None);
         assert_eq!(parse_segment_header(&[0; 4096]), None);
     }
 
@@ -427,6 +465,22 @@ mod tests {
 
         let stale = segment(&[record(6, 1, b"a"), record(6, 2, b"b")]);
         assert_eq!(sequences(&scan(&stale, SEVEN)), (vec![], 0));
+    }
+
+    #[test]
+    fn what_is_left_of_a_page_is_a_record_that_says_nothing() {
+        for gap in [32, 64, 4064] {
+            let (header, zeros) = filler(gap, SEVEN, 5).unwrap();
+            let whole = [&header[..], zeros].concat();
+            assert_eq!(whole.len(), gap);
+            let found = scan(
+                &segment(&[record(7, 4, b"a"), whole.clone(), record(7, 6, b"b")]),
+                SEVEN,
+            );
+            assert_eq!(sequences(&found), (vec![4, 5, 6], 0), "{gap}");
+            assert_eq!(parse_done(zeros), vec![]);
+        }
+        assert_eq!(filler(0, SEVEN, 5), None);
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn fill_segment(
         salt: 0,
     };
     let age = age.next(options.secret, number);
-    write_header(&*file, age, &path)?;
+    write_header(&*file, age, options, &path)?;
     let folder = options.log_folder();
     disk.sync_folder(&folder)
         .map_err(SpoolError::io("cannot sync", &folder))?;
@@ -178,8 +178,13 @@ fn fill_segment(
 }
 
 /// Writes and syncs a segment's header: from here on only records of this age count in it.
-pub(super) fn write_header(file: &dyn DiskFile, age: Age, path: &Path) -> Result<(), SpoolError> {
-    file.write_at(&format::segment_header(age), 0)
+pub(super) fn write_header(
+    file: &dyn DiskFile,
+    age: Age,
+    options: &SpoolOptions,
+    path: &Path,
+) -> Result<(), SpoolError> {
+    file.write_at(&format::segment_header(age, options.batch_align), 0)
         .map_err(SpoolError::io("cannot write", path))?;
     file.sync_data()
         .map_err(SpoolError::io("cannot sync", path))

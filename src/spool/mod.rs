@@ -35,7 +35,7 @@
 //! commit into their segment, or by the kernel within half a minute or so (those of recipients that a
 //! lane carried are synced at once): after a power cut in that time, a fresh message that its reader has deleted meanwhile
 //! comes a second time. A reader that moves mail between our look and our rename, during a replay, may
-//! get a second copy. Sectors of 512 octets are taken to be written whole or not at all.
+//! get a second copy. A page of 4096 octets may be lost as a whole while it is written, never another one.
 //!
 //! A notification is committed before the recipients it speaks of are done, each with a sync of its own: a
 //! power cut between the two has a sender told a second time, and never not at all.
@@ -156,6 +156,8 @@ pub struct SpoolOptions {
     pub segment_octets: u64,
     /// Segments there may be.
     pub segments_max: usize,
+    /// Batches of records begin at multiples of this in a segment, octets: a multiple of 32, up to 4096.
+    pub batch_align: u32,
     /// How long a commit waits for a free segment before it is refused.
     pub patience: Duration,
     /// The run of the ids given out, 48 bits that no other start has.
@@ -175,6 +177,7 @@ impl SpoolOptions {
             memory_octets: 8 << 20,
             segment_octets: 4 << 20,
             segments_max: 8,
+            batch_align: format::PAGE as u32,
             patience: STARVATION_MAX,
             run,
             secret: 0,

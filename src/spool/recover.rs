@@ -204,7 +204,9 @@ impl Recovery<'_> {
         let file = self.disk.open(&path, OpenMode::Existing);
         let file = file.map_err(SpoolError::io("cannot open", &path))?;
         let age = format::parse_segment_header(&octets);
-        let mut fit = age.is_some() && octets.len() as u64 >= self.options.segment_octets;
+        let is_whole = octets.len() as u64 >= self.options.segment_octets;
+        let packing = format::parse_batch_align(&octets);
+        let mut fit = age.is_some() && is_whole && packing == Some(self.options.batch_align);
         let age = age.unwrap_or_else(|| self.adopt_headless(&octets, &path));
         let mut first_sequence = u64::MAX;
         for found in format::scan(&octets, age) {
@@ -286,7 +288,8 @@ impl Recovery<'_> {
     }
 
     /// Frees the oldest segments as long as nothing in them is undelivered, and renews those that are
-    /// free but not fit to be written: without a whole header, too short, or with torn records in them.
+    /// free but not fit to be written: without a whole header, too short, of another packing, or with torn
+    /// records in them.
     fn release_empty(&self, log: &mut Log) -> Result<(), SpoolError> {
         let secret = self.options.secret;
         for segment in std::mem::take(&mut log.segments) {
@@ -297,7 +300,7 @@ impl Recovery<'_> {
                 break;
             }
             let age = oldest.age.next(secret, oldest.number);
-            write_header(&*oldest.file, age, &oldest.path)?;
+            write_header(&*oldest.file, age, self.options, &oldest.path)?;
             oldest.age = age;
             oldest.use_ = Use::Free;
         }
@@ -328,7 +331,7 @@ impl Recovery<'_> {
             grown.map_err(SpoolError::io("cannot write", &segment.path))?;
         }
         segment.age = segment.age.next(self.options.secret, segment.number);
-        write_header(&*segment.file, segment.age, &segment.path)
+        write_header(&*segment.file, segment.age, self.options, &segment.path)
     }
 
     /// Drafts that were never committed, and halves of a replacement.

@@ -294,7 +294,7 @@ impl Spool {
                 }
                 evicted = true;
             }
-            write_header(&*file, age, &path)?;
+            write_header(&*file, age, &self.options, &path)?;
             let finished = {
                 let mut state = self.lock();
                 if let Some(segment) = state.log.segment(number) {

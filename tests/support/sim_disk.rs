@@ -68,6 +68,8 @@ struct Inner {
     locked: Arc<AtomicBool>,
     /// Folders that are file systems of their own.
     mounts: Vec<PathBuf>,
+    /// Whether a page that is being rewritten may be lost with the power, and what it held before with it.
+    tears_pages: bool,
     /// Whether a sync of a file system hides that writes failed, as Linux before 5.8 does.
     hides_failed_writes: bool,
 }
@@ -144,6 +146,21 @@ impl Change {
                     octets.resize(from + data.len(), 0);
                 }
                 octets[from..from + data.len()].copy_from_slice(data);
+            }
+        }
+    }
+
+    /// Some of the pages that it touches become rubbish as a whole.
+    fn tear(&self, octets: &mut [u8], random: &mut Random) {
+        let Self::Write(offset, data) = self else {
+            return;
+        };
+        let first = *offset as usize / PAGE;
+        let pages = octets.chunks_mut(PAGE).skip(first);
+        let last = (*offset as usize + data.len()).div_ceil(PAGE);
+        for page in pages.take(last - first) {
+            if random.next() % 3 == 0 {
+                page.fill_with(|| random.next() as u8);
             }
         }
     }
@@ -359,6 +376,12 @@ impl SimDisk {
         self.lock_inner().mounts.push(folder.into());
     }
 
+    /// Pages that are being written when the power goes may hold rubbish from now on, also where they held
+    /// something durable: an SD card that writes by pages.
+    pub fn tear_pages(&self) {
+        self.lock_inner().tears_pages = true;
+    }
+
     /// Syncs of a file system hide from now on that writes failed.
     pub fn hide_failed_writes(&self) {
         self.lock_inner().hides_failed_writes = true;
@@ -407,14 +430,21 @@ impl SimDisk {
             Survival::Nothing | Survival::Everything => None,
         };
         let all = survival == Survival::Everything;
+        let tears = inner.tears_pages;
         for change in std::mem::take(&mut inner.pending) {
             if random.as_mut().map_or(all, Random::coin) {
                 change.apply(&mut inner.durable_names);
             }
         }
         for file in &mut inner.files {
-            for change in std::mem::take(&mut file.pending) {
-                survive(&change, &mut file.durable, all, random.as_mut());
+            let pending = std::mem::take(&mut file.pending);
+            for change in &pending {
+                survive(change, &mut file.durable, all, random.as_mut());
+            }
+            if let Some(random) = random.as_mut().filter(|_| tears) {
+                pending
+                    .iter()
+                    .for_each(|change| change.tear(&mut file.durable, random));
             }
             file.octets.clone_from(&file.durable);
         }
@@ -709,5 +739,7 @@ impl Disk for SimDisk {
     }
 }
 
+/// Octets of a page.
+const PAGE: usize = 4096;
 /// Octets that are written whole or not at all.
 const SECTOR: u64 = 512;
