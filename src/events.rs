@@ -309,6 +309,15 @@ pub fn spool_orphan_removed(name: &str) {
         .emit(Level::Info);
 }
 
+/// At a start: a segment of the spool's log is shorter than it was made.
+pub fn spool_segment_truncated(file: impl fmt::Display, octets: usize, missing: u64) {
+    Line::new("spool_segment_truncated")
+        .text("file", file)
+        .text("octets", octets)
+        .text("missing", missing)
+        .emit(Level::Error);
+}
+
 /// Octets of the log that do not check out were copied to `bad/`.
 pub fn spool_damage_set_aside(
     path: impl fmt::Display,

@@ -97,8 +97,7 @@ pub(super) fn at_start(
     entries: &BTreeMap<MessageId, Entry>,
 ) -> Result<std::collections::BTreeSet<MessageId>, SpoolError> {
     let folder = options.history_folder();
-    let names = disk.names(&folder);
-    let names = names.map_err(SpoolError::io("cannot list", &folder))?;
+    let names = super::recover::names_in(disk, &folder)?;
     let mut known = std::collections::BTreeSet::new();
     for name in names {
         match name.parse::<MessageId>() {

@@ -1,6 +1,7 @@
 //! The log's segments: append, rotate, release. Records are placed by the committer alone,
 //! segments are released by the deliverer alone; what both look at is behind the spool's lock.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -125,6 +126,33 @@ pub(super) fn segment_name(number: u32) -> String {
     format!("{number:03}.seg")
 }
 
+/// Makes the spool's folders, those that are missing.
+pub(super) fn make_folders(disk: &dyn Disk, options: &SpoolOptions) -> Result<(), SpoolError> {
+    let folders = [
+        options.log_folder(),
+        options.queue_folder(),
+        options.bad_folder(),
+        options.history_folder(),
+    ];
+    for folder in &folders {
+        let created = disk.create_folder(folder);
+        created.map_err(SpoolError::io("cannot make", folder))?;
+    }
+    Ok(())
+}
+
+/// Keeps other servers out of a segment: the file `lock` beside it may have been removed by whoever cleans up.
+pub(super) fn lock_segment(
+    file: &dyn DiskFile,
+    options: &SpoolOptions,
+    path: &Path,
+) -> Result<(), SpoolError> {
+    file.lock().map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => SpoolError::InUse(options.folder.clone()),
+        _ => SpoolError::io("cannot lock", path)(error),
+    })
+}
+
 /// Makes a new segment: zeros written and synced once, so that every later sync finds its blocks in
 /// place and is a data flush only.
 pub(super) fn create_segment(
@@ -144,9 +172,11 @@ fn fill_segment(
     number: u32,
 ) -> Result<Segment, SpoolError> {
     let path = segment_path(options, number);
+    make_folders(disk, options)?;
     let file = disk
         .open(&path, OpenMode::Replace)
         .map_err(SpoolError::io("cannot make", &path))?;
+    lock_segment(&*file, options, &path)?;
     let zeros = vec![0; 256 * 1024];
     let mut at = BLOCK;
     while at < options.segment_octets {
@@ -155,6 +185,9 @@ fn fill_segment(
             .map_err(SpoolError::io("cannot write", &path))?;
         at += step;
     }
+    // Before its header: one that is shorter than it should be and has a header has lost something.
+    file.sync_data()
+        .map_err(SpoolError::io("cannot sync", &path))?;
     let age = Age {
         generation: 0,
         salt: 0,

@@ -28,6 +28,7 @@
 //! never pass for a record. Maildir names derive from the message id, so a replay finds its own copy and
 //! writes it again in its place: a name may outlast a power cut without its octets. A start first
 //! syncs the file system: what a killed run left unsynced is visible, and must not be built upon before.
+//! It needs no space, and keeps a second server out by `lock` and by every segment.
 //!
 //! **Windows that are left.** A batch whose sync fails is refused and its record headers are wiped;
 //! if the wipe fails too and the machine then stops, such a message may be delivered although the client

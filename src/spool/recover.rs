@@ -6,7 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{self, Age, Found, HEADER, Header, Kind};
-use super::log::{Log, Segment, Use, create_segment, segment_name, segment_path, write_header};
+use super::log::{
+    Log, Segment, Use, create_segment, lock_segment, make_folders, segment_name, segment_path,
+    write_header,
+};
 use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
 use super::{Refusal, Spool, SpoolError, SpoolOptions, history};
@@ -35,21 +38,18 @@ impl Spool {
     /// The folder cannot be used, or another process uses it. Damage inside is no error: it is set
     /// aside in `bad/` and logged.
     pub fn open(disk: Arc<dyn Disk>, mut options: SpoolOptions) -> Result<Self, SpoolError> {
-        let folders = [
-            options.log_folder(),
-            options.queue_folder(),
-            options.bad_folder(),
-            options.history_folder(),
-        ];
-        for folder in &folders {
-            let created = disk.create_folder(folder);
-            created.map_err(SpoolError::io("cannot make", folder))?;
-        }
+        // Nothing at a start needs space: mail goes on being delivered, and none is taken.
+        tolerate_full(make_folders(&*disk, &options))?;
         let path = options.folder.join("lock");
-        let lock = disk.lock(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => SpoolError::InUse(options.folder.clone()),
-            _ => SpoolError::io("cannot lock", &path)(error),
-        })?;
+        let lock = match disk.lock(&path) {
+            Ok(lock) => Some(lock),
+            // The segments are locked as well.
+            Err(error) if Refusal::from(&error) == Refusal::NoSpace => None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(SpoolError::InUse(options.folder.clone()));
+            }
+            Err(error) => return Err(SpoolError::io("cannot lock", &path)(error)),
+        };
         // An earlier run may have been killed between a write and its sync. What is read from here on
         // is built upon, so it has to be durable: records, names in all folders, the folders themselves.
         let synced = disk.sync_file_system(&options.folder);
@@ -74,6 +74,25 @@ impl Spool {
     }
 }
 
+/// What a full disk does not let be done is done later, or not at all.
+fn tolerate_full(result: Result<(), SpoolError>) -> Result<(), SpoolError> {
+    match result {
+        Err(error) if error.refusal() == Refusal::NoSpace => {
+            events::spool_failed(&error);
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// The names in a folder; none where a full disk has kept it from being made.
+pub(super) fn names_in(disk: &dyn Disk, folder: &Path) -> Result<Vec<String>, SpoolError> {
+    match disk.names(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(SpoolError::io("cannot list", folder)),
+    }
+}
+
 fn draw() -> io::Result<u64> {
     let mut octets = [0; 8];
     random::fill(&mut octets)?;
@@ -87,8 +106,9 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     fn run(&self) -> Result<(Log, BTreeMap<MessageId, Entry>), SpoolError> {
-        let mut entries = self.read_queue()?;
+        // First, for it locks them.
         let (mut segments, mut records) = self.read_segments()?;
+        let mut entries = self.read_queue()?;
         records.sort_by_key(|good| good.header.sequence);
         for good in &records {
             self.replay(good, &mut entries);
@@ -117,11 +137,7 @@ impl Recovery<'_> {
     fn read_queue(&self) -> Result<BTreeMap<MessageId, Entry>, SpoolError> {
         let folder = self.options.queue_folder();
         let mut entries = BTreeMap::new();
-        for name in self
-            .disk
-            .names(&folder)
-            .map_err(SpoolError::io("cannot list", &folder))?
-        {
+        for name in names_in(self.disk, &folder)? {
             let Some(id) = name.strip_suffix(".env") else {
                 continue;
             };
@@ -179,8 +195,7 @@ impl Recovery<'_> {
     /// All segments and their good records.
     fn read_segments(&self) -> Result<(Vec<Segment>, Vec<Good>), SpoolError> {
         let folder = self.options.log_folder();
-        let names = self.disk.names(&folder);
-        let names = names.map_err(SpoolError::io("cannot list", &folder))?;
+        let names = names_in(self.disk, &folder)?;
         // A copy under a name of another form is somebody's own.
         let numbers = names.iter().filter_map(|name| {
             let number = name.strip_suffix(".seg")?.parse().ok()?;
@@ -193,18 +208,26 @@ impl Recovery<'_> {
             segments.push(self.read_segment(number, &mut records)?);
         }
         if segments.is_empty() {
-            segments.push(create_segment(self.disk, self.options, 0)?);
+            let made = create_segment(self.disk, self.options, 0);
+            tolerate_full(made.map(|made| segments.push(made)))?;
         }
         Ok((segments, records))
     }
 
     fn read_segment(&self, number: u32, records: &mut Vec<Good>) -> Result<Segment, SpoolError> {
         let path = segment_path(self.options, number);
-        let octets = read_whole(self.disk, &path)?;
         let file = self.disk.open(&path, OpenMode::Existing);
         let file = file.map_err(SpoolError::io("cannot open", &path))?;
+        lock_segment(&*file, self.options, &path)?;
+        let octets = read_whole(self.disk, &path)?;
         let age = format::parse_segment_header(&octets);
         let is_whole = octets.len() as u64 >= self.options.segment_octets;
+        if age.is_some() && !is_whole {
+            let missing = self.options.segment_octets - octets.len() as u64;
+            events::spool_segment_truncated(path.display(), octets.len(), missing);
+            // So that it is told once; where there is no room, at the next start as well.
+            let _ = file.write_at(&[0], self.options.segment_octets - 1);
+        }
         let packing = format::parse_batch_align(&octets);
         let mut fit = age.is_some() && is_whole && packing == Some(self.options.batch_align);
         let age = age.unwrap_or_else(|| self.adopt_headless(&octets, &path));
@@ -300,7 +323,12 @@ impl Recovery<'_> {
                 break;
             }
             let age = oldest.age.next(secret, oldest.number);
-            write_header(&*oldest.file, age, self.options, &oldest.path)?;
+            let written = write_header(&*oldest.file, age, self.options, &oldest.path);
+            match written {
+                // The deliverer tries again.
+                Err(error) if error.refusal() == Refusal::NoSpace => break,
+                written => written?,
+            }
             oldest.age = age;
             oldest.use_ = Use::Free;
         }
@@ -337,11 +365,7 @@ impl Recovery<'_> {
     /// Drafts that were never committed, and halves of a replacement.
     fn remove_orphans(&self, entries: &BTreeMap<MessageId, Entry>) -> Result<(), SpoolError> {
         let folder = self.options.queue_folder();
-        for name in self
-            .disk
-            .names(&folder)
-            .map_err(SpoolError::io("cannot list", &folder))?
-        {
+        for name in names_in(self.disk, &folder)? {
             let id = name
                 .strip_suffix(".eml")
                 .and_then(|id| id.parse::<MessageId>().ok());
@@ -351,10 +375,9 @@ impl Recovery<'_> {
             };
             if orphan {
                 let path = folder.join(&name);
-                self.disk
-                    .remove(&path)
-                    .map_err(SpoolError::io("cannot remove", &path))?;
-                events::spool_orphan_removed(&name);
+                let removed = self.disk.remove(&path);
+                let removed = removed.map_err(SpoolError::io("cannot remove", &path));
+                tolerate_full(removed.map(|()| events::spool_orphan_removed(&name)))?;
             }
         }
         Ok(())

@@ -37,7 +37,8 @@ pub struct Spool {
     space: Mutex<Option<(Instant, u64)>>,
     /// `SpoolOptions::free_space`, as it is now.
     free_space: AtomicU64,
-    _lock: Box<dyn Send + Sync>,
+    /// None where a full disk had no room for its file; the segments are locked as well.
+    _lock: Option<Box<dyn Send + Sync>>,
 }
 
 /// Everything that changes.
@@ -208,7 +209,7 @@ impl Spool {
     pub(super) fn assemble(
         disk: Arc<dyn Disk>,
         options: SpoolOptions,
-        lock: Box<dyn Send + Sync>,
+        lock: Option<Box<dyn Send + Sync>>,
         log: Log,
         entries: BTreeMap<MessageId, Entry>,
         has_history: BTreeSet<MessageId>,

@@ -61,6 +61,12 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     /// As the system says.
     fn device(&self) -> io::Result<u64>;
+
+    /// Locks it for as long as it is open.
+    ///
+    /// # Errors
+    /// `WouldBlock` when somebody has it.
+    fn lock(&self) -> io::Result<()>;
 }
 
 /// A file system.
@@ -191,6 +197,10 @@ impl DiskFile for RealFile {
     fn device(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.dev())
     }
+
+    fn lock(&self) -> io::Result<()> {
+        lock(&self.0)
+    }
 }
 
 impl Disk for RealDisk {
@@ -210,13 +220,11 @@ impl Disk for RealDisk {
             .write(true)
             .mode(0o600)
             .open(path)?;
-        // SAFETY: a plain system call on a descriptor we own.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // For the operator who wonders whose lock it is.
-        file.set_len(0)?;
-        writeln!(file, "{}", std::process::id())?;
+        lock(&file)?;
+        // For the operator who wonders whose lock it is; a full disk has no room for it.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Box::new(file))
     }
 
@@ -291,6 +299,14 @@ impl Disk for RealDisk {
             reason = "the fields are 32 bits wide on some targets"
         )]
         Ok(u64::from(facts.f_bavail).saturating_mul(u64::from(facts.f_frsize)))
+    }
+}
+
+fn lock(file: &File) -> io::Result<()> {
+    // SAFETY: a plain system call on a descriptor we own.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use gatepost::sys::disk::{Disk, DiskFile, OpenMode};
 
@@ -86,6 +86,8 @@ struct File {
     durable: Vec<u8>,
     pending: Vec<Change>,
     device: u64,
+    /// There as long as whoever locked it has it open.
+    lock: Weak<()>,
 }
 
 #[derive(Clone)]
@@ -419,6 +421,10 @@ impl SimDisk {
         inner.fail_on = false;
         inner.trace.clear();
         inner.locked = Arc::default();
+        inner
+            .files
+            .iter_mut()
+            .for_each(|file| file.lock = Weak::new());
     }
 
     /// The power goes (if it has not), and comes again.
@@ -528,6 +534,7 @@ struct SimFile {
     file: usize,
     boot: usize,
     path: PathBuf,
+    lock: Mutex<Option<Arc<()>>>,
 }
 
 impl SimFile {
@@ -575,6 +582,18 @@ impl DiskFile for SimFile {
 
     fn device(&self) -> io::Result<u64> {
         Ok(self.inner()?.files[self.file].device)
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        let mut inner = self.inner()?;
+        let file = &mut inner.files[self.file];
+        if file.lock.upgrade().is_some() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let lock = Arc::new(());
+        file.lock = Arc::downgrade(&lock);
+        *self.lock.lock().unwrap() = Some(lock);
+        Ok(())
     }
 }
 
@@ -657,6 +676,7 @@ impl Disk for SimDisk {
             file,
             boot: inner.boot,
             path: path.to_owned(),
+            lock: Mutex::default(),
         }))
     }
 
