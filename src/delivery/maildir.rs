@@ -9,6 +9,9 @@
 //!
 //! A mailbox with a quota that is full takes no new copy; one that is there already is written again. A message
 //! that is larger than the whole quota never fits, and is not tried again.
+//!
+//! A mailbox may belong to its user, who must not be able to lead elsewhere what the service writes: `tmp`, `new` and
+//! `cur` are no links, and no file is opened in `tmp` that was there before.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -18,10 +21,12 @@ use std::sync::Arc;
 use super::return_path::MailboxForm;
 use crate::mail::MessageId;
 use crate::mail::fullness::{Fullness, Room};
-use crate::sys::disk::{Disk, DiskFile, OpenMode};
+use crate::sys::disk::{Disk, DiskFile};
 
 /// Maildirs known to be there, at most this many at a time.
 const KNOWN_MAX: usize = 1024;
+/// Names that are tried for a new file.
+const NAMES_MAX: usize = 10;
 /// Octets of a large message moved at once.
 const CHUNK: usize = 64 * 1024;
 
@@ -144,13 +149,12 @@ impl Maildirs {
         if first {
             self.make(&maildir)?;
         }
-        let fresh = maildir.join("tmp").join(letter.name);
-        let file = match self.disk.open(&fresh, OpenMode::Replace) {
+        let (fresh, file) = match self.fresh_file(&maildir, letter.name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Somebody removed the folders since.
                 first = true;
                 self.make(&maildir)?;
-                self.disk.open(&fresh, OpenMode::Replace)?
+                self.fresh_file(&maildir, letter.name)?
             }
             opened => opened?,
         };
@@ -161,11 +165,11 @@ impl Maildirs {
             let name = format!("{},S={octets}", letter.name);
             maildir.join("new").join(name)
         });
-        match self.disk.rename(&fresh, &path) {
+        match self.disk.rename_beside_others(&fresh, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 first = true;
                 self.make(&maildir)?;
-                self.disk.rename(&fresh, &path)?;
+                self.disk.rename_beside_others(&fresh, &path)?;
             }
             renamed => renamed?,
         }
@@ -181,6 +185,23 @@ impl Maildirs {
             device,
             is_first: first,
         }))
+    }
+
+    /// A file in `tmp` that nobody else has. What has its name is removed, as an earlier attempt may have left it;
+    /// where that stays, the file gets another name.
+    fn fresh_file(&self, maildir: &Path, name: &str) -> io::Result<(PathBuf, Box<dyn DiskFile>)> {
+        let folder = maildir.join("tmp");
+        let mut path = folder.join(name);
+        for number in 1..=NAMES_MAX {
+            match self.disk.open_beside_others(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                opened => return Ok((path, opened?)),
+            }
+            if self.disk.remove(&path).is_err() {
+                path = folder.join(format!("{name}.{number}"));
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Makes the copy of an earlier attempt whole where there is one; one that cannot be written is removed.
@@ -371,6 +392,9 @@ fn copy_lines(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
     use super::*;
     use crate::sys::disk::RealDisk;
 
@@ -402,6 +426,41 @@ mod tests {
             assert_eq!(copy.is_first, gone != "cur", "{gone:?}");
         }
         std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn links_and_folders_in_tmp_lead_nowhere_and_hold_nothing_up() {
+        let name = format!("gatepost-maildir-links-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let maildir = root.join("alice/Maildir");
+        fs::create_dir_all(maildir.join("tmp/two")).unwrap();
+        fs::write(root.join("precious"), "precious").unwrap();
+        symlink(root.join("precious"), maildir.join("tmp/one")).unwrap();
+        let mut maildirs = Maildirs::new(Arc::new(RealDisk), root.clone(), "here");
+        let mut deliver = |name| {
+            let letter = Letter {
+                id: MessageId::new(1, 1),
+                name,
+                head: "Subject: x\n",
+                body: Body::Memory(b"\ny\n"),
+                replayed: false,
+                fullness: &|_| None,
+            };
+            maildirs.deliver("alice", &letter).map(drop)
+        };
+        deliver("one").unwrap();
+        deliver("two").unwrap();
+        let new = || fs::read_dir(maildir.join("new")).unwrap().count();
+        assert_eq!(new(), 2);
+        assert_eq!(fs::read(root.join("precious")).unwrap(), b"precious");
+        // A folder of the Maildir that leads elsewhere takes no mail.
+        fs::remove_dir_all(maildir.join("tmp")).unwrap();
+        symlink(&root, maildir.join("tmp")).unwrap();
+        assert!(deliver("three").is_err());
+        fs::remove_file(maildir.join("tmp")).unwrap();
+        deliver("three").unwrap();
+        assert_eq!(new(), 3);
+        fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! power or fails at any step. Promises of the real one: new files are for their owner alone, nothing
 //! follows from a return but what the method says; only the `sync` calls make anything durable.
 
+use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -90,6 +92,15 @@ pub trait Disk: Send + Sync {
     /// As the system says.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>>;
 
+    /// Opens a new file (mode 0600) in a folder that others may change. Neither its name nor the folder's own
+    /// leads through a link.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where anything has its name; else as the system says.
+    fn open_beside_others(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path, OpenMode::New)
+    }
+
     /// The names in a folder, in no order.
     ///
     /// # Errors
@@ -104,6 +115,14 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// As [`Disk::rename`], between folders that others may change: neither folder's own name leads through a link.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn rename_beside_others(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.rename(from, to)
+    }
 
     /// Removes a file.
     ///
@@ -231,8 +250,9 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(0o600);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
         match mode {
-            OpenMode::Existing => {}
+            OpenMode::Existing => return existing(&options, path),
             OpenMode::New => {
                 options.create_new(true);
             }
@@ -241,6 +261,30 @@ impl Disk for RealDisk {
             }
         }
         Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn open_beside_others(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let (folder, name) = place_of(path)?;
+        let flags =
+            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // SAFETY: the folder is open and the name a C string; what is opened is nobody else's.
+        let file = unsafe {
+            match libc::openat(folder.as_raw_fd(), name.as_ptr(), flags, 0o600) {
+                -1 => return Err(io::Error::last_os_error()),
+                made => File::from_raw_fd(made),
+            }
+        };
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn rename_beside_others(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let ((from, old), (to, new)) = (place_of(from)?, place_of(to)?);
+        let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+        // SAFETY: both folders are open, and the names are C strings that outlive the call.
+        match unsafe { libc::renameat(from, old.as_ptr(), to, new.as_ptr()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -264,11 +308,11 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        open_folder(path, 0)?.sync_all()
     }
 
     fn sync_file_system(&self, path: &Path) -> io::Result<()> {
-        let folder = File::open(path)?;
+        let folder = open_folder(path, 0)?;
         // SAFETY: a plain system call on a descriptor we own.
         if unsafe { libc::syncfs(folder.as_raw_fd()) } != 0 {
             return Err(io::Error::last_os_error());
@@ -282,8 +326,7 @@ impl Disk for RealDisk {
     }
 
     fn free_octets(&self, path: &Path) -> io::Result<u64> {
-        use std::os::unix::ffi::OsStrExt;
-        let path = std::ffi::CString::new(path.as_os_str().as_bytes())
+        let path = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let mut facts = std::mem::MaybeUninit::<libc::statvfs64>::uninit();
         // SAFETY: the path is a C string; `facts` is read only when the call has filled it.
@@ -313,9 +356,85 @@ fn lock(file: &File) -> io::Result<()> {
 /// The first Linux whose syncfs(2) tells that writes failed.
 const SYNCFS_TELLS: (u32, u32) = (5, 8);
 
+/// A file that is there. What is none, a link or a FIFO in its place, is not: others may have put it there.
+fn existing(options: &OpenOptions, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    let odd = [libc::ELOOP, libc::EISDIR, libc::ENXIO];
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() => Ok(Box::new(RealFile(file))),
+        Ok(_) => Err(io::ErrorKind::NotFound.into()),
+        Err(error)
+            if error
+                .raw_os_error()
+                .is_some_and(|number| odd.contains(&number)) =>
+        {
+            Err(io::ErrorKind::NotFound.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A folder, and nothing that waits for others in its place.
+fn open_folder(path: &Path, flags: libc::c_int) -> io::Result<File> {
+    let flags = flags | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// The folder of a path, which may be no link, and the name in it.
+fn place_of(path: &Path) -> io::Result<(File, CString)> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let folder = open_folder(folder, libc::O_NOFOLLOW | libc::O_PATH)?;
+    Ok((folder, CString::new(name.as_bytes())?))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    #[test]
+    fn beside_others_no_link_leads_anywhere() {
+        let name = format!("gatepost-others-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let path = |name: &str| root.join(name);
+        for folder in ["tmp", "elsewhere"] {
+            fs::create_dir_all(path(folder)).unwrap();
+        }
+        fs::write(path("precious"), "precious").unwrap();
+        symlink(path("precious"), path("tmp/taken")).unwrap();
+        symlink(path("nothing"), path("tmp/dangling")).unwrap();
+        symlink("elsewhere", path("linked")).unwrap();
+        let kind = |made: io::Result<Box<dyn DiskFile>>| made.err().unwrap().kind();
+        for taken in ["tmp/taken", "tmp/dangling", "tmp"] {
+            let made = RealDisk.open_beside_others(&path(taken));
+            assert_eq!(kind(made), io::ErrorKind::AlreadyExists, "{taken}");
+        }
+        let made = RealDisk.open_beside_others(&path("linked/one"));
+        assert_eq!(kind(made), io::ErrorKind::NotADirectory);
+        let file = RealDisk.open_beside_others(&path("tmp/one")).unwrap();
+        file.write_at(b"one", 0).unwrap();
+        let rename = |from, to| RealDisk.rename_beside_others(&path(from), &path(to));
+        assert!(rename("tmp/one", "linked/one").is_err() && rename("linked/x", "one").is_err());
+        // A link in the way is replaced, not followed.
+        rename("tmp/one", "tmp/taken").unwrap();
+        assert_eq!(fs::read(path("tmp/taken")).unwrap(), b"one");
+        assert_eq!(fs::read(path("precious")).unwrap(), b"precious");
+        assert_eq!(fs::read_dir(path("elsewhere")).unwrap().count(), 0);
+        // Nor does anything else in the place of a file of ours count as one, or hold us up.
+        symlink(path("precious"), path("link")).unwrap();
+        let fifo = CString::new(path("fifo").as_os_str().as_bytes()).unwrap();
+        // SAFETY: the path is a C string.
+        assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        for odd in ["link", "fifo", "elsewhere", "nothing"] {
+            let found = RealDisk.open(&path(odd), OpenMode::Existing);
+            assert_eq!(kind(found), io::ErrorKind::NotFound, "{odd}");
+        }
+        assert!(RealDisk.open(&path("link"), OpenMode::Replace).is_err());
+        assert!(RealDisk.sync_folder(&path("fifo")).is_err());
+        fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn offsets_have_64_bits_whatever_a_long_has() {
