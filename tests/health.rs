@@ -7,7 +7,7 @@ mod support;
 mod tmpfs;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -201,19 +201,31 @@ fn a_smarthost_that_is_dead_is_a_warning() {
 }
 
 #[test]
-fn a_port_that_does_not_listen_where_it_should_is_a_problem() {
+fn a_port_that_could_not_be_moved_is_a_warning_and_none_at_all_a_problem() {
     let server = Server::start("");
     let taken = TcpListener::bind((server.address, 0)).unwrap();
     let number = taken.local_addr().unwrap().port();
     server.configure(&format!("[port:tcp]\nnumber = {number}\n"));
     assert_eq!(server.command(&["reload"]).code, Some(69));
     let said = server.command(&["health"]);
-    assert_eq!(said.code, Some(75), "{said:?}");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let wanted = SocketAddr::new(server.address, number);
+    let part = "warning: configuration: at the last refresh: applied in part; the log has why\n";
     let want = format!(
-        "unhealthy: listener: port tcp does not listen on {}:{number}\n\
-         warning: configuration: at the last refresh: applied in part; the log has why\n",
-        server.address
+        "healthy\nwarning: listener: port tcp does not listen on {wanted}, it goes on with {}\n{part}",
+        server.tcp()
     );
+    assert_eq!(said.output, want);
+    send(&server, "alice@here.example");
+    // With no port at all no mail is taken.
+    let off = "[port:tls]\nstatus = disabled\n[port:tcp]\n";
+    server.configure(&format!("{off}status = disabled\n"));
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    server.configure(&format!("{off}number = {number}\n"));
+    assert_eq!(server.command(&["reload"]).code, Some(69));
+    let said = server.command(&["health"]);
+    assert_eq!(said.code, Some(75), "{said:?}");
+    let want = format!("unhealthy: listener: port tcp does not listen on {wanted}\n{part}");
     assert_eq!(said.output, want);
     drop(taken);
     assert_eq!(server.command(&["reload"]).code, Some(0));

@@ -7,12 +7,12 @@
 //! | `commit` | a message waits for its sync for [`STUCK_AFTER`]: nobody hears 250 |
 //! | `spool` | the log cannot be written to; or the disk failed when it was last, in the last [`FAILURE_COUNTS`] |
 //! | `space` | less than `free_space` is left: mail hears 452 |
-//! | `listener` | a port does not listen where the configuration says |
+//! | `listener` | no port listens, and the configuration wants one |
 //! | `directory` | no users or aliases file was ever good: recipients here hear 451 |
 //! | `stopping` | it is going down |
 //!
 //! What is wrong with mail that was taken, and does not keep more from being taken, is a warning: alarms, a refresh
-//! that failed, `[metrics] listen`, a file of users or aliases that is not in use as it is now. A smarthost that is dead is not mended by a restart, and whoever restarts for it loses the
+//! that failed, a port that does not listen where it should while others do, `[metrics] listen`, a file of users or aliases that is not in use as it is now. A smarthost that is dead is not mended by a restart, and whoever restarts for it loses the
 //! sessions there are. Promises: the reactor is asked itself, and of workers and committer it is known when they
 //! last went on, so that a thread that hangs is found whatever the others do; a look takes no longer than
 //! [`REACTOR_PATIENCE`] where the disk answers. Refuses to know: who asks.
@@ -86,6 +86,16 @@ pub(super) fn missing(settings: &Settings, posts: &[Post]) -> Vec<Want> {
     let mut wants = wanted(settings);
     wants.retain(|want| !is_open(want));
     wants
+}
+
+/// Where the port goes on that could not be moved.
+fn instead(want: &Want, posts: &[Post]) -> String {
+    let own = posts.iter().filter(|post| post.open.port == want.port);
+    let addresses: Vec<String> = own.map(|post| post.open.address.to_string()).collect();
+    match addresses.is_empty() {
+        true => String::new(),
+        false => format!(", it goes on with {}", addresses.join(", ")),
+    }
 }
 
 impl Health {
@@ -201,7 +211,7 @@ impl Health {
 
     fn look_at_listeners(&mut self, observed: &Observed, settings: &Settings) {
         let posts = observed.gate.posts();
-        if posts.is_empty() {
+        if posts.is_empty() && wanted(settings).is_empty() {
             self.warning("listener", "no SMTP port is enabled");
         }
         if observed.context.stop_deadline().is_some() {
@@ -210,7 +220,10 @@ impl Health {
         }
         for want in missing(settings, &posts) {
             let why = format!("port {} does not listen on {}", want.port, want.address);
-            self.problem("listener", why);
+            match posts.is_empty() {
+                true => self.problem("listener", why),
+                false => self.warning("listener", why + &instead(&want, &posts)),
+            }
         }
     }
 
