@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
+use crate::sys::stamp::Stamp;
 
 use super::handlers::Url;
 use super::ini::{self, Entry};
@@ -25,6 +26,8 @@ use super::values::{self, HostPort, Value};
 pub(super) struct Draft {
     /// The file as the operator named it.
     pub file: PathBuf,
+    /// The file as it was when it was read; none where it is a text.
+    pub stamp: Option<Stamp>,
     /// The sections with known names, with the lines of their headers, each once.
     pub sections: Vec<(String, usize)>,
     /// What was found so far.
@@ -47,6 +50,7 @@ impl Draft {
     pub fn read(file: &Path, content: &[u8]) -> Self {
         let mut draft = Self {
             file: file.to_owned(),
+            stamp: None,
             sections: Vec::new(),
             problems: Vec::new(),
             written: Vec::new(),

@@ -1,5 +1,6 @@
 //! From a file to the settings, with all problems at once.
 
+use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +89,10 @@ pub fn parse(file: &Path) -> Result<Settings, Vec<Problem>> {
 /// # Errors
 /// The file cannot be read, or that key is at fault.
 pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
-    let mut draft = open(file)?;
+    // Nobody is kept waiting by a command that only asks.
+    let content = replace::read_regular(file, FILE_MAX_OCTETS);
+    let content = content.map_err(|error| vec![unreadable(file, &error)])?;
+    let mut draft = Draft::read(file, &content);
     if !draft.is_intact(&[SOCKET]) {
         let is_it = |problem: &Problem| {
             problem.section.as_deref() == Some(SOCKET.0) && problem.key.as_deref() == Some(SOCKET.1)
@@ -133,16 +137,24 @@ pub fn parse_hostname(text: &str) -> Result<Domain, String> {
 }
 
 fn open(file: &Path) -> Result<Draft, Vec<Problem>> {
-    match replace::read_limited(file, FILE_MAX_OCTETS) {
-        Ok(content) => Ok(Draft::read(file, &content)),
-        Err(error) => Err(vec![Problem {
-            file: file.to_owned(),
-            line: None,
-            section: None,
-            key: None,
-            reason: machine::reason(&error),
-            severity: Severity::Error,
-        }]),
+    match replace::read_stamped(file, FILE_MAX_OCTETS) {
+        Ok((stamp, content)) => {
+            let mut draft = Draft::read(file, &content);
+            draft.stamp = Some(stamp);
+            Ok(draft)
+        }
+        Err(error) => Err(vec![unreadable(file, &error)]),
+    }
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        line: None,
+        section: None,
+        key: None,
+        reason: machine::reason(error),
+        severity: Severity::Error,
     }
 }
 
@@ -168,6 +180,7 @@ fn assemble(draft: &mut Draft) -> Settings {
         .unwrap_or_else(default_hostname);
     Settings {
         file: draft.file.clone(),
+        stamp: draft.stamp,
         local_domains: draft
             .domains("server", "local_domains")
             .unwrap_or_else(|| vec![hostname.clone()]),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use crate::mail::Network;
 use crate::mail::{ClientKey, Domain};
+use crate::sys::stamp::Stamp;
 
 use super::alarm::Alarm;
 use super::effective::Effective;
@@ -23,6 +24,8 @@ pub use super::smarthosts::{LoginSecret, Smarthost, SmarthostLogin, SmarthostTls
 pub struct Settings {
     /// The configuration file this was read from, as the operator named it.
     pub file: PathBuf,
+    /// The file as it was when these were read.
+    pub stamp: Option<Stamp>,
     /// `[server] hostname`.
     pub hostname: Domain,
     /// `[server] local_domains`.

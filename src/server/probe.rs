@@ -1,7 +1,6 @@
 //! What the configuration check asks of the world: certificates, users, aliases, password and token files as
 //! they are on disk now. Shared by `check` and by every start.
 
-use std::fs::File;
 use std::io;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
@@ -72,7 +71,7 @@ pub fn is_kept_from_us(certificate: &Path, private_key: &Path) -> bool {
 
 fn kept_from_us<'a>(certificate: &'a Path, private_key: &'a Path) -> Option<&'a Path> {
     [certificate, private_key].into_iter().find(|path| {
-        let opened = File::open(path);
+        let opened = reach::open(path);
         opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     })
 }

@@ -144,7 +144,7 @@ impl Refresher {
             remote,
             at_start: settings.effective.clone(),
             pages,
-            seen: Stamp::of(&settings.file),
+            seen: settings.stamp,
             renewal,
         }
     }

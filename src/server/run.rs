@@ -52,7 +52,7 @@ use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::inherited::Inherited;
 use crate::sys::only_thread::OnlyThread;
 use crate::sys::process::{self, Account};
-use crate::sys::sandbox::Walls;
+use crate::sys::sandbox::{Walls, reach};
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{broker as helper, clock, machine, manager, random};
 use crate::transport::tls::ServerTls;
@@ -139,6 +139,8 @@ impl Prepared {
         let tls = certificates::load(&settings).map_err(StartError::Certificate)?;
         settle_in(&settings, account)?;
         let socket = finish_console(&settings, begun);
+        // Before the helper begins, which reads the file as well.
+        reach::open_regular_files_only();
         Ok(Self {
             tls,
             renewal,

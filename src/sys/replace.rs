@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::sandbox::reach;
+use super::stamp::Stamp;
 
 /// How a file is made that was not there before.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,18 @@ pub struct New {
 /// Reads a whole file of at most `max_octets`. Where the sandbox keeps it from us, the error says so.
 pub fn read_limited(path: &Path, max_octets: u64) -> io::Result<Vec<u8>> {
     read_open(&reach::open(path)?, max_octets)
+}
+
+/// The same for a regular file alone, so that it waits for nobody.
+pub fn read_regular(path: &Path, max_octets: u64) -> io::Result<Vec<u8>> {
+    read_open(&reach::open_regular(path)?, max_octets)
+}
+
+/// Reads a file as [`read_limited`] does, and gives its stamp as it was before.
+pub fn read_stamped(path: &Path, max_octets: u64) -> io::Result<(Stamp, Vec<u8>)> {
+    let file = reach::open(path)?;
+    let stamp = Stamp::read(&file.metadata()?);
+    Ok((stamp, read_open(&file, max_octets)?))
 }
 
 /// Reads what is left of an open file, at most `max_octets`.

@@ -4,11 +4,11 @@
 //! folder is granted: the one of the path as it is written, and, as paths lead through links (certbot's
 //! `live` into `archive`, folders that are switched by a link), the one of whatever each link names. A
 //! folder that many programs share ([`is_wide`]) is not granted; the file alone is. Promises: what is not there is no
-//! error. Limits: [`LINKS_MAX`] links.
+//! error; once a service runs, opening a file waits for nobody. Limits: [`LINKS_MAX`] links.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf, absolute};
@@ -46,6 +46,8 @@ const OF_USERS: &[&str] = &["/home", "/run/user"];
 
 /// Whether the files of this process are walled off. Set once, by [`super::enter`].
 static WALLED: AtomicBool = AtomicBool::new(false);
+/// Whether only regular files are opened.
+static REGULAR_ONLY: AtomicBool = AtomicBool::new(false);
 
 /// What has to be granted for a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -173,13 +175,46 @@ fn is_let_by_the_system(path: &Path) -> bool {
     WALLED.load(Ordering::Relaxed) && readable::may_read(path)
 }
 
+/// From here on [`open`] opens regular files alone: a service that runs must not wait for whoever writes into a FIFO.
+pub fn open_regular_files_only() {
+    REGULAR_ONLY.store(true, Ordering::Relaxed);
+}
+
 /// Opens a file to read it; where the sandbox keeps it from us, the error says so.
 ///
 /// # Errors
-/// As the system says.
+/// As the system says; it is no regular file, where only those are opened.
 pub fn open(path: &Path) -> io::Result<File> {
-    File::open(path).map_err(|error| explain(path, error))
+    match REGULAR_ONLY.load(Ordering::Relaxed) {
+        true => open_regular(path),
+        false => File::open(path).map_err(|error| explain(path, error)),
+    }
 }
+
+/// The same, and never waits for anybody: what is no regular file is not opened.
+///
+/// # Errors
+/// As the system says; it is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    // A device may do something when it is opened.
+    let refuse = |metadata: Metadata| match metadata.is_file() || metadata.is_dir() {
+        true => Ok(()),
+        false => Err(io::Error::new(ErrorKind::InvalidInput, NOT_REGULAR)),
+    };
+    fs::metadata(path).and_then(refuse)?;
+    let mut options = OpenOptions::new();
+    // Whoever turns it into a FIFO in between keeps nobody waiting.
+    options
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = options.open(path).map_err(|error| explain(path, error))?;
+    refuse(file.metadata()?)?;
+    Ok(file)
+}
+
+/// What [`open_regular`] says.
+const NOT_REGULAR: &str =
+    "it is a FIFO, a device or a socket, and only a regular file is read while the service runs";
 
 #[cfg(test)]
 mod tests {
