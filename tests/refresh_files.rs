@@ -63,6 +63,30 @@ fn what_changed_while_the_service_started_is_taken_up() {
     running.join().unwrap().unwrap();
 }
 
+#[test]
+fn a_link_to_the_configuration_may_be_turned_elsewhere() {
+    let (folder, address) = (TempFolder::new("linked"), own_address());
+    fs::copy(data("users"), folder.path().join("users")).unwrap();
+    for (name, greeting) in [("a.ini", "old"), ("b.ini", "new")] {
+        let extra = format!("[messages]\ngreeting = {{hostname}} {greeting}\n");
+        let ini = base_ini(address, folder.path(), &extra);
+        fs::write(folder.path().join(name), ini).unwrap();
+    }
+    let link = folder.path().join("gatepost.ini");
+    std::os::unix::fs::symlink("a.ini", &link).unwrap();
+    let server = Server::start_as_it_is(folder, "gatepost.ini", address, |_| {});
+    assert!(greeting(server.tcp()).contains(" old"));
+    let next = link.with_extension("next");
+    std::os::unix::fs::symlink("b.ini", &next).unwrap();
+    fs::rename(&next, &link).unwrap();
+    let said = server.command(&["status"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let said = server.command(&["reload"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(greeting(server.tcp()).contains(" new"));
+    assert_eq!(server.command(&["health"]).output, "healthy\n");
+}
+
 /// A FIFO that nobody writes into, a device without an end, a file far too large.
 #[test]
 fn what_is_no_regular_file_fails_a_refresh_and_hangs_nothing() {

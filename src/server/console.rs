@@ -39,7 +39,7 @@ pub(super) struct Console {
     refresher: Refresher,
     /// When the configuration file was looked at last.
     looked: Instant,
-    /// How requests name this service.
+    /// How requests name this service, as its file was found at the start.
     addressee: String,
 }
 
@@ -56,6 +56,12 @@ impl Console {
 
     fn context(&self) -> &Context {
         &self.observed.context
+    }
+
+    /// Whether a request is for this service. A path that is a link may lead elsewhere than at the start.
+    fn is_meant(&self, addressee: &str) -> bool {
+        let settings = &self.context().setup().settings;
+        addressee == self.addressee || addressee == wire::addressee(&settings.file)
     }
 
     /// The words were for another service, which has been given the same socket and did not get it.
@@ -139,7 +145,7 @@ impl Operator for Console {
     fn answer(&mut self, words: &[&str], user: u32) -> Answer {
         let by = format!("uid {user}");
         let words = match words {
-            [other, ..] if other.starts_with(ADDRESSEE) && *other != self.addressee => {
+            [other, ..] if other.starts_with(ADDRESSEE) && !self.is_meant(other) => {
                 return self.not_meant();
             }
             [own, rest @ ..] if own.starts_with(ADDRESSEE) => rest,
