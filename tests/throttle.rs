@@ -268,6 +268,40 @@ fn a_printer_with_an_old_password_locks_out_nobody_who_has_logged_in_from_there(
 }
 
 #[test]
+fn a_login_that_waits_ends_with_its_client() {
+    let mut server = Server::start(INI);
+    let from = address();
+    fail_side_by_side(from, 8, &server);
+    let mut sids = Vec::new();
+    for user in ["bob", "alice"] {
+        let mut waiting = hello(from, &server);
+        waiting.send(format!("{}\r\nNOOP\r\n", plain(user, "guess")).as_bytes());
+        let line = server.wait_for_log(&format!("user={user} seconds=32"));
+        let sid = line
+            .split_once("sid=")
+            .unwrap()
+            .1
+            .split(' ')
+            .next()
+            .unwrap();
+        sids.push((sid.to_owned(), waiting));
+    }
+    for (sid, waiting) in sids {
+        let gone = Instant::now();
+        drop(waiting);
+        let line = server.wait_for_log(&format!("event=session_ended sid={sid} "));
+        assert!(line.contains("reason=dropped"), "{line}");
+        assert!(
+            gone.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            gone.elapsed()
+        );
+    }
+    let log = whole_log(&mut server);
+    assert_eq!(lines(&log, &["event=login_failed"]).len(), 8, "{log}");
+}
+
+#[test]
 fn exempt_clients_never_wait_and_each_of_their_failures_is_logged() {
     // Loopback is exempt by default.
     let exempt = "[port:tcp]\nname_and_password = yes\n[auth]\nattempts_max = 20\n";

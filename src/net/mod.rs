@@ -66,6 +66,8 @@ pub enum Interest {
     Readable,
     /// The peer takes octets again.
     Writable,
+    /// The peer has ended its side.
+    HangUp,
 }
 
 /// What the poll found on a socket, edge-triggered.
@@ -100,6 +102,7 @@ impl Signals {
         match interest {
             Interest::Readable => self.readable,
             Interest::Writable => self.writable,
+            Interest::HangUp => self.hangup,
         }
     }
 }

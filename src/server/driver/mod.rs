@@ -12,7 +12,7 @@
 //! | is in mail data | octets | `data_timeout` after the last octet |
 //! | has a reply unread | room | `command_timeout` after it was said |
 //! | has a whole message | the spool | the spool answers |
-//! | has a login that others' failures slow down | nothing | its time is over |
+//! | has a login that others' failures slow down | the client's end | its time is over |
 //! | has a question to DNS | the resolver | it answers, within its own deadline |
 //!
 //! and never past `session_timeout`, or half a minute once the service is going down. Limits: one turn
@@ -619,7 +619,10 @@ impl Job for Connection {
                 State::Closing(reason) => Err(self.close(reason, bench)),
                 State::Unannounced => self.read_header(bench),
                 State::Handshaking => self.handshake(bench),
-                State::Delayed(_) => unreachable!("the peer does not wake a held job"),
+                State::Delayed(_) => {
+                    self.broke_off(EndReason::Dropped);
+                    Err(self.end(EndReason::Dropped, bench))
+                }
                 State::Talking | State::Held => Ok(Step::Receive),
             },
             Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),

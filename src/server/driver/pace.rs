@@ -1,6 +1,6 @@
 //! Logins wait their time: the throttle is asked before a password is looked at, and told what came of it.
 //!
-//! A login that has to wait holds its session and no worker. When its time is over only a refusal that
+//! A login that has to wait holds its session and no worker, and ends with its client. When its time is over only a refusal that
 //! has come up meanwhile still counts, so nobody waits twice for one login. Sessions side by side win
 //! little: each login is counted before its worker takes the next, so past the tenth failure an address
 //! has at most as many more as there are workers.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::effects::Performed;
 use super::{Bench, Connection, State};
 use crate::events::{self, EndReason};
-use crate::net::Outcome;
+use crate::net::{Interest, Outcome};
 use crate::policy::throttle::{Account, Pace};
 use crate::session::{Answer, Interrupt, Note, Paced, Step};
 use crate::sys::clock;
@@ -54,7 +54,8 @@ impl Connection {
             return outcome;
         }
         self.state = State::Delayed(delay);
-        Outcome::Hold {
+        Outcome::Park {
+            interest: Interest::HangUp,
             deadline: (clock::monotonic() + wait).min(self.last_moment()),
         }
     }
