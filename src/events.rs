@@ -466,6 +466,16 @@ pub fn login_delayed(sid: &str, client: SocketAddr, user: &str, seconds: u64) {
         .emit(Level::Info);
 }
 
+/// A recipient waits because its client has named many that nobody has.
+pub fn recipient_delayed(sid: &str, client: SocketAddr, unknown: u32, seconds: u64) {
+    limited("recipient_delayed", client.ip())
+        .text("sid", sid)
+        .text("client", client)
+        .text("unknown", unknown)
+        .text("seconds", seconds)
+        .emit(Level::Info);
+}
+
 /// A login was not looked at because too many from its address have failed.
 pub fn login_turned_away(sid: &str, client: SocketAddr, user: &str) {
     limited("login_turned_away", client.ip())

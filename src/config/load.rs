@@ -210,6 +210,8 @@ fn assemble(draft: &mut Draft) -> Settings {
             allow: draft.mails("recipients", "allow"),
             deny: draft.mails("recipients", "deny"),
             catch_all: draft.text("recipients", "catch_all"),
+            unknown_max: u32::try_from(draft.number("recipients", "unknown_max"))
+                .unwrap_or(u32::MAX),
         },
         aliases: draft.path("aliases", "file"),
         messages: load_rules::messages(draft),

@@ -286,6 +286,8 @@ pub struct Recipients {
     pub deny: Vec<MailPattern>,
     /// `catch_all`: the user who gets what nobody else would.
     pub catch_all: Option<String>,
+    /// `unknown_max`: unknown recipients of a client before it is slowed down; 0 = no limit.
+    pub unknown_max: u32,
 }
 
 /// `[limits]`.

@@ -30,4 +30,5 @@ pub mod relay;
 pub mod sender;
 pub mod site;
 pub mod throttle;
+pub mod unknown;
 pub mod verdict;

@@ -1,4 +1,4 @@
-//! A bounded map that forgets: what the throttle remembers.
+//! A bounded map that forgets: what the throttle and the count of unknown recipients remember.
 //!
 //! Promises: never more entries than it was made for, the one that was touched longest ago goes first; an
 //! entry is forgotten once it was not touched for its time. Refuses to know: clocks (the time is an argument).
@@ -49,6 +49,14 @@ impl<K: Copy + Eq + Hash> Recent<K> {
     pub(super) fn add(&mut self, key: K, now: Instant) {
         let count = self.count(key).saturating_add(1);
         self.set(key, count, now);
+    }
+
+    /// One more, forgotten when the first of them is.
+    pub(super) fn add_to_window(&mut self, key: K, now: Instant) {
+        match self.entries.get_mut(&key) {
+            Some(entry) => entry.count = entry.count.saturating_add(1),
+            None => self.set(key, 1, now),
+        }
     }
 
     /// Touches it without counting.

@@ -121,9 +121,13 @@ impl Console {
     fn unban(&self, who: &str, by: &str) -> Answer {
         let now = clock::monotonic();
         let bare = who.trim_start_matches('[').trim_end_matches(']');
+        let mut had_unknown = String::new();
         let had_failures = match bare.parse::<IpAddr>() {
             Ok(address) => {
                 let client = self.context().setup().settings.client_key(address);
+                if self.context().unknowns().forget(client, now) {
+                    had_unknown = format!("the unknown recipients of {who} are forgotten\n");
+                }
                 self.context().throttle().forget_address(client, now)
             }
             Err(_) => {
@@ -133,11 +137,14 @@ impl Console {
                 throttle.forget_account(account, now)
             }
         };
-        if !had_failures {
-            return Answer::done(format!("no failed login of {who} is remembered\n"));
+        if had_failures || !had_unknown.is_empty() {
+            control::unbanned(who, by);
         }
-        control::unbanned(who, by);
-        Answer::done(format!("the failed logins of {who} are forgotten\n"))
+        let logins = match had_failures {
+            true => format!("the failed logins of {who} are forgotten\n"),
+            false => format!("no failed login of {who} is remembered\n"),
+        };
+        Answer::done(logins + &had_unknown)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::dns::Resolver;
 use crate::events;
 use crate::net::parking::Lot;
 use crate::policy::throttle::Throttle;
+use crate::policy::unknown::Unknowns;
 use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
@@ -125,6 +126,7 @@ pub struct Context {
     /// When the disk failed at a message, nanoseconds since the start; 0 = it worked since.
     spool_failed: AtomicU64,
     throttle: Mutex<Throttle>,
+    unknowns: Mutex<Unknowns>,
     stopping: OnceLock<Instant>,
 }
 
@@ -156,6 +158,7 @@ impl Context {
             metrics_on: Mutex::default(),
             spool_failed: AtomicU64::new(0),
             throttle: Mutex::default(),
+            unknowns: Mutex::default(),
             stopping: OnceLock::new(),
         }
     }
@@ -215,6 +218,12 @@ impl Context {
     pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // A panic while it is held leaves at worst a count that is one off.
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The unknown recipients of this run; a refresh keeps them. Not to be held over anything that waits.
+    pub fn unknowns(&self) -> MutexGuard<'_, Unknowns> {
+        // As with the throttle.
+        self.unknowns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The spool did not take a message: the alarm's to know.

@@ -15,6 +15,7 @@ use crate::mail::memory::Budget;
 use crate::mail::{ForwardPath, MessageId, ReversePath, TlsFacts};
 use crate::policy::admission::{Stage, admission};
 use crate::policy::facts::{Finding, Question};
+use crate::policy::unknown::Unknown;
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::session::note::Note;
 use crate::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
@@ -171,6 +172,7 @@ impl Play<'_> {
             Effect::StartTls => Answer::TlsStarted(TLS, ChannelBindings::default()),
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             Effect::PaceLogin(_) => Answer::Paced(Paced::Proceed),
+            Effect::CountUnknown | Effect::WaitForUnknown => Answer::Unknown(Unknown::Few),
             Effect::CheckLogin(_) => Answer::Login(LoginOutcome::Refused),
             Effect::FindScramKeys(_) => {
                 Answer::ScramKeys(ScramLookup::Unavailable, [0; SERVER_NONCE_OCTETS])

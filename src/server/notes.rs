@@ -35,6 +35,8 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
         Note::Decided { .. } => {}
         // The log has what it is about.
         Note::Said(_) => {}
+        // The refusal is told.
+        Note::UnknownName => {}
         Note::LoginUnavailable => {
             events::client_misbehaves(sid, client, "a login could not be checked: no users file");
         }
@@ -66,6 +68,7 @@ pub(super) fn count(stats: &Stats, note: &Note) {
         | Note::Decided { .. }
         | Note::Said(_)
         | Note::FromLineRemoved(_)
+        | Note::UnknownName
         | Note::LoginUnavailable => {}
     }
 }

@@ -13,6 +13,7 @@ use crate::mail::fullness::Fullness;
 use crate::mail::memory::Budget;
 use crate::mail::{ForwardPath, Mailbox, MessageId, OpenEnvelope, TlsFacts};
 use crate::policy::facts::{Finding, Question};
+use crate::policy::unknown::Unknown;
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::spool::{Committed, Refusal};
 
@@ -42,6 +43,10 @@ pub enum Effect {
     CheckLogin(Credentials),
     /// Look up what SCRAM needs of a login, and draw a nonce. Answered by [`Answer::ScramKeys`].
     FindScramKeys(String),
+    /// Ask how many unknown recipients the client has named. Answered by [`Answer::Unknown`].
+    CountUnknown,
+    /// Let the client wait, because it has named many. Answered by [`Answer::Unknown`], as it is then.
+    WaitForUnknown,
     /// Find a recipient in a local domain. Answered by [`Answer::Recipient`].
     FindRecipient(ForwardPath),
     /// Find out how full the mailboxes of these users are. Answered by [`Answer::Measured`].
@@ -98,6 +103,8 @@ pub enum Answer {
     Login(LoginOutcome),
     /// The login's keys, and random octets no other exchange has.
     ScramKeys(ScramLookup, [u8; SERVER_NONCE_OCTETS]),
+    /// How many unknown recipients the client has named.
+    Unknown(Unknown),
     /// The recipient's outcome.
     Recipient(Lookup),
     /// How full the mailboxes are that have a quota.

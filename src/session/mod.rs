@@ -46,6 +46,7 @@ mod chunk;
 mod data;
 mod hello;
 mod mail;
+mod names;
 pub mod note;
 mod phase;
 mod rcpt;
@@ -64,6 +65,7 @@ pub use calls::{
     Telling,
 };
 use mail::Candidate;
+use names::Request;
 pub use note::Note;
 pub use phase::Phase;
 use rcpt::Named;
@@ -151,8 +153,17 @@ enum Due {
     Space(Box<Candidate>),
     Pace(Unseen),
     Login(Attempt),
-    Groups { attempt: Attempt, user: String },
+    Groups {
+        attempt: Attempt,
+        user: String,
+    },
     ScramKeys(Box<ClientFirst>),
+    /// The number of unknown recipients.
+    Unknown(Request),
+    /// The client's name, for the lists that exempt from their limit.
+    Exempt(Request),
+    /// The end of a wait.
+    Slowed(Request),
     Recipient(Box<Named>),
     Room(Box<Named>, Arc<[Target]>),
     Relay(Box<Named>),
@@ -288,6 +299,16 @@ impl Session {
             }
             (Due::ScramKeys(client), Answer::ScramKeys(lookup, nonce)) => {
                 self.scram_keys(*client, lookup, &nonce, output)
+            }
+            (Due::Unknown(request), Answer::Unknown(unknown)) => {
+                self.unknown_counted(request, unknown, output)
+            }
+            (Due::Exempt(request), Answer::LookedUp(finding)) => {
+                self.host.names = HostNames::found(finding);
+                self.ask_for(request, output)
+            }
+            (Due::Slowed(request), Answer::Unknown(unknown)) => {
+                self.slowed(request, unknown, output)
             }
             (Due::Recipient(named), Answer::Recipient(lookup)) => self.found(named, lookup, output),
             (Due::Room(named, targets), Answer::Measured(mailboxes)) => {

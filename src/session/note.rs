@@ -60,6 +60,8 @@ pub enum Note {
     },
     /// The content of this message began with a line for mboxes, which was removed.
     FromLineRemoved(MessageId),
+    /// The client named somebody whom nobody knows here.
+    UnknownName,
     /// The users file could not be read for a login.
     LoginUnavailable,
 }

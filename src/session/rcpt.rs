@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::mail::{argument_reply, parameter_reply};
+use super::names::Request;
 use super::note::Subject;
 use super::{Due, Effect, Output, Session, Step, Transaction, replies};
 use crate::directory::{Found, Lookup};
@@ -49,19 +50,24 @@ impl Session {
             let cause = Cause::new("limits", "recipients", "the message has that many");
             return self.refuse_one_more(&path, &cause, output);
         }
-        match recipient::lists(&self.settings, &path) {
-            Verdict::Refused(cause) => {
-                self.tell("recipient", "refused", &cause, output);
-                let reply = replies::recipient_denied();
-                return self.refuse_recipient(&path, reply, "recipient", &cause, output);
-            }
-            Verdict::Allowed(cause) => self.tell("recipient", "allowed", &cause, output),
-            Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("lists need no DNS"),
-        }
         let named = Box::new(Named {
             path,
             notifications,
         });
+        self.ask_for(Request::Recipient(named), output)
+    }
+
+    /// Decides about a recipient by the lists, and then by its domain.
+    pub(super) fn judge(&mut self, named: Box<Named>, output: &mut Output) -> Step {
+        match recipient::lists(&self.settings, &named.path) {
+            Verdict::Refused(cause) => {
+                self.tell("recipient", "refused", &cause, output);
+                let reply = replies::recipient_denied();
+                return self.refuse_recipient(&named.path, reply, "recipient", &cause, output);
+            }
+            Verdict::Allowed(cause) => self.tell("recipient", "allowed", &cause, output),
+            Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("lists need no DNS"),
+        }
         if !self.is_local(&named.path) {
             return self.relay(named, output);
         }
@@ -105,6 +111,7 @@ impl Session {
         let found = match lookup {
             Lookup::Found(found) => found,
             Lookup::Unknown => {
+                self.note_unknown(output);
                 let cause = Cause::new("recipients", "verify", "no user or alias has this name");
                 self.tell("recipient", "refused", &cause, output);
                 let reply = replies::unknown_user();

@@ -356,6 +356,11 @@ pub(super) fn too_many_recipients() -> Reply {
     Reply::new(452, EnhancedStatus(4, 5, 3), "Too many recipients")
 }
 
+/// Said at RCPT when a client has named too many that nobody has (`unknown_max`).
+pub(super) fn too_many_unknown_recipients() -> Reply {
+    Reply::new(421, EnhancedStatus(4, 7, 0), "Too many unknown recipients")
+}
+
 /// RFC 3463 section 3.3: it may pass, once something is deleted.
 pub(super) fn mailbox_full() -> Reply {
     Reply::new(452, EnhancedStatus(4, 2, 2), "Mailbox full")

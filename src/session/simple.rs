@@ -1,6 +1,7 @@
 //! RSET, QUIT, HELP, VRFY, EXPN.
 
-use super::{Due, Effect, Output, Session, State, Step, replies};
+use super::names::Request;
+use super::{Output, Session, State, Step, replies};
 use crate::directory::{Expansion, Lookup};
 use crate::mail::{Domain, ForwardPath};
 use crate::protocol::reply::Reply;
@@ -42,7 +43,7 @@ impl Session {
             return self.say(replies::cannot_verify(), output);
         }
         match self.asked_path(argument, replies::cannot_verify()) {
-            Ok(path) => self.perform(Due::Verify, Effect::FindRecipient(path)),
+            Ok(path) => self.ask_for(Request::Verify(Box::new(path)), output),
             Err(reply) => self.say(reply, output),
         }
     }
@@ -63,6 +64,9 @@ impl Session {
     }
 
     pub(super) fn verified(&mut self, lookup: Lookup, output: &mut Output) -> Step {
+        if matches!(lookup, Lookup::Unknown) {
+            self.note_unknown(output);
+        }
         let reply = match lookup {
             Lookup::Found(_) => replies::user_exists(),
             Lookup::Unknown => replies::unknown_user(),
@@ -77,12 +81,15 @@ impl Session {
             return self.say(replies::not_available(), output);
         }
         match self.asked_path(argument, replies::cannot_expand()) {
-            Ok(path) => self.perform(Due::Expand, Effect::ExpandName(path)),
+            Ok(path) => self.ask_for(Request::Expand(Box::new(path)), output),
             Err(reply) => self.say(reply, output),
         }
     }
 
     pub(super) fn expanded(&mut self, expansion: Expansion, output: &mut Output) -> Step {
+        if matches!(expansion, Expansion::Unknown) {
+            self.note_unknown(output);
+        }
         self.say(expansion_reply(expansion), output)
     }
 }

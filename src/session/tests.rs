@@ -19,6 +19,7 @@ use crate::directory::{Directory, Expansion, LoginOutcome, Lookup};
 use crate::mail::memory::Budget;
 use crate::mail::{Domain, MessageId, TlsFacts};
 use crate::policy::facts::{Finding, Question};
+use crate::policy::unknown::Unknown;
 use crate::server::probe;
 use crate::spool::{Committed, Refusal};
 
@@ -284,6 +285,7 @@ impl World {
             }
             (Effect::PaceLogin(_), Some(Trouble::Pace)) => Answer::Paced(Paced::TurnAway),
             (Effect::PaceLogin(_), _) => Answer::Paced(Paced::Proceed),
+            (Effect::CountUnknown | Effect::WaitForUnknown, _) => Answer::Unknown(Unknown::Few),
             (Effect::CheckLogin(_), Some(Trouble::Logins)) => {
                 Answer::Login(LoginOutcome::Unavailable)
             }
@@ -511,6 +513,8 @@ impl<'a> Player<'a> {
             Effect::CommitMessage => self.record.contents.push(std::mem::take(&mut self.content)),
             Effect::CheckSpace(_)
             | Effect::PaceLogin(_)
+            | Effect::CountUnknown
+            | Effect::WaitForUnknown
             | Effect::CheckLogin(_)
             | Effect::FindScramKeys(_)
             | Effect::FindRecipient(_)

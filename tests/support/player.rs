@@ -13,6 +13,7 @@ use gatepost::directory::{Directory, LoginOutcome};
 use gatepost::mail::memory::Budget;
 use gatepost::mail::{MessageId, TlsFacts};
 use gatepost::policy::facts::{Finding, Question};
+use gatepost::policy::unknown::Unknown;
 use gatepost::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use gatepost::server::probe;
 use gatepost::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
@@ -159,6 +160,7 @@ impl<'a> Player<'a> {
             Effect::CheckSpace(_) => Answer::Space(Ok(())),
             // Passwords are tested elsewhere: here every user's is "right".
             Effect::PaceLogin(_) => Answer::Paced(Paced::Proceed),
+            Effect::CountUnknown | Effect::WaitForUnknown => Answer::Unknown(Unknown::Few),
             Effect::CheckLogin(credentials) => {
                 Answer::Login(match directory.local_name(&credentials.login) {
                     Some(name) if *credentials.password == b"right" => LoginOutcome::Accepted(name),

@@ -145,4 +145,18 @@ pub(super) const KEYS: &[Key] = &[
         change: "Set it to lose no misspelt address, at the price of more junk.",
         domino: None,
     },
+    Key {
+        section: "recipients",
+        name: "unknown_max",
+        kind: Kind::Number {
+            min: 0,
+            max: 100000,
+        },
+        default: Default::Value("100"),
+        meaning: "Unknown recipients of one client in 15 minutes. From then on each of its RCPT waits 5s, \
+                  and from twice as many the session is closed with 421. Not for sessions with a login, \
+                  internal hosts, exclude_hosts, [whitelist] and throttle_exempt; 0: no limit.",
+        change: "Raise it for a server that passes on much mail for people who have left.",
+        domino: None,
+    },
 ];

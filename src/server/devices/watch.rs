@@ -107,7 +107,10 @@ impl Watch {
                 None => self.reply_is = Awaited::OfNothing,
             },
             Note::Said(reply) => self.said(reply),
-            Note::Listed { .. } | Note::Decided { .. } | Note::FromLineRemoved(_) => {}
+            Note::Listed { .. }
+            | Note::Decided { .. }
+            | Note::FromLineRemoved(_)
+            | Note::UnknownName => {}
         }
     }
 
@@ -235,6 +238,7 @@ fn kind_of(refused: &Refused) -> Option<Kind> {
         ("space", ..) => Kind::NoSpace,
         ("quota", ..) => Kind::MailboxFull,
         ("spool", ..) if refused.reply == 452 => Kind::NoSpace,
+        ("unknown_max", ..) => Kind::RecipientUnknown,
         _ if is_deferral => Kind::ServerTrouble,
         ("mechanism", ..) => Kind::Mechanism,
         ("settings", "extensions", "starttls") => Kind::StartTlsOff,

@@ -78,6 +78,8 @@ impl Connection {
                 Performed::Answer(Answer::Space(space))
             }
             Effect::PaceLogin(login) => self.pace_login(&login),
+            Effect::CountUnknown => Performed::Answer(Answer::Unknown(self.unknown().0)),
+            Effect::WaitForUnknown => self.slow_down(),
             Effect::CheckLogin(credentials) => {
                 let directory = &self.setup.directory;
                 let outcome = directory.verify(&credentials.login, &credentials.password);

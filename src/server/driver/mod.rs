@@ -401,6 +401,7 @@ impl Connection {
         }
         for note in bench.output.notes.drain(..) {
             self.count_login(&note);
+            self.count_unknown(&note);
             self.watch.note(&note);
             notes::count(&self.context.stats, &note);
             notes::log(&sid_of(self.serial), self.client, &note);

@@ -1,4 +1,5 @@
-//! Logins wait their time: the throttle is asked before a password is looked at, and told what came of it.
+//! Logins wait their time: the throttle is asked before a password is looked at, and told what came of it. So do
+//! recipients of a client that has named many whom nobody has.
 //!
 //! A login that has to wait holds its session and no worker, and ends with its client. When its time is over only a refusal that
 //! has come up meanwhile still counts, so nobody waits twice for one login. Sessions side by side win
@@ -12,6 +13,7 @@ use super::{Bench, Connection, State};
 use crate::events::{self, EndReason};
 use crate::net::{Interest, Outcome};
 use crate::policy::throttle::{Account, Pace};
+use crate::policy::unknown::{self, Unknown};
 use crate::session::{Answer, Interrupt, Note, Paced, Step};
 use crate::sys::clock;
 
@@ -20,6 +22,8 @@ use crate::sys::clock;
 pub(super) enum Delay {
     /// A login as this account.
     Login(Account),
+    /// A name, for the client has named many that nobody has.
+    Name,
 }
 
 impl Connection {
@@ -77,7 +81,13 @@ impl Connection {
             return Err(self.close(EndReason::Timeout, bench));
         }
         self.waiting_since = now;
-        let Delay::Login(account) = delay;
+        let account = match delay {
+            Delay::Login(account) => account,
+            Delay::Name => {
+                let unknown = self.unknown().0;
+                return Ok(self.answer(Answer::Unknown(unknown), bench));
+            }
+        };
         let pace = self
             .context
             .throttle()
@@ -105,6 +115,28 @@ impl Connection {
             let mut throttle = self.context.throttle();
             let account = throttle.account(user);
             throttle.succeeded(client, account, now);
+        }
+    }
+
+    /// How many the client has named that nobody has.
+    pub(super) fn unknown(&self) -> (Unknown, u32) {
+        let most = self.setup.settings.recipients.unknown_max;
+        let now = clock::monotonic();
+        self.context.unknowns().of(self.client_key(), most, now)
+    }
+
+    /// Holds the session because its client has named many that nobody has.
+    pub(super) fn slow_down(&self) -> Performed {
+        let (_, count) = self.unknown();
+        events::recipient_delayed(&self.sid(), self.client, count, unknown::WAIT.as_secs());
+        Performed::Delayed(unknown::WAIT, Delay::Name)
+    }
+
+    /// Counts a name that nobody has.
+    pub(super) fn count_unknown(&self, note: &Note) {
+        if matches!(note, Note::UnknownName) {
+            let now = clock::monotonic();
+            self.context.unknowns().one_more(self.client_key(), now);
         }
     }
 

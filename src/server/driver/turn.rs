@@ -59,7 +59,11 @@ impl Turn {
 /// Units that an effect takes.
 fn weight(effect: &Effect) -> usize {
     match effect {
-        Effect::CheckSpace(_) | Effect::PaceLogin(_) | Effect::DropMessage => 1,
+        Effect::CheckSpace(_)
+        | Effect::PaceLogin(_)
+        | Effect::CountUnknown
+        | Effect::WaitForUnknown
+        | Effect::DropMessage => 1,
         Effect::FindRecipient(_) | Effect::LookUp(_) => 4,
         Effect::CheckOwner { .. } | Effect::FindScramKeys(_) => 8,
         Effect::ExpandName(_) => 32,

@@ -15,6 +15,7 @@ use gatepost::mail::fullness::Fullness;
 use gatepost::mail::memory::Budget;
 use gatepost::mail::{ForwardPath, MessageId, Target, TlsFacts};
 use gatepost::policy::facts::Finding;
+use gatepost::policy::unknown::Unknown;
 use gatepost::protocol::scram::{ChannelBindings, Keys, SERVER_NONCE_OCTETS};
 use gatepost::session::{
     Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
@@ -205,12 +206,15 @@ impl Player {
                 4 => Paced::TurnAway,
                 _ => Paced::Proceed,
             }),
+            Effect::CountUnknown | Effect::WaitForUnknown => Answer::Unknown(Unknown::Many),
             Effect::CheckLogin(credentials) => Answer::Login(login(&credentials.login)),
             Effect::FindScramKeys(name) => {
                 Answer::ScramKeys(scram_keys(name), [5; SERVER_NONCE_OCTETS])
             }
             Effect::FindRecipient(path) => Answer::Recipient(find(&path)),
-            Effect::MeasureMailboxes(users) => Answer::Measured(users.iter().map(fullness).collect()),
+            Effect::MeasureMailboxes(users) => {
+                Answer::Measured(users.iter().map(fullness).collect())
+            }
             Effect::LookUp(_) => Answer::LookedUp(Finding::Failed),
             Effect::FindGroups(user) => Answer::Groups((user != "bob").then(Vec::new)),
             Effect::CheckOwner { sender, .. } => {
