@@ -21,6 +21,7 @@ use line::Line;
 
 pub mod alarm;
 pub mod aliases;
+pub mod client;
 pub mod content;
 pub mod control;
 pub mod devices;

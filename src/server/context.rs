@@ -11,6 +11,7 @@ use super::devices::Devices;
 use super::driver::Connection;
 use super::refresh::Refreshes;
 use super::telling;
+use super::unfinished::Unfinished;
 use crate::config::settings::{PortKind, Settings};
 use crate::delivery::{Lanes, NextHops, Notifier};
 use crate::directory::Directory;
@@ -125,6 +126,8 @@ pub struct Context {
     metrics_on: Mutex<Vec<SocketAddr>>,
     /// When the disk failed at a message, nanoseconds since the start; 0 = it worked since.
     spool_failed: AtomicU64,
+    /// What unfinished messages take of the spool.
+    pub(super) unfinished: Arc<Unfinished>,
     throttle: Mutex<Throttle>,
     unknowns: Mutex<Unknowns>,
     stopping: OnceLock<Instant>,
@@ -157,6 +160,7 @@ impl Context {
             started_wall: clock::now(),
             metrics_on: Mutex::default(),
             spool_failed: AtomicU64::new(0),
+            unfinished: Arc::default(),
             throttle: Mutex::default(),
             unknowns: Mutex::default(),
             stopping: OnceLock::new(),

@@ -62,5 +62,6 @@ mod sessions;
 mod status;
 mod telling;
 mod told;
+mod unfinished;
 
 pub use run::{Prepared, Server, StartError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::unfinished::Share;
 use super::{Bench, Connection, Delay, State};
 use crate::directory::scram::ScramLookup;
 use crate::events;
@@ -25,7 +26,8 @@ pub enum Report {
 
 /// The message whose content is coming in.
 pub(super) struct OpenMessage {
-    draft: Option<Draft>,
+    /// The draft, and what it has of the client's share of the spool.
+    draft: Option<(Draft, Share)>,
     from: String,
     recipients: usize,
     octets: u64,
@@ -51,10 +53,21 @@ impl Connection {
         let Some(message) = self.draft.as_mut() else {
             return;
         };
-        let Some(draft) = message.draft.as_mut() else {
+        let Some((draft, share)) = message.draft.as_mut() else {
             return;
         };
         message.octets += content.len() as u64;
+        let spool = &self.context.spool;
+        let free = || {
+            let free = spool.free_octets().unwrap_or_default();
+            free.saturating_sub(spool.kept_octets())
+        };
+        if let Err(over) = share.grow(message.octets, free) {
+            message.draft = None;
+            self.session.spool_failed(Refusal::NoSpace);
+            let (taken, limit) = (over.taken, over.limit);
+            return events::client::content_over_share(&self.sid(), self.client, taken, limit);
+        }
         if let Err(refusal) = draft.write(content) {
             message.draft = None;
             self.session.spool_failed(refusal);
@@ -105,6 +118,7 @@ impl Connection {
             }
             Effect::OpenMessage(envelope) => {
                 let from = envelope.head().reverse_path.to_string();
+                let client = self.client_key();
                 let opened = self
                     .context
                     .spool
@@ -112,7 +126,8 @@ impl Connection {
                     .map(|draft| {
                         let id = draft.id();
                         let recipients = draft.recipients();
-                        let draft = Some(draft);
+                        let share = self.context.unfinished.begin(client);
+                        let draft = Some((draft, share));
                         self.draft = Some(Box::new(OpenMessage {
                             draft,
                             from,
@@ -161,7 +176,7 @@ impl Connection {
 
     pub(super) fn commit(&mut self, ticket: Ticket) -> Performed {
         let draft = self.draft.as_mut().and_then(|message| message.draft.take());
-        let Some(draft) = draft else {
+        let Some((draft, _)) = draft else {
             return Performed::Answer(Answer::Committed(Err(Refusal::Failure)));
         };
         let lot = Arc::clone(&self.context.lot);
