@@ -59,6 +59,30 @@ fn outside_recipients_of_one_message_go_in_one_transaction_and_local_ones_to_mai
 }
 
 #[test]
+fn eight_bit_content_is_declared_whatever_its_client_said() {
+    for (offer, want) in [(&["8BITMIME"][..], " BODY=8BITMIME"), (&[], "")] {
+        let folder = Folder::new();
+        let host = FakeHost::start(Setup {
+            plain: offer.to_vec(),
+            ..Setup::default()
+        });
+        let machine = Machine::start(&folder, only(Some(plain(host.address))));
+        let id = machine.send(&["a@there.example"], "Subject: x\r\n\r\n\u{e4}\r\n");
+        let ascii = machine.send(&["b@there.example"], TEXT);
+        machine.wait_until_empty();
+        machine.stop();
+        let mut taken = host.taken();
+        taken.sort_by_key(|taken| taken.to.clone());
+        let said = |at: usize| taken[at].mail.contains(" BODY=");
+        assert!(taken[0].mail.ends_with(want), "{}", taken[0].mail);
+        assert_eq!((said(0), said(1)), (!offer.is_empty(), false));
+        let told = logged(&["event=eight_bit_undeclared", &id]).len();
+        assert_eq!(told, usize::from(offer.is_empty()));
+        assert!(logged(&["event=eight_bit_undeclared", &ascii]).is_empty());
+    }
+}
+
+#[test]
 fn many_messages_go_on_few_connections() {
     let folder = Folder::new();
     let machine = Machine::start(&folder, only(None));

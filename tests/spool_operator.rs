@@ -410,6 +410,7 @@ fn expiring(machine: Machine) -> Machine {
             expire: Duration::from_secs(24 * 3600),
             delay_notice: None,
             dsn: false,
+            internal: Arc::default(),
         },
         has_smarthost: false,
         fullness: Arc::new(|_| None),

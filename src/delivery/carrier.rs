@@ -225,6 +225,7 @@ impl<'a> Carrier<'a> {
                 Err(reason) => return Outcome::NoHost(reason),
             };
             let letter = Letter {
+                id: load.stored.id,
                 from: &next_hop.told(&load.stored.envelope.reverse_path),
                 to: part,
                 notifications: &load.stored.envelope.notifications,

@@ -96,6 +96,19 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether all of it is ASCII.
+    ///
+    /// # Errors
+    /// The disk's, or damage.
+    pub(super) fn is_ascii(&self) -> io::Result<bool> {
+        let mut is_ascii = true;
+        self.each(|piece| {
+            is_ascii &= piece.is_ascii();
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(is_ascii)
+    }
+
     /// Whether its header section is ASCII; of a huge one, its beginning.
     ///
     /// # Errors

@@ -50,6 +50,8 @@ pub(super) struct Report<'a> {
     pub(super) tried_until: Option<SystemTime>,
     /// The part of the original that comes back.
     pub(super) returned: Returned,
+    /// A random number, for the boundary.
+    pub(super) random: u128,
 }
 
 /// What comes back of the original.
@@ -57,7 +59,8 @@ pub(super) struct Returned {
     octets: Vec<u8>,
     /// All of it, not just the header section.
     is_whole: bool,
-    is_ascii: bool,
+    /// ASCII in lines that are not too long.
+    is_plain: bool,
 }
 
 /// How much of the original may come back.
@@ -71,7 +74,7 @@ pub(super) enum Way {
 
 impl Returned {
     /// RET counts for failures alone (RFC 3461 section 4.3); without it, the whole message comes back
-    /// where it is small.
+    /// where it is small, and none of its lines is too long to be sent on.
     ///
     /// # Errors
     /// The disk's.
@@ -87,17 +90,18 @@ impl Returned {
         let is_whole = items.iter().any(|item| item.outcome.action.is_failure())
             && asked != Some(ReturnContent::Headers)
             && content.octets() <= RETURNED_MAX_OCTETS as u64
+            && has_short_lines(&octets)
             && (is_ascii || way == Way::EightBit);
         if is_whole {
             return Ok(Self {
                 octets,
                 is_whole,
-                is_ascii,
+                is_plain: is_ascii,
             });
         }
         let octets = header_section(&octets);
         Ok(Self {
-            is_ascii: octets.is_ascii(),
+            is_plain: octets.is_ascii() && has_short_lines(&octets),
             octets,
             is_whole,
         })
@@ -105,7 +109,7 @@ impl Returned {
 
     /// Whether it needs 8BITMIME.
     pub(super) fn is_eight_bit(&self) -> bool {
-        self.is_whole && !self.is_ascii
+        self.is_whole && !self.is_plain
     }
 
     fn part(&self) -> (String, Vec<u8>) {
@@ -113,7 +117,7 @@ impl Returned {
             format!("Content-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n")
         };
         let octets = || self.octets.clone();
-        match (self.is_whole, self.is_ascii) {
+        match (self.is_whole, self.is_plain) {
             (true, true) => (head("message/rfc822", "7bit"), octets()),
             (true, false) => (head("message/rfc822", "8bit"), octets()),
             (false, true) => (head("text/rfc822-headers", "7bit"), octets()),
@@ -162,16 +166,17 @@ impl Report<'_> {
         content
     }
 
-    /// One that no returned line can pass for.
+    /// One that no returned line can pass for: nobody can guess it. Its length is fixed, below the 70 octets
+    /// of RFC 2046; a look at what comes back is made once, for a generator that is no good.
     fn boundary(&self, returned: &[u8]) -> String {
-        let mut boundary = format!("=_{}", self.id);
-        while returned
+        let boundary = format!("=_{}_{:032x}", self.id, self.random);
+        let is_there = returned
             .windows(boundary.len())
-            .any(|window| window == boundary.as_bytes())
-        {
-            boundary.push('x');
+            .any(|window| window == boundary.as_bytes());
+        match is_there {
+            true => format!("=_{}_{:032x}", self.id, !self.random),
+            false => boundary,
         }
-        boundary
     }
 
     fn header_section(&self, boundary: &str) -> String {
@@ -180,10 +185,15 @@ impl Report<'_> {
             "Date: {}\r\nFrom: Mail Delivery System <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\n\
              Subject: {}\r\nMessage-ID: <{id}@{host}>\r\nAuto-Submitted: auto-replied\r\n\
              MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\
-             \tboundary=\"{boundary}\"\r\n\r\n",
+             \tboundary=\"{boundary}\"\r\nContent-Transfer-Encoding: {}\r\n\r\n",
             date::rfc5322(self.now),
             self.to,
             self.subject(),
+            // A container is what its parts are (RFC 2045 section 6.4).
+            match self.returned.is_eight_bit() {
+                true => "8bit",
+                false => "7bit",
+            },
         )
     }
 
@@ -341,6 +351,12 @@ fn header_section(octets: &[u8]) -> Vec<u8> {
     section
 }
 
+/// Whether no line is longer than a message may have (RFC 5322 section 2.1.1).
+fn has_short_lines(octets: &[u8]) -> bool {
+    let mut lines = octets.split_inclusive(|octet| *octet == b'\n');
+    lines.all(|line| line.len() <= LINE_MAX_OCTETS)
+}
+
 /// An address in ASCII (RFC 6533 section 3, `utf-8-addr-xtext`); one in ASCII stays as it is.
 fn encoded(address: &str) -> String {
     if address.is_ascii() {
@@ -430,5 +446,95 @@ mod tests {
             encoded("jörg+x@there.example"),
             "j\\x{F6}rg\\x{2B}x@there.example"
         );
+    }
+
+    /// A message of this content that was refused, told of; as text.
+    fn told(content: &[u8], random: u128) -> String {
+        let path = ForwardPath::Postmaster;
+        let stored = Stored {
+            id: MessageId::new(1, 1),
+            received: 0,
+            envelope: crate::mail::Envelope {
+                reverse_path: crate::mail::ReversePath::Null,
+                recipients: Vec::new(),
+                eight_bit: false,
+                smtputf8: false,
+                notifications: crate::mail::MessageNotifications::default(),
+                client: [192, 0, 2, 1].into(),
+                login: None,
+            },
+            origin: crate::spool::Origin::Client,
+            held: false,
+            progress: Vec::new(),
+            local: crate::spool::Attempts::default(),
+            lanes: crate::spool::Attempts::default(),
+            replayed: false,
+            content: crate::spool::Content::Memory(0..content.len()),
+        };
+        let items = [Item {
+            forward_path: &path,
+            original: None,
+            outcome: Outcome {
+                action: Action::Failed,
+                reason: crate::mail::Reason::own("5.1.1", "x"),
+            },
+        }];
+        let source = Source::new(&stored.content, content);
+        let returned = Returned::of(&stored, source, &items, Way::EightBit).unwrap();
+        let report = Report {
+            hostname: "mx.here.example",
+            id: MessageId::new(1, 2),
+            to: "a@b.example",
+            now: UNIX_EPOCH,
+            stored: &stored,
+            items: &items,
+            note: None,
+            tried_until: None,
+            returned,
+            random,
+        };
+        String::from_utf8_lossy(&report.to_content()).into_owned()
+    }
+
+    fn boundary_of(told: &str) -> &str {
+        let behind = told.split_once("boundary=\"").unwrap().1;
+        behind.split_once('"').unwrap().0
+    }
+
+    #[test]
+    fn no_content_makes_the_boundary_long_or_stands_in_it() {
+        let plain = told(b"Subject: x\r\n\r\n", 7);
+        let boundary = boundary_of(&plain).to_owned();
+        assert!(boundary.len() <= 70, "{boundary}");
+        let hostile = format!("Subject: x\r\n\r\n--{boundary}\r\n{boundary}xxxxx\r\n");
+        let hostile = told(hostile.as_bytes(), 7);
+        let other = boundary_of(&hostile);
+        assert_eq!(other.len(), boundary.len());
+        assert_ne!(other, boundary);
+        assert_eq!(hostile.matches(&format!("--{other}\r\n")).count(), 3);
+        assert_eq!(hostile.matches(&format!("--{other}--\r\n")).count(), 1);
+    }
+
+    #[test]
+    fn eight_bit_originals_are_labelled_at_every_level_and_long_lines_stay_here() {
+        let label = "Content-Transfer-Encoding: ";
+        let plain = told(b"Subject: x\r\n\r\nx\r\n", 7);
+        assert!(!plain.contains("8bit"), "{plain}");
+        let eight = told("Subject: x\r\n\r\n\u{e4}\r\n".as_bytes(), 7);
+        let head = eight.split_once("\r\n\r\n").unwrap().0;
+        assert!(head.ends_with(&format!("{label}8bit")), "{head}");
+        let part = format!("Content-Type: message/rfc822\r\n{label}8bit\r\n\r\nSubject: x\r\n");
+        assert!(eight.contains(&part), "{eight}");
+        for long in [
+            format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(999)),
+            format!("Subject: {}\r\n\r\n", "y".repeat(2000)),
+        ] {
+            let told = told(long.as_bytes(), 7);
+            assert!(told.contains("text/rfc822-headers"), "{told}");
+            assert!(told.contains("Subject: "), "{told}");
+            assert!(told.lines().all(|line| line.len() <= 998), "{told}");
+        }
+        let longest = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(998));
+        assert!(told(longest.as_bytes(), 7).contains("message/rfc822"));
     }
 }

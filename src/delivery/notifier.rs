@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use super::content::Source;
 use super::deliverer::{Moment, RETRY};
 use super::notice::{Item, Report, Returned, Way};
-use super::notice_queue::{Late, NoticeQueue};
+use super::notice_queue::{Late, NoticeQueue, Whose};
 use super::outcome::QueueRules;
 use crate::events;
 use crate::mail::fullness::Fullness;
@@ -42,6 +42,7 @@ use crate::mail::{
 };
 use crate::spool::{Origin, Party, Settled, Spool, SpoolError, Stored};
 use crate::stats::Stats;
+use crate::sys::random;
 
 /// How long a message waits that cannot be told of now.
 const PATIENCE: Duration = RETRY[0];
@@ -234,23 +235,23 @@ impl Notifier {
         let told = catch_unwind(AssertUnwindSafe(|| self.tell(id, &late, &rules, now)));
         let told = told.unwrap_or_else(|_| {
             events::outcome::notifier_bug(id, PATIENCE.as_secs());
-            Err(now.steady + PATIENCE)
+            Err((now.steady + PATIENCE, Whose::Known))
         });
-        if let Err(again) = told {
-            self.lock().queue.put_off(id, late, again);
+        if let Err((again, whose)) = told {
+            self.lock().queue.put_off(id, late, (whose, again));
         }
         true
     }
 
-    /// Tells of one message; or when to try again.
+    /// Tells of one message; or when to try again, and in whose turn.
     fn tell(
         &self,
         id: MessageId,
         late: &Late,
         rules: &NotifierRules,
         now: Moment,
-    ) -> Result<(), Instant> {
-        let later = now.steady + PATIENCE;
+    ) -> Result<(), (Instant, Whose)> {
+        let later = (now.steady + PATIENCE, Whose::Known);
         let mut buffer = Vec::new();
         let stored = match self.spool.read(id, &mut buffer) {
             Ok(stored) => stored,
@@ -273,7 +274,13 @@ impl Notifier {
         match case.decide() {
             Decision::Tell(addressed) => {
                 let sender = addressed.path.to_string();
-                self.lock().queue.admit(&sender, now.steady)?;
+                let is_known = rules.queue.knows(&stored.envelope);
+                let whose = match is_known || stored.origin != Origin::Client {
+                    true => Whose::Known,
+                    false => Whose::Stranger,
+                };
+                let admitted = self.lock().queue.admit(&sender, whose, now.steady);
+                admitted.map_err(|at| (at, whose))?;
                 self.send(&case, addressed, &buffer).map_err(|()| later)?;
             }
             Decision::Forget => {}
@@ -298,6 +305,8 @@ impl Notifier {
             true => Way::SevenBit,
             false => Way::EightBit,
         };
+        let mut random_octets = [0; 16];
+        random::fill(&mut random_octets).map_err(events::spool_failed)?;
         let content = Source::new(&stored.content, buffer);
         let returned = Returned::of(stored, content, items, way);
         let returned = returned.map_err(events::spool_failed)?;
@@ -325,6 +334,7 @@ impl Notifier {
             note: addressed.note,
             tried_until: until,
             returned,
+            random: u128::from_le_bytes(random_octets),
         };
         draft.write(&report.to_content()).map_err(|_| ())?;
         self.spool.commit_here(draft).map_err(|_| ())?;

@@ -14,10 +14,13 @@
 //!
 //! [`judge`] is the one place where a reply becomes an outcome. Refuses to know: how a sender is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::smtp_client::ClientError;
-use crate::mail::{Action, Outcome, Progress, Reason, ReversePath, notifications::Notify};
+use crate::mail::{
+    Action, Envelope, Network, Outcome, Progress, Reason, ReversePath, notifications::Notify,
+};
 use crate::spool::{Origin, Stored};
 
 /// The rules of the queue.
@@ -31,6 +34,8 @@ pub struct QueueRules {
     pub delay_notice: Option<Duration>,
     /// Whether clients may ask for notifications.
     pub dsn: bool,
+    /// The networks of `[relay] internal`.
+    pub internal: Arc<[Network]>,
 }
 
 impl QueueRules {
@@ -41,7 +46,15 @@ impl QueueRules {
             expire: Duration::MAX,
             delay_notice: None,
             dsn: false,
+            internal: Arc::default(),
         }
+    }
+
+    /// Whether a message came from somebody we know: a client that had logged in, or an internal one. A stranger's
+    /// reverse-path may be forged.
+    pub(super) fn knows(&self, envelope: &Envelope) -> bool {
+        let is_internal = |network: &Network| network.contains(envelope.client);
+        envelope.login.is_some() || self.internal.iter().any(is_internal)
     }
 
     /// The delay after this many failed attempts and one more.
@@ -181,7 +194,9 @@ impl Judge<'_> {
             }
             Action::Delivered | Action::Relayed => {
                 let asked_for = matches!(asked, Some(Notify::On(events)) if events.success);
-                has_sender && self.rules.dsn && asked_for
+                // Else anybody could have us write to a third party.
+                let is_known = self.rules.knows(&self.stored.envelope);
+                has_sender && self.rules.dsn && is_known && asked_for
             }
         }
     }
@@ -281,6 +296,49 @@ mod tests {
             lanes: Attempts::default(),
             replayed: false,
             content: Content::Memory(0..0),
+        }
+    }
+
+    #[test]
+    fn success_is_told_to_those_we_know_alone() {
+        let mut rules = QueueRules::patient(Vec::new());
+        rules.dsn = true;
+        rules.internal = Arc::new([Network {
+            address: [192, 0, 2, 0].into(),
+            prefix: 24,
+        }]);
+        let mut stored = stored(0);
+        let path = ReversePath::parse_prefix("<victim@there.example>")
+            .unwrap()
+            .0;
+        let to = crate::mail::ForwardPath::Postmaster;
+        let notifications = crate::mail::RecipientNotifications {
+            notify: Notify::parse("SUCCESS,FAILURE"),
+            original: None,
+        };
+        stored.envelope.reverse_path = path;
+        stored.envelope.recipients.push(crate::mail::Recipient {
+            forward_path: to,
+            target: crate::mail::Target::User("alice".to_owned()),
+            notifications,
+        });
+        for (client, login, want) in [
+            ("198.51.100.1", None, false),
+            ("198.51.100.1", Some("alice"), true),
+            ("192.0.2.7", None, true),
+        ] {
+            stored.envelope.client = client.parse().unwrap();
+            stored.envelope.login = login.map(str::to_owned);
+            let judge = Judge {
+                stored: &stored,
+                rules: &rules,
+                now: 0,
+                failed: 0,
+            };
+            let told = judge.delivered(0) != Progress::Done;
+            assert_eq!(told, want, "{client} {login:?}");
+            let reason = Reason::own("5.0.0", "x");
+            assert_ne!(judge.ended(0, Action::Failed, reason), Progress::Done);
         }
     }
 

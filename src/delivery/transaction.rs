@@ -13,8 +13,10 @@ use std::io;
 use super::content::Source;
 use super::outcome::{Verdict, judge};
 use super::smtp_client::{ClientError, SmtpClient};
+use crate::events;
 use crate::mail::{
-    Mailbox, MessageNotifications, Reason, Recipient, RecipientNotifications, ReversePath,
+    Mailbox, MessageId, MessageNotifications, Reason, Recipient, RecipientNotifications,
+    ReversePath,
 };
 use crate::protocol::client::{DataEncoder, Offer};
 
@@ -54,6 +56,8 @@ pub(super) struct Addressee<'a> {
 
 /// A message for some of its recipients.
 pub(super) struct Letter<'a> {
+    /// Its id.
+    pub(super) id: MessageId,
     /// The reverse-path.
     pub(super) from: &'a ReversePath,
     /// The recipients.
@@ -69,6 +73,17 @@ pub(super) struct Letter<'a> {
 }
 
 impl Letter<'_> {
+    /// Whether it has octets above 127, or may have: what a client sent need not be what it said.
+    fn is_eight_bit(&self) -> Result<bool, Verdict> {
+        if self.eight_bit || self.smtputf8 {
+            return Ok(true);
+        }
+        let is_ascii = self.content.is_ascii();
+        is_ascii
+            .map(|is_ascii| !is_ascii)
+            .map_err(|error| Verdict::PutOff(Reason::own("4.3.0", error)))
+    }
+
     fn has_ascii_names(&self) -> bool {
         self.from.is_ascii() && self.to.iter().all(|to| to.mailbox.is_ascii())
     }
@@ -187,8 +202,11 @@ impl Connection {
         }
         // A server without it gets the octets all the same: next to none minds, converting breaks
         // signatures, and to fail would lose mail that arrives.
-        if (letter.eight_bit || letter.smtputf8) && self.offer.eight_bit_mime {
-            parameters.push_str(" BODY=8BITMIME");
+        if letter.is_eight_bit()? {
+            match self.offer.eight_bit_mime {
+                true => parameters.push_str(" BODY=8BITMIME"),
+                false => events::smarthost::eight_bit_undeclared(letter.id, &self.host),
+            }
         }
         if self.offer.dsn {
             let asked = letter.notifications;

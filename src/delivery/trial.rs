@@ -14,8 +14,8 @@ use super::transaction::{Addressee, Letter, Transaction};
 use super::witness::Witness;
 use crate::config::settings::Smarthost;
 use crate::mail::{
-    ForwardPath, Mailbox, MessageNotifications, Recipient, RecipientNotifications, ReversePath,
-    Target,
+    ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient, RecipientNotifications,
+    ReversePath, Target,
 };
 use crate::spool::Content;
 
@@ -60,6 +60,7 @@ impl Trial<'_> {
         }];
         let whole = Content::Memory(0..self.content.len());
         let letter = Letter {
+            id: MessageId::new(0, 0),
             from: self.from,
             to: &to,
             notifications: &MessageNotifications::default(),

@@ -19,6 +19,7 @@ pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
             expire: settings.queue.expire,
             delay_notice: settings.queue.delay_notice,
             dsn: settings.extensions.dsn,
+            internal: settings.relay.internal.clone().into(),
         },
         has_smarthost: settings.smarthost_for(&ReversePath::Null).is_some(),
         find: Arc::new(move |path| home(&known, path)),

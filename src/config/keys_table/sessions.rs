@@ -113,7 +113,9 @@ pub(super) const KEYS: &[Key] = &[
         default: Default::Value("disabled"),
         meaning: "DSN: clients may say for which events they want a notification, and what comes back \
                   with it. A failure is told in any case, unless the client asks not to; that mail was \
-                  delivered here, or passed on to a smarthost without DSN, only where the client asks.",
+                  delivered here, or passed on to a smarthost without DSN, only where the client asks, \
+                  and has logged in or is in [relay] internal: anybody else may have forged the \
+                  sender. What others ask is passed on to a smarthost with DSN.",
         change: "Enable it for clients that want to hear of success, or of nothing.",
         domino: Some("DSN"),
     },
