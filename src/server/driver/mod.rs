@@ -602,7 +602,7 @@ pub(super) fn sid_of(serial: u64) -> String {
 impl Job for Connection {
     type Message = Report;
     type Bench = Bench;
-    type Client = IpAddr;
+    type Client = ClientKey;
     type Card = Card;
     type View = View;
 
@@ -648,8 +648,8 @@ impl Job for Connection {
         outcome
     }
 
-    fn client(&self) -> IpAddr {
-        self.client.ip()
+    fn client(&self) -> ClientKey {
+        self.client_key()
     }
 
     fn card(&self) -> Card {
