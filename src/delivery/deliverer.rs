@@ -177,7 +177,9 @@ impl Deliverer {
                 self.finish(now);
                 return;
             }
-            self.maildirs.replay_is_over();
+            if !self.spool.is_reading_queue() {
+                self.maildirs.replay_is_over();
+            }
             if self.spool.is_starved() {
                 self.spool.wait_for_fresh(now.steady + STARVED_LOOK);
             } else {

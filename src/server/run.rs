@@ -424,10 +424,6 @@ fn start_spool(
     disk: Arc<dyn Disk>,
     notifier: &Arc<Notifier>,
 ) -> Result<(Arc<Lanes>, Vec<JoinHandle<()>>), StartError> {
-    let undelivered = spool.undelivered();
-    if undelivered > 0 {
-        events::recovered(undelivered);
-    }
     let options = DeliveryOptions {
         mail_root: settings.mail_root.clone(),
         hostname: settings.hostname.to_string(),
@@ -449,6 +445,7 @@ fn start_spool(
         spool.start_committer().map_err(StartError::System)?,
         deliverer.start().map_err(StartError::System)?,
         notifier.start().map_err(StartError::System)?,
+        spool.start_reading_queue().map_err(StartError::System)?,
     ];
     Ok((lanes, threads))
 }
@@ -503,6 +500,7 @@ fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The spool with its log; the queue is still to be read.
 pub(super) fn open_spool(
     settings: &Settings,
     disk: Arc<dyn Disk>,
@@ -514,7 +512,7 @@ pub(super) fn open_spool(
     options.free_space = settings.limits.free_space;
     options.memory_octets = settings.limits.mail_memory;
     options.stats = stats;
-    Spool::open(disk, options)
+    Spool::open_log(disk, options)
         .map(Arc::new)
         .map_err(StartError::Spool)
 }

@@ -4,10 +4,8 @@
 //! and attempt, the oldest lines dropped beyond [`HISTORY_MAX_OCTETS`]. Promises: never holds up mail: what
 //! the disk refuses is not kept. Nothing is synced, for nothing depends on it. It goes with its message.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use super::store::Entry;
 use super::{Spool, SpoolError, SpoolOptions};
 use crate::mail::{MessageId, Reason};
 use crate::sys::disk::{Disk, OpenMode};
@@ -66,7 +64,11 @@ impl Spool {
     }
 
     fn history_text(&self, id: MessageId) -> String {
-        if !self.lock().has_history.contains(&id) {
+        let may_be_there = {
+            let state = self.lock();
+            state.is_reading || state.has_history.contains(&id)
+        };
+        if !may_be_there {
             return String::new();
         }
         let file = self
@@ -80,7 +82,11 @@ impl Spool {
 
     /// The message is gone.
     pub(super) fn forget_history(&self, id: MessageId) {
-        if self.lock().has_history.remove(&id) {
+        let may_be_there = {
+            let mut state = self.lock();
+            state.has_history.remove(&id) || state.is_reading
+        };
+        if may_be_there {
             // What is left is removed at the next start.
             let _ = self.disk.remove(&self.options.history_file(id));
         }
@@ -94,16 +100,14 @@ impl Spool {
 pub(super) fn at_start(
     disk: &dyn Disk,
     options: &SpoolOptions,
-    entries: &BTreeMap<MessageId, Entry>,
-) -> Result<std::collections::BTreeSet<MessageId>, SpoolError> {
+    is_known: impl Fn(&MessageId) -> bool,
+) -> Result<Vec<MessageId>, SpoolError> {
     let folder = options.history_folder();
     let names = super::recover::names_in(disk, &folder)?;
-    let mut known = std::collections::BTreeSet::new();
+    let mut known = Vec::new();
     for name in names {
         match name.parse::<MessageId>() {
-            Ok(id) if entries.contains_key(&id) => {
-                known.insert(id);
-            }
+            Ok(id) if is_known(&id) => known.push(id),
             Ok(_) => {
                 let _ = disk.remove(&folder.join(&name));
             }

@@ -59,6 +59,7 @@
 //! | `settle` | letting go of messages and of segments |
 //! | `copies` | copies in Maildirs that are not durable yet |
 //! | `operate` | hold, release, delete, for the operator |
+//! | `queue` | reading the messages in files of their own, beside a start |
 //! | `vitals` | how the spool is, for whoever watches |
 //! | `history` | what was tried, for the operator |
 //! | `recover` | start-up |
@@ -81,6 +82,7 @@ pub mod history;
 mod log;
 mod meta;
 mod operate;
+mod queue;
 mod recover;
 mod settle;
 mod store;

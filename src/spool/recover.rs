@@ -12,7 +12,7 @@ use super::log::{
 };
 use super::meta::Meta;
 use super::store::{Changed, Entry, Place, parse_payload, read_whole};
-use super::{Refusal, Spool, SpoolError, SpoolOptions, history};
+use super::{Refusal, Spool, SpoolError, SpoolOptions};
 use crate::events;
 use crate::mail::{MessageId, Progress};
 use crate::sys::disk::{Disk, OpenMode};
@@ -32,12 +32,22 @@ enum Payload {
 }
 
 impl Spool {
-    /// Opens the spool and recovers what an earlier run left undelivered.
+    /// Opens the spool and recovers all that an earlier run left undelivered.
     ///
     /// # Errors
     /// The folder cannot be used, or another process uses it. Damage inside is no error: it is set
     /// aside in `bad/` and logged.
-    pub fn open(disk: Arc<dyn Disk>, mut options: SpoolOptions) -> Result<Self, SpoolError> {
+    pub fn open(disk: Arc<dyn Disk>, options: SpoolOptions) -> Result<Self, SpoolError> {
+        let spool = Self::open_log(disk, options)?;
+        spool.read_queue()?;
+        Ok(spool)
+    }
+
+    /// Opens the spool and recovers its log; messages in files of their own are known once the queue is read.
+    ///
+    /// # Errors
+    /// As for [`Spool::open`].
+    pub fn open_log(disk: Arc<dyn Disk>, mut options: SpoolOptions) -> Result<Self, SpoolError> {
         // Nothing at a start needs space: mail goes on being delivered, and none is taken.
         tolerate_full(make_folders(&*disk, &options))?;
         let path = options.folder.join("lock");
@@ -62,20 +72,12 @@ impl Spool {
             options: &options,
         };
         let (log, entries) = recovery.run()?;
-        let has_history = history::at_start(&*disk, &options, &entries)?;
-        Ok(Self::assemble(
-            disk,
-            options,
-            lock,
-            log,
-            entries,
-            has_history,
-        ))
+        Ok(Self::assemble(disk, options, lock, log, entries))
     }
 }
 
 /// What a full disk does not let be done is done later, or not at all.
-fn tolerate_full(result: Result<(), SpoolError>) -> Result<(), SpoolError> {
+pub(super) fn tolerate_full(result: Result<(), SpoolError>) -> Result<(), SpoolError> {
     match result {
         Err(error) if error.refusal() == Refusal::NoSpace => {
             events::spool_failed(&error);
@@ -99,16 +101,16 @@ fn draw() -> io::Result<u64> {
     Ok(u64::from_le_bytes(octets))
 }
 
-struct Recovery<'a> {
-    disk: &'a dyn Disk,
-    options: &'a SpoolOptions,
+pub(super) struct Recovery<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) options: &'a SpoolOptions,
 }
 
 impl Recovery<'_> {
     fn run(&self) -> Result<(Log, BTreeMap<MessageId, Entry>), SpoolError> {
         // First, for it locks them.
         let (mut segments, mut records) = self.read_segments()?;
-        let mut entries = self.read_queue()?;
+        let mut entries = self.read_moved(&records);
         records.sort_by_key(|good| good.header.sequence);
         for good in &records {
             self.replay(good, &mut entries);
@@ -129,36 +131,41 @@ impl Recovery<'_> {
             next_sequence,
         };
         self.release_empty(&mut log)?;
-        self.remove_orphans(&entries)?;
         Ok((log, entries))
     }
 
-    /// Messages in files of their own.
-    fn read_queue(&self) -> Result<BTreeMap<MessageId, Entry>, SpoolError> {
-        let folder = self.options.queue_folder();
+    /// Messages of the log that have moved to files of their own.
+    fn read_moved(&self, records: &[Good]) -> BTreeMap<MessageId, Entry> {
         let mut entries = BTreeMap::new();
-        for name in names_in(self.disk, &folder)? {
-            let Some(id) = name.strip_suffix(".env") else {
-                continue;
-            };
-            let path = folder.join(&name);
-            let meta = read_whole(self.disk, &path)
-                .ok()
-                .and_then(|text| Meta::parse(std::str::from_utf8(&text).ok()?))
-                .filter(|meta| meta.id.to_string() == id);
-            let Some(meta) = meta else {
-                self.set_aside_file(&path, "its envelope cannot be read");
-                self.set_aside_file(&folder.join(format!("{id}.eml")), "its envelope is lost");
-                continue;
-            };
-            if !self.content_is_there(&meta) {
-                self.set_aside_file(&path, "its content is missing or has another length");
-                continue;
+        for good in records {
+            if let Payload::Message(id, _) = &good.payload {
+                if self.disk.exists(&self.options.queue_file(*id, "env")) {
+                    entries.extend(self.read_envelope(&id.to_string()));
+                }
             }
-            let entry = Entry::found(Place::Queue, meta.received, meta.held);
-            entries.insert(meta.id, entry);
         }
-        Ok(entries)
+        entries
+    }
+
+    /// A message in files of its own; what cannot be read is set aside.
+    pub(super) fn read_envelope(&self, name: &str) -> Option<(MessageId, Entry)> {
+        let folder = self.options.queue_folder();
+        let path = folder.join(format!("{name}.env"));
+        let meta = read_whole(self.disk, &path)
+            .ok()
+            .and_then(|text| Meta::parse(std::str::from_utf8(&text).ok()?))
+            .filter(|meta| meta.id.to_string() == name);
+        let Some(meta) = meta else {
+            self.set_aside_file(&path, "its envelope cannot be read");
+            self.set_aside_file(&folder.join(format!("{name}.eml")), "its envelope is lost");
+            return None;
+        };
+        if !self.content_is_there(&meta) {
+            self.set_aside_file(&path, "its content is missing or has another length");
+            return None;
+        }
+        let entry = Entry::found(Place::Queue, meta.received, meta.held);
+        Some((meta.id, entry))
     }
 
     /// A file goes only after its message is durably finished; the record outlives it when the message
@@ -360,27 +367,6 @@ impl Recovery<'_> {
         }
         segment.age = segment.age.next(self.options.secret, segment.number);
         write_header(&*segment.file, segment.age, self.options, &segment.path)
-    }
-
-    /// Drafts that were never committed, and halves of a replacement.
-    fn remove_orphans(&self, entries: &BTreeMap<MessageId, Entry>) -> Result<(), SpoolError> {
-        let folder = self.options.queue_folder();
-        for name in names_in(self.disk, &folder)? {
-            let id = name
-                .strip_suffix(".eml")
-                .and_then(|id| id.parse::<MessageId>().ok());
-            let orphan = match id {
-                Some(id) => !entries.contains_key(&id),
-                None => name.ends_with(".new"),
-            };
-            if orphan {
-                let path = folder.join(&name);
-                let removed = self.disk.remove(&path);
-                let removed = removed.map_err(SpoolError::io("cannot remove", &path));
-                tolerate_full(removed.map(|()| events::spool_orphan_removed(&name)))?;
-            }
-        }
-        Ok(())
     }
 
     fn set_aside(&self, octets: &[u8], offset: u64, count: u64, path: &Path) {

@@ -34,6 +34,8 @@ pub struct Spool {
     pub(super) delivery_work: Condvar,
     /// The operator waits here for copies that become durable.
     pub(super) copies_settled: Condvar,
+    /// The operator waits here until the queue is read.
+    pub(super) queue_read: Condvar,
     space: Mutex<Option<(Instant, u64)>>,
     /// `SpoolOptions::free_space`, as it is now.
     free_space: AtomicU64,
@@ -49,6 +51,8 @@ pub(super) struct State {
     /// Those that were given out and are due again.
     pub(super) returned: VecDeque<MessageId>,
     pub(super) has_history: BTreeSet<MessageId>,
+    /// Whether the queue is being read: messages in files, and histories, may be there that are not known.
+    pub(super) is_reading: bool,
     pub(super) waiting: Vec<Waiting>,
     /// Since when the first of them waits.
     pub(super) waiting_since: Option<Instant>,
@@ -212,7 +216,6 @@ impl Spool {
         lock: Option<Box<dyn Send + Sync>>,
         log: Log,
         entries: BTreeMap<MessageId, Entry>,
-        has_history: BTreeSet<MessageId>,
     ) -> Self {
         let fresh = entries.keys().copied().collect();
         Self {
@@ -229,7 +232,8 @@ impl Spool {
                 entries,
                 fresh,
                 returned: VecDeque::new(),
-                has_history,
+                has_history: BTreeSet::new(),
+                is_reading: true,
                 waiting: Vec::new(),
                 waiting_since: None,
                 committing_since: None,
@@ -244,6 +248,7 @@ impl Spool {
             commit_work: Condvar::new(),
             delivery_work: Condvar::new(),
             copies_settled: Condvar::new(),
+            queue_read: Condvar::new(),
             space: Mutex::new(None),
             _lock: lock,
         }

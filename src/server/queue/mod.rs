@@ -35,6 +35,9 @@ const LISTED_MAX_OCTETS: usize = 3 * 1024 * 1024;
 /// How long the operator's command waits for copies to become durable.
 pub(super) const COPIES_WAIT: Duration = Duration::from_secs(5);
 
+/// How long it waits for the queue to be read.
+const READ_WAIT: Duration = Duration::from_secs(2);
+
 /// What the operator does to messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -89,6 +92,10 @@ impl State {
 impl Queue<'_> {
     /// Does what the words behind `queue` say.
     pub(super) fn answer(&self, words: &[&str], by: &str) -> Answer {
+        if !self.spool.wait_until_read(clock::monotonic() + READ_WAIT) {
+            let why = "the queue is being read after the start; try again in a moment";
+            return Answer::refused(Outcome::Unavailable, why);
+        }
         match words {
             ["list"] => Answer::done(self.list_text()),
             ["list", "json"] => Answer::done(self.list_json()),

@@ -35,6 +35,7 @@ pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError>
         _ => {}
     }
     let spool = run::open_spool(settings, Arc::new(RealDisk), Arc::default())?;
+    spool.read_queue().map_err(StartError::Spool)?;
     let options = DeliveryOptions {
         mail_root: settings.mail_root.clone(),
         hostname: settings.hostname.to_string(),
