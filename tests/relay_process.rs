@@ -142,6 +142,29 @@ fn a_restart_takes_up_what_waits_and_the_end_is_gentle() {
 }
 
 #[test]
+fn a_server_that_comes_back_is_tried_at_the_time_that_the_log_told() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let ini = smarthost(address, "tls = none\n[queue]\nretry = 2s\n");
+    let mut server = Server::start_with(&ini, |command| {
+        fill(&folder_of(command), &["a@there.example"], 1);
+    });
+    // Each attempt comes when the last one said, also after several failures in a row.
+    for _ in 0..3 {
+        let line = server.wait_for_event("relay_failed");
+        assert!(line.contains(" again_in_seconds=2"), "{line}");
+    }
+    let host = FakeHost::start_at(address, Setup::default());
+    let began = Instant::now();
+    wait_for("the message", || host.taken().len() == 1);
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "it rests too long"
+    );
+}
+
+#[test]
 fn a_refresh_brings_another_smarthost_and_mail_goes_at_once() {
     let host = FakeHost::start(Setup::default());
     let mut server = Server::start_with("", |command| {

@@ -172,7 +172,7 @@ impl<'a> Carrier<'a> {
                     }
                 }
                 self.settle_load(&load, 1);
-                self.lane.host_failed(reason);
+                self.lane.host_failed(reason, load.delay);
                 match is_left {
                     true => self.lane.put_off(id, load.delay, Why::Host),
                     false => self.lane.finish(id),

@@ -127,7 +127,7 @@ impl Lane {
     pub(super) fn hand_over(self: &Arc<Self>, id: MessageId, now: Instant, left: Duration) {
         let end = now.checked_add(left);
         let mut shared = self.lock();
-        shared.queue.add(id, now, end);
+        shared.queue.add(id, now, end, self.common.delay(0));
         let is_idle = shared.running == 0;
         drop(shared);
         self.work.notify_one();
@@ -302,12 +302,14 @@ impl Lane {
         self.work.notify_all();
     }
 
-    pub(super) fn host_failed(&self, trouble: String) {
+    /// The destination could not be used for a message that is tried again after `retry`: it rests, and no
+    /// longer than that.
+    pub(super) fn host_failed(&self, trouble: String, retry: Duration) {
         self.troubles()
             .failed(&self.route, kind_of(&trouble), &trouble);
         let mut shared = self.lock();
         shared.trouble = trouble;
-        let rest = self.common.rest(shared.queue.failures());
+        let rest = self.common.rest(shared.queue.failures()).min(retry);
         let now = clock::monotonic();
         shared.queue.host_failed(now, now + rest);
         drop(shared);

@@ -9,13 +9,14 @@
 //!
 //! After a failure of the host it *rests*: nobody connects, whatever is due. Then one thread tries with
 //! one message, and only when that connection stands do the others follow. So a dead server costs one
-//! attempt per rest, not one per message. A connection that stands goes on meanwhile. What expires during
+//! attempt per rest, not one per message. A rest is over when the first message is due whose own time it would pass, and
+//! at the latest after the first retry of one that comes meanwhile: so each is tried when it was said. A connection that stands goes on meanwhile. What expires during
 //! a rest is given out all the same: not to be tried, but to be given up.
 //!
 //! Limits: some hundred octets for each message that is known.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::mail::MessageId;
 
@@ -66,11 +67,19 @@ pub(super) struct LaneQueue {
 }
 
 impl LaneQueue {
-    /// A message is due, unless it is known already; and when it expires.
-    pub(super) fn add(&mut self, id: MessageId, now: Instant, end: Option<Instant>) {
+    /// A message is due, unless it is known already; and when it expires. Where the host rests, it does so no
+    /// longer than `retry`, as if this message had failed.
+    pub(super) fn add(
+        &mut self,
+        id: MessageId,
+        now: Instant,
+        end: Option<Instant>,
+        retry: Duration,
+    ) {
         if self.places.contains_key(&id) {
             return;
         }
+        self.rest_until = self.rest_until.map(|until| until.min(now + retry));
         self.wait(id, now, Why::Due);
         if let Some(end) = end {
             self.ends.insert(id, end);
@@ -225,11 +234,13 @@ impl LaneQueue {
         self.failures
     }
 
-    /// No connection could be set up: the host rests.
+    /// No connection could be set up: the host rests, but for no message past the time that it was given.
     pub(super) fn host_failed(&mut self, now: Instant, rest_until: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.failed_at = Some(now);
-        self.rest_until = Some(rest_until);
+        let later = (now + Duration::from_nanos(1), MessageId::new(0, 0));
+        let next = self.waiting.range(later..).next().map(|(at, _)| *at);
+        self.rest_until = Some(next.map_or(rest_until, |next| next.min(rest_until)));
         self.is_probed = false;
     }
 
@@ -276,7 +287,8 @@ impl LaneQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+
+    const RETRY: Duration = Duration::from_secs(3600);
 
     fn id(number: u32) -> MessageId {
         MessageId::new(1, number)
@@ -287,17 +299,17 @@ mod tests {
         let now = Instant::now();
         let mut queue = LaneQueue::default();
         assert_eq!(queue.next_look(), None);
-        queue.add(id(1), now, None);
-        queue.add(id(2), now, None);
-        queue.add(id(1), now, None);
+        queue.add(id(1), now, None, RETRY);
+        queue.add(id(2), now, None, RETRY);
+        queue.add(id(1), now, None, RETRY);
         assert_eq!(queue.next_look(), Some(now));
         assert_eq!(queue.take(now), Some(id(1)));
         // Known, though in hand: a deliverer that sees it again changes nothing.
-        queue.add(id(1), now, None);
+        queue.add(id(1), now, None, RETRY);
         assert_eq!(queue.take_more(now), Some(id(2)));
         assert_eq!(queue.take(now), None);
         queue.finish(id(1));
-        queue.add(id(1), now, None);
+        queue.add(id(1), now, None, RETRY);
         assert_eq!(queue.take(now), Some(id(1)));
     }
 
@@ -306,7 +318,7 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(60);
         let mut queue = LaneQueue::default();
-        queue.add(id(1), now, None);
+        queue.add(id(1), now, None, RETRY);
         queue.take(now);
         queue.put_off(id(1), later, Why::Itself);
         assert_eq!((queue.take(now), queue.next_look()), (None, Some(later)));
@@ -321,7 +333,7 @@ mod tests {
         let rest = now + Duration::from_secs(60);
         let hour = now + Duration::from_secs(3600);
         let mut queue = LaneQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), now, None));
+        (1..=3).for_each(|number| queue.add(id(number), now, None, RETRY));
         queue.take(now);
         queue.put_off(id(1), hour, Why::Host);
         queue.host_failed(now, rest);
@@ -330,7 +342,7 @@ mod tests {
         assert_eq!(queue.take_more(now), Some(id(2)));
         queue.put_off(id(2), hour, Why::Itself);
         assert_eq!(queue.take(rest), Some(id(3)));
-        queue.add(id(4), rest, None);
+        queue.add(id(4), rest, None, RETRY);
         assert_eq!((queue.take(rest), queue.next_look()), (None, None));
         queue.host_answers(rest);
         assert_eq!(queue.take(rest), Some(id(1)));
@@ -358,7 +370,7 @@ mod tests {
     fn a_probe_that_comes_to_nothing_is_over() {
         let now = Instant::now();
         let mut queue = LaneQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), now, None));
+        (1..=3).for_each(|number| queue.add(id(number), now, None, RETRY));
         queue.take(now);
         queue.host_failed(now, now);
         assert_eq!(queue.take(now), Some(id(2)));
@@ -371,7 +383,7 @@ mod tests {
         let now = Instant::now();
         let (soon, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
         let mut queue = LaneQueue::default();
-        (1..=2).for_each(|number| queue.add(id(number), now, Some(rest)));
+        (1..=2).for_each(|number| queue.add(id(number), now, Some(rest), RETRY));
         assert_eq!(queue.take(now), Some(id(1)));
         assert_eq!(
             (queue.look(id(1)), queue.look(id(3))),
@@ -380,7 +392,8 @@ mod tests {
         assert!(!queue.withdraw(id(1)));
         queue.put_off(id(1), soon, Why::Host);
         queue.host_failed(now, rest);
-        assert_eq!(queue.look(id(1)), Some(Look::Until(rest)));
+        // The rest does not pass its own time.
+        assert_eq!(queue.look(id(1)), Some(Look::Until(soon)));
         queue.hurry(id(1), now);
         assert_eq!(queue.look(id(1)), Some(Look::Until(now)));
         assert_eq!(queue.take(now), Some(id(1)));
@@ -400,7 +413,7 @@ mod tests {
         let asked = Instant::now();
         let [later, rest] = [1, 60].map(|seconds| asked + Duration::from_secs(seconds));
         let mut queue = LaneQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), asked, None));
+        (1..=3).for_each(|number| queue.add(id(number), asked, None, RETRY));
         queue.host_failed(asked, rest);
         queue.hurry(id(1), asked);
         assert_eq!(queue.take(later), Some(id(1)));
@@ -420,7 +433,7 @@ mod tests {
         let now = Instant::now();
         let (end, rest) = (now + Duration::from_secs(5), now + Duration::from_secs(60));
         let mut queue = LaneQueue::default();
-        (1..=3).for_each(|number| queue.add(id(number), now, Some(end)));
+        (1..=3).for_each(|number| queue.add(id(number), now, Some(end), RETRY));
         queue.take(now);
         queue.put_off(id(1), rest, Why::Host);
         assert_eq!(queue.take_expired(end), None);
@@ -434,5 +447,32 @@ mod tests {
             queue.finish_expired(id(number));
         }
         assert_eq!((queue.take_expired(end), queue.next_look()), (None, None));
+    }
+
+    #[test]
+    fn a_rest_ends_when_a_message_is_due_by_its_own_time() {
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let mut queue = LaneQueue::default();
+        queue.add(id(1), now, None, RETRY);
+        queue.add(id(2), now, None, RETRY);
+        // The first was told that it is tried again after 30 s; the second fails after 10.
+        assert_eq!(queue.take(now), Some(id(1)));
+        queue.host_failed(now, after(10));
+        queue.put_off(id(1), after(30), Why::Host);
+        assert_eq!(queue.take(after(10)), Some(id(2)));
+        queue.host_failed(after(10), after(310));
+        queue.put_off(id(2), after(310), Why::Host);
+        assert_eq!(queue.next_look(), Some(after(30)));
+        assert_eq!(queue.look(id(1)), Some(Look::Until(after(30))));
+        assert_eq!(queue.take(after(29)), None);
+        assert_eq!(queue.take(after(30)), Some(id(1)));
+        queue.host_failed(after(30), after(330));
+        queue.put_off(id(1), after(330), Why::Host);
+        // One that comes meanwhile waits as long as if it had failed.
+        queue.add(id(3), after(40), None, Duration::from_secs(60));
+        assert_eq!(queue.next_look(), Some(after(100)));
+        assert_eq!(queue.take(after(99)), None);
+        assert_eq!(queue.take(after(100)), Some(id(3)));
     }
 }

@@ -12,7 +12,9 @@ pub(super) const KEYS: &[Key] = &[
         },
         default: Default::Value("1m, 5m, 15m, 1h, 4h"),
         meaning: "How long a message waits after its first, second, third... attempt that failed; the last \
-                  duration repeats. Each is stretched by up to a quarter, so that messages spread.",
+                  duration repeats. Each is stretched by up to a quarter, so that messages spread. \
+                  While a destination cannot be used, the messages that wait for it share its attempts: one message \
+                  tries, and the others follow once it works.",
         change: "Begin with longer ones where the smarthost minds frequent attempts.",
         domino: None,
     },
