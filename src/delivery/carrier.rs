@@ -12,6 +12,7 @@ use super::content::Source;
 use super::handler::{Handler, Parcel};
 use super::lane::{Lane, Next};
 use super::lane_queue::Why;
+use super::lanes::Common;
 use super::next_hop::{NextHop, NextHops, Route, Terms, logged};
 use super::notice_queue::Late;
 use super::outcome::{Judge, QueueRules, Verdict};
@@ -52,6 +53,7 @@ struct Load<'a> {
     next_hops: Arc<NextHops>,
     /// Whose recipients these are.
     route: &'a Route,
+    common: &'a Common,
     /// Where its recipients are.
     progress: Vec<Progress>,
     /// Those that are late, whose sender does not know it.
@@ -399,6 +401,7 @@ impl<'a> Load<'a> {
             rules: lane.common.queue_rules(),
             next_hops: lane.common.next_hops(),
             route: &lane.route,
+            common: &lane.common,
             progress: stored.progress.clone(),
             late: Late::new(),
             delay: Duration::ZERO,
@@ -413,7 +416,9 @@ impl<'a> Load<'a> {
         Judge {
             stored: self.stored,
             rules: &self.rules,
-            now: date::unix_seconds(clock::now()),
+            now: self
+                .common
+                .judged_at(self.stored.received, self.rules.expire),
             failed: self.failed,
         }
     }

@@ -24,6 +24,7 @@ use super::maildir::{Body, Delivered, Letter, Maildirs};
 use super::notice_queue::Late;
 use super::notifier::Notifier;
 use super::outcome::{Judge, QueueRules};
+use super::queue_age::QueueAge;
 use super::return_path::MailboxForm;
 use super::unsynced::Unsynced;
 use crate::events;
@@ -100,6 +101,7 @@ pub struct Deliverer {
     stats: Arc<Stats>,
     notifier: Option<Arc<Notifier>>,
     deferred: Deferred,
+    age: QueueAge,
     unsynced: Unsynced,
     last_checkpoint: Option<Instant>,
     due: Vec<MessageId>,
@@ -124,6 +126,7 @@ impl Deliverer {
             stats: Arc::default(),
             notifier: None,
             deferred: Deferred::default(),
+            age: QueueAge::default(),
             unsynced: Unsynced::default(),
             last_checkpoint: None,
             due: Vec::new(),
@@ -394,7 +397,7 @@ impl Deliverer {
         let judge = Judge {
             stored: &stored,
             rules: &rules,
-            now: now.seconds(),
+            now: self.judged_at(&stored, &rules, now),
             failed: stored.local.failed,
         };
         let delay = judge.delay(rules.delay(stored.local.failed));
@@ -463,10 +466,16 @@ impl Deliverer {
         });
     }
 
+    /// The time by which a message is judged.
+    fn judged_at(&mut self, stored: &Stored, rules: &QueueRules, now: Moment) -> u64 {
+        let clocks = (now.steady, now.seconds());
+        self.age.now_for(stored.received, rules.expire, clocks)
+    }
+
     /// What is not for here goes to the lanes.
-    fn pass_on(&self, stored: &Stored, rules: &QueueRules, now: Moment) {
-        if let Some(lanes) = &self.lanes {
-            let left = rules.left(stored.received, now.seconds());
+    fn pass_on(&mut self, stored: &Stored, rules: &QueueRules, now: Moment) {
+        if let Some(lanes) = self.lanes.clone() {
+            let left = rules.left(stored.received, self.judged_at(stored, rules, now));
             lanes.hand_over(stored, left.max(rules.grace()), now.steady);
         }
     }

@@ -20,8 +20,9 @@ pub use super::lane_queue::Look;
 use super::next_hop::{NextHops, Route};
 use super::notifier::Notifier;
 use super::outcome::QueueRules;
+use super::queue_age::QueueAge;
 use super::smtp_client::Limits;
-use crate::mail::MessageId;
+use crate::mail::{MessageId, date};
 use crate::spool::{Spool, Stored};
 use crate::stats::Stats;
 use crate::sys::{clock, random};
@@ -85,6 +86,7 @@ pub(super) struct Common {
     pub(super) brake: Arc<Brake>,
     pub(super) notifier: Option<Arc<Notifier>>,
     next_hops: RwLock<Arc<NextHops>>,
+    age: Mutex<QueueAge>,
 }
 
 /// Carries recipients to where the settings say.
@@ -109,6 +111,7 @@ impl Lanes {
                 brake: Arc::default(),
                 notifier,
                 next_hops: RwLock::new(Arc::new(next_hops)),
+                age: Mutex::default(),
             }),
             lanes: Mutex::default(),
         }
@@ -251,6 +254,13 @@ impl Common {
     pub(super) fn next_hops(&self) -> Arc<NextHops> {
         let lock = self.next_hops.read();
         Arc::clone(&lock.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The time by which a message that was accepted at `received` is judged now, seconds since 1970.
+    pub(super) fn judged_at(&self, received: u64, expire: Duration) -> u64 {
+        let clocks = (clock::monotonic(), date::unix_seconds(clock::now()));
+        let mut age = self.age.lock().unwrap_or_else(PoisonError::into_inner);
+        age.now_for(received, expire, clocks)
     }
 
     /// The delay after this many failed attempts and one more.

@@ -50,6 +50,7 @@ mod notice;
 pub mod notice_queue;
 pub mod notifier;
 pub mod outcome;
+mod queue_age;
 mod return_path;
 pub mod smarthost;
 pub mod smtp_client;

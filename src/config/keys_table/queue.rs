@@ -27,7 +27,8 @@ pub(super) const KEYS: &[Key] = &[
         },
         default: Default::Value("4d"),
         meaning: "How long a recipient is tried at all, from when the message was accepted. Then it has \
-                  failed, and the sender is told. Three attempts are made however old it is.",
+                  failed, and the sender is told. Three attempts are made however old it is. Nothing expires within an hour after a start, or after the clock was set, or \
+                  within half of this where that is less; and while the service runs a clock that jumps makes no message older.",
         change: "Shorten it to hear sooner of mail that does not go out; RFC 5321 asks for four to five \
                  days.",
         domino: None,

@@ -51,7 +51,7 @@ impl Deliverer {
         let judge = Judge {
             stored: &stored,
             rules: &rules,
-            now: now.seconds(),
+            now: self.judged_at(&stored, &rules, now),
             failed: stored.local.failed,
         };
         let (served, all_whole) = self.with_letter(&stored, &buffer, |deliverer, letter| {
