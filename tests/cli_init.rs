@@ -6,7 +6,7 @@ mod support;
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -356,4 +356,24 @@ fn nobody_knows_the_password_that_a_package_makes() {
         let outcome = directory.verify("postmaster", word.as_bytes());
         assert!(!matches!(outcome, LoginOutcome::Accepted(_)), "{word}");
     }
+}
+
+#[test]
+fn root_makes_nothing_in_a_folder_of_another_account() {
+    let folder = TempFolder::new("theirs");
+    if fs::metadata(folder.path()).unwrap().uid() != 0 {
+        eprintln!("SKIPPED: only root gives files away");
+        return;
+    }
+    let theirs = folder.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    chown(&theirs, Some(65534), None).unwrap();
+    let done = init(&theirs, &["--hostname", "mx.here.example"]);
+    assert_eq!(done.status.code(), Some(77), "{done:?}");
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(
+        said.contains("the folder belongs to another account (user id 65534)"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
 }

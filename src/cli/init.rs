@@ -11,10 +11,9 @@
 //! prints is kept in logs: nobody knows postmaster's until `gatepost passwd` sets one.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -23,8 +22,10 @@ use crate::config::load::parse_hostname;
 use crate::directory::{effort, secret};
 use crate::mail::Domain;
 use crate::proposals::{Word, line};
+use crate::sys::own_folder::OwnFolder;
 use crate::sys::process::{self, Account};
-use crate::sys::{clock, random, replace};
+use crate::sys::replace::New;
+use crate::sys::{clock, random};
 use crate::transport::self_signed;
 
 use super::arguments::Arguments;
@@ -138,18 +139,24 @@ pub fn set_up(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
         return Err(Failure::new(CANNOT_CREATE, text));
     }
     let folder = std::path::absolute(folder).map_err(failed)?;
+    let opened = OwnFolder::open(&folder).map_err(failed)?;
     let mut made = Vec::new();
-    let outcome = fill(&folder, wishes, &mut made);
+    let outcome = fill(&folder, &opened, wishes, &mut made);
     if outcome.is_err() {
-        for path in made {
-            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        for name in made {
+            let _ = opened.remove(name);
         }
     }
     outcome
 }
 
 /// Writes what is missing, and notes it in `made`.
-fn fill(folder: &Path, wishes: &Wishes, made: &mut Vec<PathBuf>) -> Result<SetUp, Failure> {
+fn fill(
+    folder: &Path,
+    opened: &OwnFolder,
+    wishes: &Wishes,
+    made: &mut Vec<&'static str>,
+) -> Result<SetUp, Failure> {
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     let no_random = |error: io::Error| Failure::files(IO, "no secrets can be made", &error);
     let password = new_password().map_err(no_random)?;
@@ -159,40 +166,41 @@ fn fill(folder: &Path, wishes: &Wishes, made: &mut Vec<PathBuf>) -> Result<SetUp
     let users = Zeroizing::new(format!("{USER}:{}\n", *encoded));
     let config = ini(wishes, owner.name);
     // The configuration comes last: where it is, all that it names is.
-    let mut files: Vec<(&str, &str, u32)> = vec![(USERS, &users, 0o600), (ALIASES, TO_ROOT, 0o644)];
+    let mut files: Vec<(&'static str, &str, u32)> =
+        vec![(USERS, &users, 0o600), (ALIASES, TO_ROOT, 0o644)];
     let has_half_a_pair =
-        [CERTIFICATE, PRIVATE_KEY].map(|name| folder.join(name).exists()) != [false, false];
+        [CERTIFICATE, PRIVATE_KEY].map(|name| opened.look(name).is_some()) != [false, false];
     if !has_half_a_pair {
         files.push((CERTIFICATE, &pair.certificate, 0o644));
         files.push((PRIVATE_KEY, &pair.private_key, 0o600));
     }
     files.push((CONFIG, &config, 0o644));
     for (name, content, mode) in files {
-        let path = folder.join(name);
-        if path.exists() {
+        if opened.look(name).is_some() {
             continue;
         }
-        replace::create(&path, content.as_bytes(), mode).map_err(failed)?;
-        made.push(path.clone());
         // What the operator writes stays root's.
-        if mode == 0o600 || wishes.layout == Layout::Folder {
-            owner.take(&path).map_err(failed)?;
-        }
+        let is_given = mode == 0o600 || wishes.layout == Layout::Folder;
+        let owner = owner.ids().filter(|_| is_given);
+        let new = New { mode, owner };
+        opened
+            .create(name, content.as_bytes(), new)
+            .map_err(failed)?;
+        made.push(name);
     }
-    let folders: &[&str] = match wishes.layout {
+    let folders: &[&'static str] = match wishes.layout {
         Layout::Folder => &[SPOOL, MAIL],
         Layout::System => &[],
     };
     for name in folders {
-        let path = folder.join(name);
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(failed)?;
-        made.push(path.clone());
-        owner.take(&path).map_err(failed)?;
+        let new = New {
+            mode: 0o700,
+            owner: owner.ids(),
+        };
+        opened.make(name, new).map_err(failed)?;
+        made.push(name);
     }
-    replace::sync_folder_of(&folder.join(CONFIG)).map_err(failed)?;
+    opened.sync().map_err(failed)?;
     Ok(SetUp {
         config: folder.join(CONFIG),
         user: USER,
@@ -231,11 +239,8 @@ impl Owner {
         }
     }
 
-    fn take(&self, path: &Path) -> io::Result<()> {
-        match self.account {
-            Some(account) => chown(path, Some(account.uid), Some(account.gid)),
-            None => Ok(()),
-        }
+    fn ids(&self) -> Option<(u32, u32)> {
+        self.account.map(|account| (account.uid, account.gid))
     }
 }
 

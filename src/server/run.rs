@@ -51,7 +51,9 @@ use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::inherited::Inherited;
 use crate::sys::only_thread::OnlyThread;
+use crate::sys::own_folder;
 use crate::sys::process::{self, Account};
+use crate::sys::replace::New;
 use crate::sys::sandbox::{Walls, reach};
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{broker as helper, clock, machine, manager, random};
@@ -494,10 +496,13 @@ fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
         let above = folder.ancestors().skip(1);
         above.for_each(|above| drop(RealDisk.sync_folder(above)));
     }
-    if let Some(account) = account.filter(|_| made) {
-        std::os::unix::fs::chown(folder, Some(account.uid), Some(account.gid))?;
+    match account.filter(|_| made) {
+        Some(account) => {
+            let owner = Some((account.uid, account.gid));
+            own_folder::give_folder(folder, New { mode: 0o700, owner })
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The spool with its log; the queue is still to be read.

@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod machine;
 pub mod manager;
 pub mod only_thread;
+pub mod own_folder;
 pub mod peer;
 pub mod process;
 pub mod program;

@@ -1,11 +1,13 @@
 //! Files that are written whole or not at all, and read within a limit.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
+use super::own_folder::OwnFolder;
+use super::process;
 use super::sandbox::reach;
 use super::stamp::Stamp;
 
@@ -46,29 +48,51 @@ pub fn read_open(file: &File, max_octets: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Writes a new file with `mode`, synced; fails where there is one already.
-pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 /// Replaces `path` in one step: a reader sees the old content or the new one, also after a power
-/// cut. Mode and owner stay as they were; a new file is made as `new` says. A symbolic link stays one.
+/// cut. Mode and owner stay as they were; a new file is made as `new` says. A symbolic link stays one; root follows
+/// none that is another account's, which could lead to any file.
 pub fn replace(path: &Path, content: &[u8], new: New) -> io::Result<()> {
+    refuse_links_of_others(path)?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let next = sibling(&path);
-    let outcome = write_like(&path, &next, content, new).and_then(|()| fs::rename(&next, &path));
-    if let Err(error) = outcome {
-        let _ = fs::remove_file(&next);
+    let odd = || io::Error::from(io::ErrorKind::InvalidInput);
+    let name = path.file_name().and_then(OsStr::to_str).ok_or_else(odd)?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = OwnFolder::of_anybody(folder)?;
+    let like = match folder.look(name) {
+        Some(before) if before.is_file() => New {
+            mode: before.mode() & 0o777,
+            owner: Some((before.uid(), before.gid())),
+        },
+        Some(_) => return Err(odd()),
+        None => new,
+    };
+    // A name that only this process uses. One that an earlier process of its number left is nobody's.
+    let next = format!(".{name}.{}.new", std::process::id());
+    let _ = folder.remove(&next);
+    folder.create(&next, content, like)?;
+    if let Err(error) = folder.rename(&next, name) {
+        let _ = folder.remove(&next);
         return Err(error);
     }
-    sync_folder_of(&path)
+    folder.sync()
+}
+
+/// Where root writes, a link on the way has to be root's.
+fn refuse_links_of_others(path: &Path) -> io::Result<()> {
+    let is_theirs = |path: &&Path| {
+        fs::symlink_metadata(path).is_ok_and(|facts| facts.is_symlink() && facts.uid() != 0)
+    };
+    let ancestors = std::path::absolute(path)?;
+    match ancestors.ancestors().find(is_theirs) {
+        Some(link) if process::is_root() => {
+            let text = format!("{} is a link of another account", link.display());
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Syncs the folder that holds `path`, so that its name is durable.
@@ -80,34 +104,40 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn write_like(path: &Path, next: &Path, content: &[u8], new: New) -> io::Result<()> {
-    let (mode, owner) = match fs::metadata(path) {
-        Ok(before) => (before.mode() & 0o7777, Some((before.uid(), before.gid()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (new.mode, new.owner),
-        Err(error) => return Err(error),
-    };
-    create(next, &[], 0o600)?;
-    let mut file = OpenOptions::new().write(true).open(next)?;
-    let own = file.metadata()?;
-    if let Some((user, group)) = owner.filter(|owner| *owner != (own.uid(), own.gid())) {
-        fchown(&file, Some(user), Some(group))?;
-    }
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// A name beside `path` that only this process uses.
-fn sibling(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.new", std::process::id()));
-    path.with_file_name(name)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+
     use super::*;
+
+    #[test]
+    fn root_follows_no_link_of_another_account() {
+        if !process::is_root() {
+            eprintln!("SKIPPED: only root can be led astray");
+            return;
+        }
+        let folder = std::env::temp_dir().join(format!("gatepost-theirs-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("precious"), "precious").unwrap();
+        symlink("precious", folder.join("users")).unwrap();
+        let new = New {
+            mode: 0o600,
+            owner: None,
+        };
+        lchown(folder.join("users"), Some(65534), None).unwrap();
+        let why = replace(&folder.join("users"), b"x", new).unwrap_err();
+        assert!(
+            why.to_string().contains("a link of another account"),
+            "{why}"
+        );
+        assert_eq!(fs::read(folder.join("precious")).unwrap(), b"precious");
+        // Root's own leads where root wants.
+        lchown(folder.join("users"), Some(0), None).unwrap();
+        replace(&folder.join("users"), b"x", new).unwrap();
+        assert_eq!(fs::read(folder.join("precious")).unwrap(), b"x");
+        assert!(folder.join("users").is_symlink());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn a_replaced_file_keeps_its_mode_and_leaves_nothing_beside_it() {
