@@ -252,6 +252,44 @@ fn mail_left_while_the_service_is_down_is_delivered_once() {
     }
 }
 
+/// Whoever can move another account's file must not make it that account's mail.
+#[test]
+fn a_file_that_was_moved_into_the_drop_folder_is_no_mail() {
+    let mut server = Server::start("");
+    if !has_other_accounts(server.folder.path()) {
+        return;
+    }
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    let folder = drop_folder(&server);
+    // The folder gives new files its group, which is the service's and nobody's file would not have.
+    chown(&folder, None, Some(DAEMON)).unwrap();
+    fs::set_permissions(&folder, Permissions::from_mode(0o3733)).unwrap();
+    for subject in ["made", "moved"] {
+        let said = sendmail(
+            &server.config(),
+            &["alice"],
+            format!("Subject: {subject}\n\nx\n").as_bytes(),
+        );
+        assert_eq!(said.code, Some(0), "{said:?}");
+        if subject == "made" {
+            continue;
+        }
+        // As it were after a rename(2) from elsewhere: with the group it was made with.
+        let text = |name: &String| fs::read_to_string(folder.join(name)).unwrap();
+        let moved = names(&folder)
+            .into_iter()
+            .find(|name| text(name).contains("moved"));
+        chown(folder.join(moved.unwrap()), None, Some(NOBODY)).unwrap();
+    }
+    server.restart();
+    let line = server.wait_for_event("drop_discarded");
+    assert!(line.contains("it was moved here from elsewhere"), "{line}");
+    assert!(server.wait_for_mail("alice", 1)[0].contains("made"));
+    assert_eq!(names(&folder), Vec::<String>::new());
+    assert_eq!(server.log_text().matches("event=picked_up").count(), 1);
+}
+
 #[test]
 fn no_kill_loses_what_was_left() {
     const COUNT: usize = 20;

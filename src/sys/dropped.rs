@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 pub const UNFINISHED: &str = "tmp-";
 /// The folder's mode.
 const FOLDER_MODE: u32 = 0o3733;
+/// The bit by which new files get the folder's group.
+const SET_GROUP: u32 = 0o2000;
 /// What the folder above must let others do: pass through.
 const PASSAGE: u32 = 0o011;
 
@@ -109,6 +111,8 @@ pub struct Facts {
     pub kind: Kind,
     /// Whose it is.
     pub uid: u32,
+    /// Its group.
+    gid: u32,
     /// Its length, octets.
     pub octets: u64,
     /// When it last changed, by the kernel's word.
@@ -132,17 +136,24 @@ pub fn look(path: &Path) -> io::Result<Facts> {
     Ok(facts(&fs::symlink_metadata(path)?))
 }
 
-/// Opens a file and looks at what was opened. Nothing else than a regular file with one name is opened.
+/// Opens a file and looks at what was opened. Nothing else than a regular file with one name is opened, and in a
+/// folder that gives new files its group nothing that has another: somebody moved it there, perhaps not its owner.
 ///
 /// # Errors
 /// As the system says; `InvalidInput` for what is no such file.
 pub fn open(path: &Path) -> io::Result<(File, Facts)> {
+    let folder = fs::symlink_metadata(path.parent().unwrap_or(path))?;
+    let group = (folder.mode() & SET_GROUP != 0).then(|| folder.gid());
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY)
         .open(path)?;
     let facts = facts(&file.metadata()?);
     match facts.kind {
+        Kind::File if group.is_some_and(|group| group != facts.gid) => Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it was moved here from elsewhere: its group is not the folder's",
+        )),
         Kind::File => Ok((file, facts)),
         Kind::Other => Err(io::Error::new(
             ErrorKind::InvalidInput,
@@ -161,6 +172,7 @@ fn facts(metadata: &fs::Metadata) -> Facts {
     Facts {
         kind,
         uid: metadata.uid(),
+        gid: metadata.gid(),
         octets: metadata.len(),
         changed: changed.unwrap_or(SystemTime::UNIX_EPOCH),
     }
