@@ -83,6 +83,43 @@ fn eight_bit_content_is_declared_whatever_its_client_said() {
 }
 
 #[test]
+fn eight_bit_content_is_converted_where_the_operator_wants_it() {
+    let plain_text = "Subject: x\r\n\r\n\u{e4}\r\n";
+    let signed = format!("DKIM-Signature: v=1\r\n{plain_text}");
+    // Large enough for a file of its own.
+    let large = format!("Subject: y\r\n\r\n{}", "\u{e4}=\r\n".repeat(100_000));
+    let folder = Folder::new();
+    let host = FakeHost::start(Setup {
+        plain: vec!["SIZE 10000000"],
+        ..Setup::default()
+    });
+    let smarthost = Smarthost {
+        convert_8bit: true,
+        ..plain(host.address)
+    };
+    let machine = Machine::start(&folder, only(Some(smarthost)));
+    let converted = machine.send(&["a@there.example"], plain_text);
+    let kept = machine.send(&["b@there.example"], &signed);
+    machine.send(&["c@there.example"], &large);
+    machine.wait_until_empty();
+    machine.stop();
+    let mut taken = host.taken();
+    taken.sort_by_key(|taken| taken.to.clone());
+    let label = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=unknown-8bit\r\n\
+                 Content-Transfer-Encoding: quoted-printable\r\n\r\n";
+    assert_eq!(taken[0].data, format!("Subject: x\r\n{label}=C3=A4\r\n"));
+    assert_eq!(taken[1].data, signed);
+    let want = "=C3=A4=3D\r\n".repeat(100_000);
+    assert!(taken[2].data == format!("Subject: y\r\n{label}{want}"));
+    for taken in &taken {
+        let size = format!(" SIZE={}", taken.data.len());
+        assert!(taken.mail.ends_with(&size), "{}", taken.mail);
+    }
+    assert!(logged(&["event=eight_bit_undeclared", &converted]).is_empty());
+    assert_eq!(logged(&["event=eight_bit_undeclared", &kept]).len(), 1);
+}
+
+#[test]
 fn many_messages_go_on_few_connections() {
     let folder = Folder::new();
     let machine = Machine::start(&folder, only(None));

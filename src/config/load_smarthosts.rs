@@ -46,6 +46,7 @@ fn smarthost(draft: &Draft, name: Option<&str>) -> Option<Smarthost> {
         fallback: draft.host_ports(section, "fallback"),
         login: login(draft, section),
         plaintext_login: draft.yes(section, "plaintext_login"),
+        convert_8bit: draft.yes(section, "convert_8bit"),
         ca_file: draft.path(section, "ca_file"),
         envelope_sender: draft.mail_address(section, "envelope_sender"),
         ..Smarthost::new(host, port, tls)

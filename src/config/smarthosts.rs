@@ -34,6 +34,8 @@ pub struct Smarthost {
     pub login: Option<SmarthostLogin>,
     /// `plaintext_login`: a login may be made without verified TLS.
     pub plaintext_login: bool,
+    /// `convert_8bit`: eight-bit content is encoded for a server without 8BITMIME.
+    pub convert_8bit: bool,
     /// `ca_file`, made absolute; none = the system's bundle.
     pub ca_file: Option<PathBuf>,
     /// `envelope_sender`; none: each message's own reverse-path.
@@ -52,6 +54,7 @@ impl Smarthost {
             tls,
             login: None,
             plaintext_login: false,
+            convert_8bit: false,
             ca_file: None,
             envelope_sender: None,
         }

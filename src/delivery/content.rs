@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::protocol::mime::seven_bit::{Converter, Plan, Survey};
 use crate::spool::Content;
 
 /// Octets of a large message moved at once.
@@ -107,6 +108,44 @@ impl<'a> Source<'a> {
             Ok::<(), io::Error>(())
         })?;
         Ok(is_ascii)
+    }
+
+    /// How it is made seven-bit, and its length then; none where it cannot be, or need not.
+    ///
+    /// # Errors
+    /// The disk's, or damage.
+    pub(super) fn seven_bit(&self) -> io::Result<Option<(Plan, u64)>> {
+        let mut survey = Survey::default();
+        self.each(|piece| {
+            survey.feed(piece);
+            Ok::<(), io::Error>(())
+        })?;
+        let Some(plan) = survey.finish() else {
+            return Ok(None);
+        };
+        let mut octets = 0;
+        self.each_converted(Some(&plan), |piece| {
+            octets += piece.len() as u64;
+            Ok::<(), io::Error>(())
+        })?;
+        Ok(Some((plan, octets)))
+    }
+
+    /// [`Source::each`], converted as a plan says where there is one.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn each_converted<E: From<io::Error>>(
+        &self,
+        plan: Option<&Plan>,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(plan) = plan else {
+            return self.each(take);
+        };
+        let mut converter = Converter::new(plan.clone());
+        self.each(|piece| take(&converter.feed(piece)))?;
+        take(&converter.finish())
     }
 
     /// Whether its header section is ASCII; of a huge one, its beginning.

@@ -161,7 +161,9 @@ impl Way<'_> {
             Err(error) => return Err(error),
         };
         let host = host.to_owned();
-        Ok(Connection::new(client, host, offer, Protocol::Smtp))
+        let mut connection = Connection::new(client, host, offer, Protocol::Smtp);
+        connection.converts = self.smarthost.convert_8bit;
+        Ok(connection)
     }
 
     fn start_verified_tls(&self, host: &str, client: &mut SmtpClient) -> Result<(), ClientError> {

@@ -19,6 +19,7 @@ use crate::mail::{
     ReversePath,
 };
 use crate::protocol::client::{DataEncoder, Offer};
+use crate::protocol::mime::seven_bit::Plan;
 
 /// A connection that is ready for transactions.
 pub(super) struct Connection {
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     /// What the server offers.
     pub(super) offer: Offer,
     protocol: Protocol,
+    /// Whether eight-bit content is made seven-bit where the server does not offer 8BITMIME.
+    pub(super) converts: bool,
     /// Transactions that have ended on it.
     pub(super) carried: usize,
 }
@@ -74,19 +77,21 @@ pub(super) struct Letter<'a> {
 
 impl Letter<'_> {
     /// Whether it has octets above 127, or may have: what a client sent need not be what it said.
-    fn is_eight_bit(&self) -> Result<bool, Verdict> {
-        if self.eight_bit || self.smtputf8 {
-            return Ok(true);
-        }
-        let is_ascii = self.content.is_ascii();
-        is_ascii
-            .map(|is_ascii| !is_ascii)
-            .map_err(|error| Verdict::PutOff(Reason::own("4.3.0", error)))
+    fn is_eight_bit(&self) -> io::Result<bool> {
+        Ok(self.eight_bit || self.smtputf8 || !self.content.is_ascii()?)
     }
 
     fn has_ascii_names(&self) -> bool {
         self.from.is_ascii() && self.to.iter().all(|to| to.mailbox.is_ascii())
     }
+}
+
+/// What goes out of a message's content.
+struct Form {
+    octets: u64,
+    is_eight_bit: bool,
+    /// How it is converted, where it is.
+    plan: Option<Plan>,
 }
 
 /// How a transaction went.
@@ -120,6 +125,7 @@ impl Connection {
             host,
             offer,
             protocol,
+            converts: false,
             carried: 0,
         }
     }
@@ -127,7 +133,9 @@ impl Connection {
     /// Sends a message to recipients in one transaction (RFC 5321 section 3.3).
     pub(super) fn send(&mut self, letter: &Letter<'_>) -> Transaction {
         let all = |verdict: Verdict| vec![verdict; letter.to.len()];
-        let parameters = match self.parameters(letter) {
+        let form = self.form_of(letter);
+        let parameters = form.and_then(|form| Ok((self.parameters(letter, &form)?, form)));
+        let (parameters, form) = match parameters {
             Ok(parameters) => parameters,
             Err(verdict) => return Transaction::Ended(all(verdict), Fit::ForMore),
         };
@@ -151,7 +159,7 @@ impl Connection {
                 return Transaction::Ended(all(judge(error, &self.host)), fit);
             }
         }
-        let (verdicts, fit) = self.send_to(letter, &to);
+        let (verdicts, fit) = self.send_to(letter, &form, &to);
         self.carried += 1;
         let idle = !verdicts.iter().any(|one| matches!(one, Verdict::Taken(_)));
         // Where nothing was taken a transaction may still be open.
@@ -178,10 +186,31 @@ impl Connection {
         let _ = self.client.quit();
     }
 
+    /// What goes out of the content.
+    fn form_of(&self, letter: &Letter<'_>) -> Result<Form, Verdict> {
+        let cannot_be_read = |error| Verdict::PutOff(Reason::own("4.3.0", error));
+        let mut form = Form {
+            octets: letter.content.octets(),
+            is_eight_bit: letter.is_eight_bit().map_err(cannot_be_read)?,
+            plan: None,
+        };
+        if !form.is_eight_bit || self.offer.eight_bit_mime {
+            return Ok(form);
+        }
+        if self.converts {
+            if let Some((plan, octets)) = letter.content.seven_bit().map_err(cannot_be_read)? {
+                (form.plan, form.octets) = (Some(plan), octets);
+                return Ok(form);
+            }
+        }
+        events::smarthost::eight_bit_undeclared(letter.id, &self.host);
+        Ok(form)
+    }
+
     /// The parameters of MAIL; or what becomes of a message that cannot go this way.
-    fn parameters(&self, letter: &Letter<'_>) -> Result<String, Verdict> {
+    fn parameters(&self, letter: &Letter<'_>, form: &Form) -> Result<String, Verdict> {
         let mut parameters = String::new();
-        let octets = letter.content.octets();
+        let octets = form.octets;
         if let Some(limit) = self.offer.size {
             if limit > 0 && octets > limit {
                 let why = format!(
@@ -200,13 +229,10 @@ impl Connection {
                 return Err(Verdict::Refused(Reason::own("5.6.7", why)));
             }
         }
-        // A server without it gets the octets all the same: next to none minds, converting breaks
-        // signatures, and to fail would lose mail that arrives.
-        if letter.is_eight_bit()? {
-            match self.offer.eight_bit_mime {
-                true => parameters.push_str(" BODY=8BITMIME"),
-                false => events::smarthost::eight_bit_undeclared(letter.id, &self.host),
-            }
+        // A server without it gets the octets all the same, unless the operator wants them converted: next to
+        // none minds, and to fail would lose mail that arrives.
+        if form.is_eight_bit && self.offer.eight_bit_mime {
+            parameters.push_str(" BODY=8BITMIME");
         }
         if self.offer.dsn {
             let asked = letter.notifications;
@@ -245,7 +271,12 @@ impl Connection {
     }
 
     /// RCPT, DATA and the content, after MAIL was taken.
-    fn send_to(&mut self, letter: &Letter<'_>, to: &[(String, String)]) -> (Vec<Verdict>, Fit) {
+    fn send_to(
+        &mut self,
+        letter: &Letter<'_>,
+        form: &Form,
+        to: &[(String, String)],
+    ) -> (Vec<Verdict>, Fit) {
         let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(to.len());
         for (mailbox, parameters) in to {
             match self.client.recipient(mailbox, parameters) {
@@ -262,19 +293,19 @@ impl Connection {
         if verdicts.iter().all(Option::is_some) {
             return (verdicts.into_iter().flatten().collect(), Fit::ForMore);
         }
-        match self.send_content(letter.content) {
+        match self.send_content(letter.content, form) {
             Ok(()) => self.hear_outcome(verdicts),
             Err((error, fit)) => (settle(verdicts, letter, judge(error, &self.host)), fit),
         }
     }
 
-    fn send_content(&mut self, content: Source<'_>) -> Result<(), (ClientError, Fit)> {
+    fn send_content(&mut self, content: Source<'_>, form: &Form) -> Result<(), (ClientError, Fit)> {
         self.client.data().map_err(|error| {
             let fit = fit_after(&error);
             (error, fit)
         })?;
         // From here to the last dot nothing but the end of the connection ends the mail data.
-        self.stream(content)
+        self.stream(content, form)
             .map_err(|error| (error, Fit::ForNothing))
     }
 
@@ -316,10 +347,10 @@ impl Connection {
         }
     }
 
-    fn stream(&mut self, content: Source<'_>) -> Result<(), ClientError> {
+    fn stream(&mut self, content: Source<'_>, form: &Form) -> Result<(), ClientError> {
         let mut encoder = DataEncoder::default();
         let mut wire = Vec::new();
-        content.each(|piece| {
+        content.each_converted(form.plan.as_ref(), |piece| {
             wire.clear();
             encoder.encode(piece, &mut wire);
             self.client.block(&wire)

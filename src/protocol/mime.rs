@@ -7,6 +7,8 @@
 //! [`TEXT_MAX_OCTETS`], [`SUBJECT_MAX_OCTETS`], 8 levels, 200 parts, fields of 16 KiB.
 
 mod charset;
+pub mod seven_bit;
+mod walk;
 mod words;
 
 use base64::Engine;

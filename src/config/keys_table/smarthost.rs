@@ -15,6 +15,7 @@ pub(super) const KEYS: &[Key] = &[
     TOKEN_FILE,
     MECHANISMS,
     PLAINTEXT_LOGIN,
+    CONVERT_8BIT,
     ENVELOPE_SENDER,
     Key {
         default: Default::Required("bulk.example.net"),
@@ -43,6 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     further(TOKEN_FILE),
     further(MECHANISMS),
     further(PLAINTEXT_LOGIN),
+    further(CONVERT_8BIT),
     further(ENVELOPE_SENDER),
 ];
 
@@ -166,6 +168,18 @@ const PLAINTEXT_LOGIN: Key = Key {
     meaning: "Whether a login may be made without TLS, or with a server whose certificate was not \
               verified.",
     change: "Set yes only for a server on the other end of a wire you trust.",
+    domino: None,
+};
+
+const CONVERT_8BIT: Key = Key {
+    section: "smarthost",
+    name: "convert_8bit",
+    kind: Kind::YesNo,
+    default: Default::Value("no"),
+    meaning: "Whether content with octets above 127 is encoded (quoted-printable or base64) where the \
+              smarthost does not offer 8BITMIME. no: it gets the octets as they are. What a signature \
+              covers, such as DKIM, S/MIME or PGP, is never encoded.",
+    change: "Set yes only for an old server that damages or refuses such mail.",
     domino: None,
 };
 
