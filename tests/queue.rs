@@ -7,7 +7,7 @@ mod fake_host;
 mod support;
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fake_host::{Act, FakeHost, Setup};
@@ -368,4 +368,48 @@ fn a_spool_in_use_and_a_spool_that_is_not_there_are_told() {
         .output()
         .unwrap();
     assert_eq!(said.status.code(), Some(78));
+}
+
+/// Enough that one sync for each would take long, and that others ask meanwhile.
+const MANY: usize = 1500;
+
+#[test]
+fn others_are_answered_while_many_messages_are_changed() {
+    let (server, _) = with_dead_smarthost(&["b@out.example"], MANY);
+    for (verb, past) in [
+        ("hold", "held"),
+        ("release", "released"),
+        ("delete", "deleted"),
+    ] {
+        let began = Instant::now();
+        let mut changing = gatepost()
+            .args(["queue", verb, "--all", "--config"])
+            .arg(server.config())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut asked = 0;
+        while changing.try_wait().unwrap().is_none() {
+            let health = server.command(&["health"]);
+            assert_eq!(health.code, Some(0), "{}", health.complaint);
+            asked += 1;
+        }
+        let said = changing.wait_with_output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        let output = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(output, format!("{MANY} messages {past}\n"));
+        assert!(
+            asked > 2,
+            "{verb}: health was asked {asked} times in {:?}",
+            began.elapsed()
+        );
+        let line = format!("what={past} ");
+        let lines = server
+            .log_text()
+            .lines()
+            .filter(|l| l.contains(&line))
+            .count();
+        assert_eq!(lines, MANY, "{verb}");
+    }
+    assert_eq!(server.command(&["queue"]).output, "the queue is empty\n");
 }

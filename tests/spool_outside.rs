@@ -23,7 +23,7 @@ use gatepost::mail::{
     Envelope, ForwardPath, Mailbox, MessageId, MessageNotifications, Progress, Recipient,
     RecipientNotifications, ReversePath, Target,
 };
-use gatepost::spool::{Attempts, Content, Party, Settled, Spool, SpoolError, SpoolOptions};
+use gatepost::spool::{Attempts, Batch, Content, Party, Settled, Spool, SpoolError, SpoolOptions};
 use gatepost::sys::disk::Disk;
 use sim_disk::{Ignore, SimDisk, Survival, Synced};
 
@@ -38,7 +38,7 @@ struct Ledger {
     held: BTreeMap<MessageId, bool>,
     deleted: BTreeSet<MessageId>,
     /// What was being done to one when the power went, if it did.
-    unsure: Option<MessageId>,
+    unsure: BTreeSet<MessageId>,
 }
 
 struct Machine {
@@ -149,27 +149,57 @@ impl Machine {
 
     /// Holds or releases, as the operator does.
     fn hold(&self, ledger: &mut Ledger, id: MessageId, held: bool) {
-        if self.disk.is_off() {
-            return;
-        }
-        ledger.unsure = Some(id);
-        let done = self.spool.set_held(id, held);
-        if done.is_ok() && !self.disk.is_off() {
-            ledger.held.insert(id, held);
-            ledger.unsure = None;
-        }
+        self.hold_all(ledger, &[id], held);
+    }
+
+    fn hold_all(&self, ledger: &mut Ledger, ids: &[MessageId], held: bool) {
+        self.operate(
+            ledger,
+            ids,
+            |ledger, id| {
+                ledger.held.insert(id, held);
+            },
+            || self.spool.hold_all(ids, held),
+        );
     }
 
     fn delete(&self, ledger: &mut Ledger, id: MessageId) {
+        self.delete_all(ledger, &[id]);
+    }
+
+    fn delete_all(&self, ledger: &mut Ledger, ids: &[MessageId]) {
+        self.operate(
+            ledger,
+            ids,
+            |ledger, id| {
+                ledger.held.remove(&id);
+                ledger.deleted.insert(id);
+            },
+            || self.spool.delete_all(ids),
+        );
+    }
+
+    /// Does something to messages; what did not fail is noted, unless the power went meanwhile.
+    fn operate(
+        &self,
+        ledger: &mut Ledger,
+        ids: &[MessageId],
+        note: impl Fn(&mut Ledger, MessageId),
+        act: impl Fn() -> Batch,
+    ) {
         if self.disk.is_off() {
             return;
         }
-        ledger.unsure = Some(id);
-        let done = self.spool.delete(id);
-        if done.is_ok() && !self.disk.is_off() {
-            ledger.held.remove(&id);
-            ledger.deleted.insert(id);
-            ledger.unsure = None;
+        ledger.unsure = ids.iter().copied().collect();
+        let batch = act();
+        if self.disk.is_off() {
+            return;
+        }
+        for (id, one) in &batch.each {
+            if one.is_ok() {
+                note(ledger, *id);
+                ledger.unsure.remove(id);
+            }
         }
     }
 
@@ -249,6 +279,19 @@ fn operator(machine: &mut Machine, ledger: &mut Ledger) -> Option<()> {
     machine.hold(ledger, small, false);
     machine.hold(ledger, small, true);
     machine.checkpoint();
+    many(machine, ledger, small)
+}
+
+/// The operator at work on many at once, wherever they are.
+fn many(machine: &mut Machine, ledger: &mut Ledger, moved: MessageId) -> Option<()> {
+    let [_, a, _, b] = TO;
+    let fresh = machine.commit(ledger, &[a, b], 1505)?;
+    let large = machine.commit(ledger, &[a, b], 15_006)?;
+    let other = machine.commit(ledger, &[a, b], 1506)?;
+    machine.hold_all(ledger, &[fresh, large, moved], true);
+    machine.hold_all(ledger, &[fresh, moved, other], false);
+    machine.delete_all(ledger, &[fresh, large, other]);
+    machine.delete_all(ledger, &[moved]);
     Some(())
 }
 
@@ -270,7 +313,7 @@ fn check(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
                 None => continue,
             }
         }
-        let is_unsure = ledger.unsure == Some(*id);
+        let is_unsure = ledger.unsure.contains(id);
         if is_unsure && stored.is_none() {
             continue;
         }
@@ -407,8 +450,8 @@ fn what_the_operator_does_is_done_or_not_wherever_the_power_goes() {
     let mut ledger = Ledger::default();
     let mut machine = Machine::boot(&disk, 1).unwrap();
     operator(&mut machine, &mut ledger).unwrap();
-    assert_eq!((ledger.held.len(), ledger.deleted.len()), (2, 3));
-    assert_eq!(machine.spool.undelivered(), 7);
+    assert_eq!((ledger.held.len(), ledger.deleted.len()), (1, 7));
+    assert_eq!(machine.spool.undelivered(), 6);
     check(&mut machine, &ledger).unwrap();
     let broken = cut_everywhere(operator, None, 10);
     assert!(broken.is_empty(), "{}", broken.join("\n"));

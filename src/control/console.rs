@@ -2,11 +2,14 @@
 //!
 //! It never waits for one client: sockets are non-blocking, and each client has until its deadline. While
 //! another waits for a place, a client that has neither sent its request nor taken any of its answer for
-//! [`IDLE_MAX`] is ended.
+//! [`IDLE_MAX`] is ended. Nor does it wait for a command: one that takes its time has a thread of its own, named `command`,
+//! and the client its answer when that ends.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -17,13 +20,16 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::socket::Socket;
 use super::wire::{self, REQUEST_MAX_OCTETS};
-use super::{Answer, Operator, Outcome};
+use super::{Answer, Operator, Outcome, Reply, Task};
 use crate::events;
 use crate::sys::peer::{self, Peer};
 use crate::sys::{clock, process};
 
 /// Clients served at a time.
 pub const CLIENTS_MAX: usize = 8;
+/// Commands that take their time, at a time; and how many more may wait for one of them to end.
+pub const TASKS_MAX: usize = 8;
+const TASKS_WAITING_MAX: usize = 64;
 /// How long a client may take to send its request, and then to take its answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a client may do nothing while another waits for a place.
@@ -32,7 +38,7 @@ pub const IDLE_MAX: Duration = Duration::from_secs(1);
 const LARGE_OCTETS: usize = 128 * 1024;
 /// How long clients may take once the service has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Stack of the thread, octets: a refresh reads certificates in it.
+/// Stack of a thread, octets: a refresh reads certificates in it.
 const STACK_OCTETS: usize = 1024 * 1024;
 
 const SOCKET: Token = Token(0);
@@ -42,6 +48,8 @@ const CLIENT: Token = Token(2);
 enum Order {
     HangUp,
     Stop,
+    /// A command has ended: whose it was, and what it says.
+    Ended(Option<u64>, Answer),
 }
 
 /// Tells a running console things from other threads.
@@ -84,12 +92,22 @@ pub fn start(
         register(&poll, descriptor, SOCKET)?;
     }
     let (sender, orders) = channel();
+    let remote = Remote {
+        orders: sender,
+        waker,
+    };
     let console = Console {
         poll,
         orders,
+        remote: remote.clone(),
         socket,
         clients: Vec::new(),
         next: None,
+        waiting: Vec::new(),
+        tasks_waiting: VecDeque::new(),
+        tasks: 0,
+        own_tasks: 0,
+        next_client: 0,
         operator,
         stop_at: None,
     };
@@ -97,20 +115,26 @@ pub fn start(
         .name("console".into())
         .stack_size(STACK_OCTETS)
         .spawn(move || console.run())?;
-    let remote = Remote {
-        orders: sender,
-        waker,
-    };
     Ok((remote, thread))
 }
 
 struct Console<O> {
     poll: Poll,
     orders: Receiver<Order>,
+    remote: Remote,
     socket: Option<Socket>,
     clients: Vec<Client>,
     /// The first of those that wait for a place.
     next: Option<UnixStream>,
+    /// Clients whose commands take their time.
+    waiting: Vec<Client>,
+    /// Commands that wait for a thread, with their clients.
+    tasks_waiting: VecDeque<(Option<u64>, Task)>,
+    /// Threads that run.
+    tasks: usize,
+    /// Those of them that no client asked for.
+    own_tasks: usize,
+    next_client: u64,
     operator: O,
     stop_at: Option<Instant>,
 }
@@ -129,7 +153,8 @@ impl<O: Operator> Console<O> {
             self.serve();
             self.look();
             let now = clock::monotonic();
-            let over = |at: Instant| self.clients.is_empty() || now >= at;
+            let is_idle = self.clients.is_empty() && self.waiting.is_empty();
+            let over = |at: Instant| is_idle || now >= at;
             if self.stop_at.is_some_and(over) {
                 return;
             }
@@ -152,7 +177,7 @@ impl<O: Operator> Console<O> {
 
     fn next_look(&self) -> Option<Instant> {
         let next = self.operator.next_look();
-        next.filter(|_| self.stop_at.is_none())
+        next.filter(|_| self.stop_at.is_none() && self.own_tasks == 0)
     }
 
     fn obey(&mut self) {
@@ -161,31 +186,84 @@ impl<O: Operator> Console<O> {
             match order {
                 Order::HangUp => hung_up = true,
                 Order::Stop => self.stop_at = Some(clock::monotonic() + FAREWELL),
+                Order::Ended(client, answer) => self.ended(client, &answer),
             }
         }
         // However many have come, once is enough.
         if hung_up {
-            self.operator.hang_up();
+            let task = self.operator.hang_up();
+            self.begin(None, task);
         }
     }
 
     fn look(&mut self) {
         if self.next_look().is_some_and(|at| clock::monotonic() >= at) {
-            self.operator.look();
+            if let Some(task) = self.operator.look() {
+                self.begin(None, task);
+            }
+        }
+    }
+
+    /// Starts a thread for a task, now or once another one ends.
+    fn begin(&mut self, client: Option<u64>, task: Task) {
+        self.own_tasks += usize::from(client.is_none());
+        match self.tasks < TASKS_MAX {
+            true => self.start(client, task),
+            false => self.tasks_waiting.push_back((client, task)),
+        }
+    }
+
+    fn start(&mut self, client: Option<u64>, task: Task) {
+        let remote = self.remote.clone();
+        let run = move || {
+            let answer = catch_unwind(AssertUnwindSafe(task)).unwrap_or_else(|_| {
+                let why = "a fault of the service's own; its log has it";
+                Answer::refused(Outcome::Unavailable, why)
+            });
+            remote.order(Order::Ended(client, answer));
+        };
+        let thread = thread::Builder::new().name("command".into());
+        self.tasks += 1;
+        if let Err(error) = thread.stack_size(STACK_OCTETS).spawn(run) {
+            let why = format!("no thread for the command: {error}");
+            let answer = Answer::refused(Outcome::Unavailable, why);
+            self.ended(client, &answer);
+        }
+    }
+
+    /// A thread has ended; its client may take the answer.
+    fn ended(&mut self, client: Option<u64>, answer: &Answer) {
+        self.tasks -= 1;
+        self.own_tasks -= usize::from(client.is_none());
+        let place = self
+            .waiting
+            .iter()
+            .position(|one| Some(one.number) == client);
+        if let Some(place) = place {
+            let mut client = self.waiting.swap_remove(place);
+            client.take(answer);
+            self.clients.push(client);
+        }
+        if let Some((client, task)) = self.tasks_waiting.pop_front() {
+            self.start(client, task);
         }
     }
 
     /// Edges tell only that there is something to do; there are few enough to try them all.
     fn serve(&mut self) {
         loop {
-            let mut clients = std::mem::take(&mut self.clients);
             let mut large = false;
-            clients.retain_mut(|client| {
-                let waits = self.step(client) == Standing::Waits;
-                large |= !waits && client.was_large;
-                waits
-            });
-            self.clients = clients;
+            for mut client in std::mem::take(&mut self.clients) {
+                match self.step(&mut client) {
+                    Standing::Waits => self.clients.push(client),
+                    Standing::Over => large |= client.was_large,
+                    Standing::Later(task) => {
+                        let number = client.number;
+                        self.waiting.push(client);
+                        self.begin(Some(number), task);
+                    }
+                }
+            }
             if large {
                 process::trim_memory();
             }
@@ -211,7 +289,9 @@ impl<O: Operator> Console<O> {
             return false;
         }
         let client = self.next.take();
-        let client = client.and_then(|stream| Client::new(stream, &self.poll).ok());
+        self.next_client += 1;
+        let number = self.next_client;
+        let client = client.and_then(|stream| Client::new(stream, number, &self.poll).ok());
         self.clients.extend(client);
         true
     }
@@ -231,24 +311,30 @@ impl<O: Operator> Console<O> {
                 Ok(None) => return Standing::Waits,
                 Err(_) => return Standing::Over,
             };
-            let answer = self.answer(&client.peer, line.as_deref());
-            client.output = Some(wire::answer(&answer));
-            client.was_large = answer.output.len() > LARGE_OCTETS;
-            client.active = clock::monotonic();
-            client.deadline = client.active + PATIENCE;
+            match self.answer(&client.peer, line.as_deref()) {
+                Reply::Now(answer) => client.take(&answer),
+                Reply::Later(task) if self.tasks_waiting.len() < TASKS_WAITING_MAX => {
+                    return Standing::Later(task);
+                }
+                Reply::Later(_) => {
+                    let why = "too many commands at once: try again in a moment";
+                    client.take(&Answer::refused(Outcome::NotNow, why));
+                }
+            }
         }
         client.write()
     }
 
-    fn answer(&mut self, peer: &Peer, line: Option<&[u8]>) -> Answer {
+    fn answer(&mut self, peer: &Peer, line: Option<&[u8]>) -> Reply {
+        let refused = |outcome, why| Reply::Now(Answer::refused(outcome, why));
         if !self.may(peer) {
             events::control::refused(peer.uid);
             let why = "not permitted: root, the service's account and the socket's group may";
-            return Answer::refused(Outcome::NotPermitted, why);
+            return refused(Outcome::NotPermitted, why);
         }
         match line.and_then(wire::words) {
             Some(words) => self.operator.answer(&words, peer.uid),
-            None => Answer::refused(Outcome::Usage, "the request is not understood"),
+            None => refused(Outcome::Usage, "the request is not understood"),
         }
     }
 
@@ -260,13 +346,15 @@ impl<O: Operator> Console<O> {
 }
 
 /// What is to become of a client.
-#[derive(PartialEq, Eq)]
 enum Standing {
     Waits,
     Over,
+    /// Its command takes its time.
+    Later(Task),
 }
 
 struct Client {
+    number: u64,
     stream: UnixStream,
     peer: Peer,
     input: Vec<u8>,
@@ -279,11 +367,12 @@ struct Client {
 }
 
 impl Client {
-    fn new(stream: UnixStream, poll: &Poll) -> io::Result<Self> {
+    fn new(stream: UnixStream, number: u64, poll: &Poll) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         register(poll, stream.as_raw_fd(), CLIENT)?;
         let now = clock::monotonic();
         Ok(Self {
+            number,
             peer: peer::of(&stream)?,
             stream,
             input: Vec::new(),
@@ -293,6 +382,14 @@ impl Client {
             deadline: now + PATIENCE,
             was_large: false,
         })
+    }
+
+    /// Is given its answer.
+    fn take(&mut self, answer: &Answer) {
+        self.output = Some(wire::answer(answer));
+        self.was_large = answer.output.len() > LARGE_OCTETS;
+        self.active = clock::monotonic();
+        self.deadline = self.active + PATIENCE;
     }
 
     /// The request's line once it is whole; none of it where it is too long.

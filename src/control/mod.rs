@@ -23,7 +23,8 @@
 //!
 //! Who may: root, the account the service runs as, and the members of the group that owns the socket
 //! (mode 0660); the kernel says who is there. Promises: a console client never reaches the reactor or a worker; one that
-//! stalls costs its place for a while and nothing else. Limits: a request of [`wire::REQUEST_MAX_OCTETS`];
+//! stalls costs its place for a while and nothing else, and a command that takes its time runs in a thread of its own, at
+//! most [`console::TASKS_MAX`] of them. Limits: a request of [`wire::REQUEST_MAX_OCTETS`];
 //! an answer of [`wire::ANSWER_MAX_OCTETS`]; [`console::CLIENTS_MAX`] clients at a time, the rest wait in the backlog;
 //! [`console::PATIENCE`] to send a request, and the same to take an answer. Refuses to know: what the
 //! words mean; an [`Operator`] does.
@@ -84,16 +85,28 @@ impl Answer {
     }
 }
 
-/// Whoever does what the console is told. All calls come from the console's thread, one at a time.
+/// What takes its time.
+pub type Task = Box<dyn FnOnce() -> Answer + Send>;
+
+/// What becomes of a request.
+pub enum Reply {
+    /// It was done at once.
+    Now(Answer),
+    /// It takes its time, in a thread of its own.
+    Later(Task),
+}
+
+/// Whoever does what the console is told. All calls come from the console's thread, one at a time, and wait for
+/// nothing.
 pub trait Operator: Send + 'static {
-    /// Does what the words say; `user` asked for it.
-    fn answer(&mut self, words: &[&str], user: u32) -> Answer;
+    /// Does what the words say, or says how it is done; `user` asked for it.
+    fn answer(&mut self, words: &[&str], user: u32) -> Reply;
 
     /// SIGHUP came.
-    fn hang_up(&mut self);
+    fn hang_up(&mut self) -> Task;
 
     /// Looks by itself whether there is something to do. Its next look is later than this one.
-    fn look(&mut self);
+    fn look(&mut self) -> Option<Task>;
 
     /// When it wants to look next; never without.
     fn next_look(&self) -> Option<Instant>;

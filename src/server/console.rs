@@ -14,7 +14,8 @@
 //! | `queue` … | tells and changes what waits ([`super::queue`]) |
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use super::context::{Context, STOP_LIMIT};
 use super::health::{self, Health};
@@ -28,40 +29,89 @@ use super::renewal::Renewal;
 use super::sessions;
 use super::status::Status;
 use crate::control::wire::{self, ADDRESSEE};
-use crate::control::{Answer, Operator, Outcome};
+use crate::control::{Answer, Operator, Outcome, Reply, Task};
 use crate::events::control;
 use crate::mail::MessageId;
 use crate::sys::clock;
 
+/// How soon is looked again where a refresh is under way.
+const BUSY: Duration = Duration::from_millis(200);
+
 /// The operator's hands on one service.
 pub(super) struct Console {
-    observed: Observed,
-    refresher: Refresher,
+    hands: Arc<Hands>,
     /// When the configuration file was looked at last.
     looked: Instant,
     /// How requests name this service, as its file was found at the start.
     addressee: String,
 }
 
+/// What commands need, whichever thread runs them.
+struct Hands {
+    observed: Observed,
+    /// One refresh at a time.
+    refresher: Mutex<Refresher>,
+}
+
 impl Console {
     /// For a service that has just been built, with the pairs as they were when they were loaded.
     pub(super) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
+        let refresher = Refresher::new(observed.clone(), renewal, pages);
         Self {
             addressee: wire::addressee(&observed.context.setup().settings.file),
-            refresher: Refresher::new(observed.clone(), renewal, pages),
             looked: clock::monotonic(),
-            observed,
+            hands: Arc::new(Hands {
+                observed,
+                refresher: Mutex::new(refresher),
+            }),
         }
-    }
-
-    fn context(&self) -> &Context {
-        &self.observed.context
     }
 
     /// Whether a request is for this service. A path that is a link may lead elsewhere than at the start.
     fn is_meant(&self, addressee: &str) -> bool {
-        let settings = &self.context().setup().settings;
+        let settings = &self.hands.context().setup().settings;
         addressee == self.addressee || addressee == wire::addressee(&settings.file)
+    }
+
+    fn task(&self, run: impl FnOnce(&Hands) -> Answer + Send + 'static) -> Task {
+        let hands = Arc::clone(&self.hands);
+        Box::new(move || run(&hands))
+    }
+
+    /// At once, unless a refresh is under way.
+    fn unless_busy(&self, run: fn(&Hands) -> Answer) -> Reply {
+        match self.hands.is_busy() {
+            true => Reply::Later(self.task(run)),
+            false => Reply::Now(run(&self.hands)),
+        }
+    }
+
+    /// When to look at the configuration file next.
+    fn next_update(&self) -> Option<Instant> {
+        let interval = self
+            .hands
+            .context()
+            .setup()
+            .settings
+            .control
+            .update_interval?;
+        Some(self.looked + interval)
+    }
+}
+
+impl Hands {
+    fn context(&self) -> &Context {
+        &self.observed.context
+    }
+
+    fn refresher(&self) -> MutexGuard<'_, Refresher> {
+        self.refresher
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self.refresher.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// The words were for another service, which has been given the same socket and did not get it.
@@ -82,13 +132,7 @@ impl Console {
     }
 
     fn status(&self) -> Status {
-        Status::of(&self.observed, self.refresher.renewal())
-    }
-
-    /// When to look at the configuration file next.
-    fn next_update(&self) -> Option<Instant> {
-        let interval = self.context().setup().settings.control.update_interval?;
-        Some(self.looked + interval)
+        Status::of(&self.observed, self.refresher().renewal())
     }
 
     fn overview(&self) -> String {
@@ -148,57 +192,94 @@ impl Console {
     }
 }
 
-impl Operator for Console {
-    fn answer(&mut self, words: &[&str], user: u32) -> Answer {
-        let by = format!("uid {user}");
-        let words = match words {
-            [other, ..] if other.starts_with(ADDRESSEE) && !self.is_meant(other) => {
-                return self.not_meant();
-            }
-            [own, rest @ ..] if own.starts_with(ADDRESSEE) => rest,
-            all => all,
-        };
+impl Hands {
+    /// What is done at once.
+    fn answer(&self, words: &[&str], by: &str) -> Answer {
         match words {
-            ["tell", "smtp", "update", "config"] => self.refresher.refresh(&by),
-            ["tell", "smtp", "quit"] => self.quit(&by),
-            ["status"] => Answer::done(self.status().text()),
-            ["status", "json"] => Answer::done(self.status().json()),
-            ["overview"] => Answer::done(self.overview()),
+            ["tell", "smtp", "quit"] => self.quit(by),
             ["status", "prometheus"] => Answer::done(metrics::text(&self.observed)),
             ["health"] => healthy(Health::text, &self.observed),
             ["health", "json"] => healthy(Health::json, &self.observed),
             ["sessions"] => Answer::done(sessions::text(self.context())),
             ["sessions", "json"] => Answer::done(sessions::json(self.context())),
-            ["sessions", "kill", id] => self.kill(id, &by),
-            ["unban", who] => self.unban(who, &by),
-            ["devices", words @ ..] => {
-                let setup = self.context().setup();
-                self.context().devices.answer(&setup.settings, words, &by)
-            }
-            ["queue", words @ ..] => self.queue(words, &by),
+            ["sessions", "kill", id] => self.kill(id, by),
+            ["unban", who] => self.unban(who, by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }
     }
 
-    fn hang_up(&mut self) {
-        self.refresher.refresh("SIGHUP");
+    fn devices(&self, words: &[&str], by: &str) -> Answer {
+        let setup = self.context().setup();
+        self.context().devices.answer(&setup.settings, words, by)
+    }
+}
+
+impl Operator for Console {
+    fn answer(&mut self, words: &[&str], user: u32) -> Reply {
+        let by = format!("uid {user}");
+        let words = match words {
+            [other, ..] if other.starts_with(ADDRESSEE) && !self.is_meant(other) => {
+                return Reply::Now(self.hands.not_meant());
+            }
+            [own, rest @ ..] if own.starts_with(ADDRESSEE) => rest,
+            all => all,
+        };
+        let owned =
+            |words: &[&str]| -> Vec<String> { words.iter().map(|w| (*w).to_owned()).collect() };
+        match words {
+            ["tell", "smtp", "update", "config"] => {
+                Reply::Later(self.task(move |hands| hands.refresher().refresh(&by)))
+            }
+            ["status"] => self.unless_busy(|hands| Answer::done(hands.status().text())),
+            ["status", "json"] => self.unless_busy(|hands| Answer::done(hands.status().json())),
+            ["overview"] => self.unless_busy(|hands| Answer::done(hands.overview())),
+            ["devices", words @ ..] => {
+                let words = owned(words);
+                Reply::Later(self.task(move |hands| hands.devices(&borrowed(&words), &by)))
+            }
+            ["queue", words @ ..] => {
+                let words = owned(words);
+                Reply::Later(self.task(move |hands| hands.queue(&borrowed(&words), &by)))
+            }
+            words => Reply::Now(self.hands.answer(words, &by)),
+        }
     }
 
-    fn look(&mut self) {
+    fn hang_up(&mut self) -> Task {
+        self.task(|hands| hands.refresher().refresh("SIGHUP"))
+    }
+
+    fn look(&mut self) -> Option<Task> {
         let now = clock::monotonic();
-        if self.next_update().is_some_and(|at| now >= at) {
-            self.looked = now;
-            if self.refresher.is_due() {
-                self.refresher.refresh("update_interval");
-            }
+        if self.hands.is_busy() {
+            return None;
         }
-        self.refresher.look_at_certificates(now);
+        let is_update = self.next_update().is_some_and(|at| now >= at);
+        if is_update {
+            self.looked = now;
+        }
+        Some(self.task(move |hands| {
+            let mut refresher = hands.refresher();
+            if is_update && refresher.is_due() {
+                refresher.refresh("update_interval");
+            }
+            refresher.look_at_certificates(now);
+            Answer::done("")
+        }))
     }
 
     fn next_look(&self) -> Option<Instant> {
-        let certificates = self.refresher.next_look();
+        let certificates = match self.hands.refresher.try_lock() {
+            Ok(refresher) => refresher.next_look(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().next_look(),
+            Err(TryLockError::WouldBlock) => return Some(clock::monotonic() + BUSY),
+        };
         self.next_update().into_iter().chain(certificates).min()
     }
+}
+
+fn borrowed(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }
 
 fn healthy(told: fn(&Health) -> String, observed: &Observed) -> Answer {

@@ -8,7 +8,7 @@
 //! Tools replace the two files one after the other, by new links (certbot, lego), by renaming, or by writing
 //! into them (acme.sh): so a pair that does not fit, or half a file, is no fault at the first look.
 //! Promises: one pair that is bad holds up no other; each change is told once; sessions keep what they
-//! began with. Runs in the console's thread, as refreshes do. Refuses to know: settings other than the files' names.
+//! began with. Runs in a thread of the console's, as refreshes do. Refuses to know: settings other than the files' names.
 
 use std::io;
 use std::path::{Path, PathBuf};

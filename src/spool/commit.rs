@@ -27,6 +27,8 @@ const SLOW_SYNC: Duration = Duration::from_millis(2);
 const GATHER_PART: u32 = 3;
 /// Records written at once; bounded by what one system call takes.
 const BATCH_MAX: usize = 512;
+/// Recipients in a done record of the operator's.
+const DONE_RECIPIENTS_MAX: usize = 4096;
 
 /// Told whether a message is durable.
 pub type Done = Box<dyn FnOnce(Result<Committed, Refusal>) + Send>;
@@ -135,25 +137,30 @@ impl Spool {
         }
     }
 
-    /// Writes that nothing is left to do for a message, and waits until that is durable.
+    /// Writes that nothing is left to do for messages, and waits until that is durable.
     ///
     /// # Errors
-    /// [`Refusal`]; it may have reached the disk all the same.
-    pub(super) fn commit_done(&self, id: MessageId, recipients: usize) -> Result<(), Refusal> {
-        let done = [(id, vec![Progress::Done; recipients])];
-        let mut record = vec![0; HEADER];
-        record.append(&mut format::done_payload(&done, 0));
+    /// [`Refusal`]; some of it may have reached the disk all the same.
+    pub(super) fn commit_done(&self, done: &[(MessageId, Vec<Progress>)]) -> Result<(), Refusal> {
         let (tell, told) = channel();
-        self.lock().wait_for_commit(Waiting::Done {
-            // Its files are removed by whoever asks.
-            ids: Vec::new(),
-            record,
-            party: Party::Operator,
-            told: Some(tell),
-        });
+        let mut rest = done;
+        let mut records = 0;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(fitting(rest));
+            let mut record = vec![0; HEADER];
+            record.append(&mut format::done_payload(part, 0));
+            self.lock().wait_for_commit(Waiting::Done {
+                // Their files are removed by whoever asks.
+                ids: Vec::new(),
+                record,
+                party: Party::Operator,
+                told: Some(tell.clone()),
+            });
+            (rest, records) = (behind, records + 1);
+        }
         self.commit_waiting();
-        // Whoever else had taken it was done with it before our turn came.
-        told.try_recv().unwrap_or(Err(Refusal::Failure))
+        // Whoever else had taken them was done with them before our turn came.
+        (0..records).try_for_each(|_| told.try_recv().unwrap_or(Err(Refusal::Failure)))
     }
 
     pub(super) fn append_done(&self, done: Vec<(MessageId, Vec<Progress>)>, party: Party) {
@@ -464,6 +471,16 @@ impl Spool {
             segment.use_ = Use::Full;
         }
     }
+}
+
+/// How many of these, one at least, make a record that fits into any segment.
+fn fitting(done: &[(MessageId, Vec<Progress>)]) -> usize {
+    let mut recipients = 0;
+    let fit = done.iter().take_while(|(_, progress)| {
+        recipients += progress.len();
+        recipients <= DONE_RECIPIENTS_MAX
+    });
+    fit.count().max(1)
 }
 
 /// Cuts a list so that each part makes one record: messages with reasons go alone.

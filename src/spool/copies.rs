@@ -20,6 +20,11 @@ pub(super) struct Reserved<'a> {
 }
 
 impl Reserved<'_> {
+    /// The message.
+    pub(super) fn id(&self) -> MessageId {
+        self.id
+    }
+
     /// It was settled; otherwise it is due again.
     pub(super) fn settled(mut self) {
         self.is_settled = true;

@@ -91,6 +91,7 @@ pub mod vitals;
 pub use draft::Draft;
 pub use history::Attempt;
 pub use meta::{Attempts, Origin};
+pub use operate::Batch;
 pub use settle::{Party, Settled};
 pub use store::{Content, Spool, Stored};
 

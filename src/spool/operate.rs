@@ -6,14 +6,41 @@
 //! means that nobody gets it from here on and that its sender hears nothing; a notification that is being
 //! made at that moment still arrives, and a copy that is in a Maildir already stays: a message with one that is not
 //! durable is neither held nor deleted before (`copies`). Who carries messages elsewhere is asked by the
-//! caller before.
+//! caller before. Many messages at once cost the syncs of one, and others get their turn between two calls.
 
 use super::copies::Reserved;
+use super::meta::Meta;
 use super::settle::Party;
 use super::store::Place;
-use super::{Settled, Spool, SpoolError};
+use super::{Settled, Spool, SpoolError, Stored};
 use crate::mail::{MessageId, Progress};
 use crate::sys::disk::OpenMode;
+
+/// What became of messages that the operator did something to.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Each message: whether it changed, or why it did not.
+    pub each: Vec<(MessageId, Result<bool, SpoolError>)>,
+    /// The disk failed under those that are not in `each`.
+    pub failed: Option<SpoolError>,
+}
+
+impl Batch {
+    /// Those that changed.
+    pub fn changed(&self) -> impl Iterator<Item = MessageId> + '_ {
+        let changed = self.each.iter().filter(|(_, one)| matches!(one, Ok(true)));
+        changed.map(|(id, _)| *id)
+    }
+
+    /// What became of the only one.
+    fn only(self, id: MessageId) -> Result<bool, SpoolError> {
+        match (self.failed, self.each.into_iter().next()) {
+            (Some(error), _) => Err(error),
+            (None, Some((_, one))) => one,
+            (None, None) => Err(SpoolError::NoSuchMessage(id)),
+        }
+    }
+}
 
 impl Spool {
     /// Every undelivered message, oldest first.
@@ -26,82 +53,201 @@ impl Spool {
         ids.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Holds a message, or releases it; whether that was new. One that is released is fresh again.
+    /// Holds a message, or releases it; whether that was new.
     ///
     /// # Errors
-    /// There is no such message, it is damaged, a copy of it is not durable yet, or the disk failed: then it is
-    /// as it was.
+    /// See [`Spool::hold_all`].
     pub fn set_held(&self, id: MessageId, held: bool) -> Result<bool, SpoolError> {
-        let turn = self.settling();
-        if !self.is_undelivered(id) {
-            return Err(SpoolError::NoSuchMessage(id));
-        }
-        let stored = self.read(id, &mut Vec::new())?;
-        if stored.held == held {
-            return Ok(false);
-        }
-        let reserved = held.then(|| self.reserve(&stored)).transpose()?;
-        self.move_out(&[id])?;
-        let mut meta = self.read_env(id)?;
-        meta.held = held;
-        self.write_env(&meta)?;
-        if let Some(entry) = self.lock().entries.get_mut(&id) {
-            entry.held = held;
-        }
-        reserved.into_iter().for_each(Reserved::settled);
-        drop(turn);
-        if !held {
-            self.give_back(id);
-        }
-        Ok(true)
+        self.hold_all(&[id], held).only(id)
     }
 
-    /// A message is due now, whatever its attempts said, and is given out again; one that is held is not.
+    /// A message is due now; whether it is.
     ///
     /// # Errors
     /// There is no such message, it is damaged, or the disk failed.
     pub fn make_due(&self, id: MessageId) -> Result<bool, SpoolError> {
-        let stored = self.read(id, &mut Vec::new())?;
-        if stored.held {
-            return Ok(false);
-        }
-        let turn = self.settling();
-        if stored.local.next > 0 && self.place_of(id)? == Place::Queue {
-            // Where no service runs, the next start reads it.
-            let mut meta = self.read_env(id)?;
-            meta.local.next = 0;
-            self.write_env(&meta)?;
-        }
-        drop(turn);
-        if let Some(entry) = self.lock().entries.get_mut(&id) {
-            let changed = entry.changed.get_or_insert_default();
-            if changed.progress.is_empty() {
-                changed.progress = stored.progress;
-                (changed.local, changed.lanes) = (stored.local, stored.lanes);
-            }
-            (changed.local.next, changed.lanes.next) = (0, 0);
-        }
-        self.give_back(id);
-        Ok(true)
+        self.make_due_all(&[id]).only(id)
     }
 
     /// Lets go of a message that was not delivered.
     ///
     /// # Errors
-    /// There is no such message, a copy of it is not durable yet, or the disk failed: then it may be there at
-    /// the next start.
+    /// See [`Spool::delete_all`].
     pub fn delete(&self, id: MessageId) -> Result<(), SpoolError> {
-        let stored = self.read(id, &mut Vec::new())?;
+        self.delete_all(&[id]).only(id).map(|_| ())
+    }
+
+    /// Holds messages, or releases them. One that is released is fresh again. One that is not there, is damaged,
+    /// or has a copy that is not durable yet is as it was.
+    pub fn hold_all(&self, ids: &[MessageId], held: bool) -> Batch {
+        let (mut batch, mut chosen, mut reserved) = (Batch::default(), Vec::new(), Vec::new());
+        let mut buffer = Vec::new();
+        let turn = self.settling();
+        for id in ids {
+            match self.to_be_held(*id, held, &mut buffer) {
+                Ok(None) => batch.each.push((*id, Ok(false))),
+                Ok(Some(own)) => {
+                    chosen.push(*id);
+                    reserved.extend(own);
+                }
+                Err(error) => batch.each.push((*id, Err(error))),
+            }
+        }
+        if let Err(error) = self.write_held(&chosen, held, &mut batch) {
+            batch.failed = Some(error);
+            return batch;
+        }
+        reserved.into_iter().for_each(Reserved::settled);
+        drop(turn);
+        if !held {
+            batch.changed().for_each(|id| self.give_back(id));
+        }
+        batch
+    }
+
+    /// Whether a message has to change to be held or released, kept from the deliverer where it is to be held.
+    fn to_be_held(
+        &self,
+        id: MessageId,
+        held: bool,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<Option<Reserved<'_>>>, SpoolError> {
+        if !self.is_undelivered(id) {
+            return Err(SpoolError::NoSuchMessage(id));
+        }
+        let stored = self.read(id, buffer)?;
+        if stored.held == held {
+            return Ok(None);
+        }
+        held.then(|| self.reserve(&stored)).transpose().map(Some)
+    }
+
+    fn write_held(
+        &self,
+        ids: &[MessageId],
+        held: bool,
+        batch: &mut Batch,
+    ) -> Result<(), SpoolError> {
+        let in_log = |id: &MessageId| matches!(self.place_of(*id), Ok(Place::Log { .. }));
+        let (in_log, in_files): (Vec<_>, Vec<_>) = ids.iter().partition(|id| in_log(id));
+        self.move_out(&in_log, held)?;
+        for id in in_log {
+            batch.each.push((id, self.place_of(id).map(|_| true)));
+        }
+        let mut metas = Vec::new();
+        for id in &in_files {
+            match self.read_env(*id) {
+                Ok(meta) => metas.push(Meta { held, ..meta }),
+                Err(error) => batch.each.push((*id, Err(error))),
+            }
+        }
+        self.write_envs(&metas)?;
+        batch
+            .each
+            .extend(metas.iter().map(|meta| (meta.id, Ok(true))));
+        let mut state = self.lock();
+        for id in batch.changed() {
+            if let Some(entry) = state.entries.get_mut(&id) {
+                entry.held = held;
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages are due now, whatever their attempts said, and are given out again; those that are held are not.
+    pub fn make_due_all(&self, ids: &[MessageId]) -> Batch {
+        let (mut batch, mut chosen, mut metas) = (Batch::default(), Vec::new(), Vec::new());
+        let mut buffer = Vec::new();
+        let turn = self.settling();
+        for id in ids {
+            match self.to_be_due(*id, &mut buffer, &mut metas) {
+                Ok(Some(stored)) => chosen.push(stored),
+                Ok(None) => batch.each.push((*id, Ok(false))),
+                Err(error) => batch.each.push((*id, Err(error))),
+            }
+        }
+        batch.failed = self.write_envs(&metas).err();
+        drop(turn);
+        if batch.failed.is_some() {
+            return batch;
+        }
+        for stored in chosen {
+            if let Some(entry) = self.lock().entries.get_mut(&stored.id) {
+                let changed = entry.changed.get_or_insert_default();
+                if changed.progress.is_empty() {
+                    changed.progress = stored.progress;
+                    (changed.local, changed.lanes) = (stored.local, stored.lanes);
+                }
+                (changed.local.next, changed.lanes.next) = (0, 0);
+            }
+            self.give_back(stored.id);
+            batch.each.push((stored.id, Ok(true)));
+        }
+        batch
+    }
+
+    /// A message as it is read, unless it is held; its envelope for the next start, where that has to change.
+    fn to_be_due(
+        &self,
+        id: MessageId,
+        buffer: &mut Vec<u8>,
+        metas: &mut Vec<Meta>,
+    ) -> Result<Option<Stored>, SpoolError> {
+        let stored = self.read(id, buffer)?;
+        if stored.held {
+            return Ok(None);
+        }
+        if stored.local.next > 0 && self.place_of(id)? == Place::Queue {
+            // Where no service runs, the next start reads it.
+            let mut meta = self.read_env(id)?;
+            meta.local.next = 0;
+            metas.push(meta);
+        }
+        Ok(Some(stored))
+    }
+
+    /// Lets go of messages that were not delivered. One that is not there, or has a copy that is not durable yet, is
+    /// as it was; where the disk fails they may be there at the next start.
+    pub fn delete_all(&self, ids: &[MessageId]) -> Batch {
+        let (mut batch, mut settled, mut reserved) = (Batch::default(), Vec::new(), Vec::new());
+        let mut buffer = Vec::new();
+        for id in ids {
+            match self.to_be_deleted(*id, &mut buffer) {
+                Ok((one, own)) => {
+                    settled.push(one);
+                    reserved.push(own);
+                }
+                Err(error) => batch.each.push((*id, Err(error))),
+            }
+        }
+        let done = settled.iter().map(|one| (one.id, one.progress.clone()));
+        let done: Vec<_> = done.collect();
+        if let Err(refusal) = self.commit_done(&done) {
+            let path = self.options.log_folder();
+            let error = SpoolError::io("cannot write", &path)(refusal.into_error());
+            batch.failed = Some(error);
+            return batch;
+        }
+        batch.failed = self.settle_at_once(&mut settled, Party::Operator).err();
+        let is_left = |id: MessageId| settled.iter().any(|one| one.id == id);
+        for own in reserved.into_iter().filter(|own| !is_left(own.id())) {
+            batch.each.push((own.id(), Ok(true)));
+            own.settled();
+        }
+        batch
+    }
+
+    fn to_be_deleted(
+        &self,
+        id: MessageId,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(Settled, Reserved<'_>), SpoolError> {
+        let stored = self.read(id, buffer)?;
         if !self.is_undelivered(id) {
             return Err(SpoolError::NoSuchMessage(id));
         }
         let reserved = self.reserve(&stored)?;
-        let written = self.commit_done(id, stored.progress.len());
-        written.map_err(|refusal| {
-            let path = self.options.log_folder();
-            SpoolError::io("cannot write", &path)(refusal.into_error())
-        })?;
-        let mut settled = vec![Settled {
+        let settled = Settled {
             id,
             party: Party::Operator,
             progress: vec![Progress::Done; stored.progress.len()],
@@ -109,10 +255,8 @@ impl Spool {
             lanes: stored.lanes,
             is_left: false,
             in_doubt: false,
-        }];
-        self.settle_at_once(&mut settled, Party::Operator)?;
-        reserved.settled();
-        Ok(())
+        };
+        Ok((settled, reserved))
     }
 
     /// Whether a message is there and has something left to be done.
@@ -122,19 +266,19 @@ impl Spool {
         entry.is_some_and(|entry| !entry.is_finished())
     }
 
-    /// Moves messages out of the log into files of their own; those that are there already stay. All of
+    /// Moves messages out of the log into files of their own, held or not; those that are there already stay. All of
     /// them together cost two syncs: one for every content and envelope, one for their names; more where the
     /// kernel hides failed writes from the first.
     ///
     /// # Errors
     /// The disk's; then they are where they were.
-    pub(super) fn move_out(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
+    pub(super) fn move_out(&self, ids: &[MessageId], held: bool) -> Result<(), SpoolError> {
         let mut buffer = Vec::new();
         let mut written = Vec::new();
         for id in ids {
             let place = self.lock().entries.get(id).map(|entry| entry.place);
             let in_log = matches!(place, Some(Place::Log { .. }));
-            if in_log && self.write_unsynced(*id, &mut buffer)? {
+            if in_log && self.write_unsynced(*id, held, &mut buffer)? {
                 written.push(*id);
             }
         }
@@ -161,7 +305,7 @@ impl Spool {
     }
 
     /// Makes contents and envelopes durable that were written without a sync.
-    fn sync_written(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
+    pub(super) fn sync_written(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
         if self.disk.tells_failed_writes() {
             let folder = self.options.queue_folder();
             let synced = self.disk.sync_file_system(&folder);

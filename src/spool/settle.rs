@@ -99,15 +99,26 @@ impl Spool {
     }
 
     fn settle_all(&self, settled: &mut Vec<Settled>, party: Party) -> Result<(), SpoolError> {
-        let mut done = Vec::new();
+        let (mut done, mut left, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         let mut failed = Ok(());
-        settled.retain(|message| match self.settle_one(message, &mut done) {
-            Ok(()) => false,
+        for message in settled.drain(..) {
+            match self.settle_one(&message, &mut done) {
+                Ok(Files::Stay) => {}
+                Ok(Files::Go) => gone.push(message),
+                Err(error) => {
+                    failed = Err(error);
+                    left.push(message);
+                }
+            }
+        }
+        match self.remove_queue_files(&gone) {
+            Ok(()) => gone.iter().for_each(|message| self.forget(message.id)),
             Err(error) => {
                 failed = Err(error);
-                true
+                left.append(&mut gone);
             }
-        });
+        }
+        *settled = left;
         if !done.is_empty() {
             self.append_done(done, party);
         }
@@ -171,10 +182,10 @@ impl Spool {
         &self,
         message: &Settled,
         done: &mut Vec<(MessageId, Vec<Progress>)>,
-    ) -> Result<(), SpoolError> {
+    ) -> Result<Files, SpoolError> {
         let id = message.id;
         let Some((place, changed)) = self.note(message) else {
-            return Ok(());
+            return Ok(Files::Stay);
         };
         let finished = all_done(&changed.progress);
         if any_moved(&changed.progress) {
@@ -186,10 +197,7 @@ impl Spool {
                     self.forget(id);
                 }
             }
-            Place::Queue if finished => {
-                self.remove_queue_files(id)?;
-                self.forget(id);
-            }
+            Place::Queue if finished => return Ok(Files::Go),
             Place::Queue => {
                 let mut meta = self.read_env(id)?;
                 (meta.local, meta.lanes) = (changed.local, changed.lanes);
@@ -197,7 +205,7 @@ impl Spool {
                 self.write_env(&meta)?;
             }
         }
-        Ok(())
+        Ok(Files::Stay)
     }
 
     /// Keeps what is new about a message; gives where it is, and what holds of both parties now.
@@ -318,7 +326,7 @@ impl Spool {
         let Some(ids) = self.evictable(number) else {
             return Ok(false);
         };
-        self.move_out(&ids)?;
+        self.move_out(&ids, false)?;
         Ok(true)
     }
 
@@ -352,6 +360,7 @@ impl Spool {
     pub(super) fn write_unsynced(
         &self,
         id: MessageId,
+        held: bool,
         buffer: &mut Vec<u8>,
     ) -> Result<bool, SpoolError> {
         let stored = match self.read(id, buffer) {
@@ -364,6 +373,7 @@ impl Spool {
         let mut meta = Meta::new(id, stored.received, stored.envelope);
         (meta.local, meta.lanes) = (stored.local, stored.lanes);
         (meta.progress, meta.origin) = (stored.progress, stored.origin);
+        meta.held = held;
         match stored.content {
             Content::Memory(range) => {
                 let content = buffer.get(range).unwrap_or_default();
@@ -398,6 +408,23 @@ impl Spool {
         self.name_envelopes(&[meta.id])
     }
 
+    /// The same for many, with the syncs of one.
+    pub(super) fn write_envs(&self, metas: &[Meta]) -> Result<(), SpoolError> {
+        match metas {
+            [] => return Ok(()),
+            [meta] => return self.write_env(meta),
+            _ => {}
+        }
+        let mut ids = Vec::with_capacity(metas.len());
+        for meta in metas {
+            let fresh = self.options.queue_file(meta.id, "new");
+            self.write_new(&fresh, meta.to_text().as_bytes())?;
+            ids.push(meta.id);
+        }
+        self.sync_written(&ids)?;
+        self.name_envelopes(&ids)
+    }
+
     /// Writes a whole file, unsynced.
     fn write_new(&self, path: &Path, octets: &[u8]) -> Result<Box<dyn DiskFile>, SpoolError> {
         let file = self.disk.open(path, OpenMode::Replace);
@@ -413,23 +440,33 @@ impl Spool {
         synced.map_err(SpoolError::io("cannot sync", path))
     }
 
-    /// The `.env` goes first, and durably: without it the `.eml` is an orphan.
-    fn remove_queue_files(&self, id: MessageId) -> Result<(), SpoolError> {
-        let env = self.options.queue_file(id, "env");
-        if self.disk.exists(&env) {
-            let removed = self.disk.remove(&env);
-            removed.map_err(SpoolError::io("cannot remove", &env))?;
+    /// The `.env` goes first, and durably: without it the `.eml` is an orphan. One sync for all of them.
+    fn remove_queue_files(&self, messages: &[Settled]) -> Result<(), SpoolError> {
+        if messages.is_empty() {
+            return Ok(());
         }
+        let remove = |kind| {
+            for message in messages {
+                let path = self.options.queue_file(message.id, kind);
+                if self.disk.exists(&path) {
+                    let removed = self.disk.remove(&path);
+                    removed.map_err(SpoolError::io("cannot remove", &path))?;
+                }
+            }
+            Ok(())
+        };
+        remove("env")?;
         let folder = self.options.queue_folder();
         let synced = self.disk.sync_folder(&folder);
         synced.map_err(SpoolError::io("cannot sync", &folder))?;
-        let content = self.options.queue_file(id, "eml");
-        if self.disk.exists(&content) {
-            let removed = self.disk.remove(&content);
-            removed.map_err(SpoolError::io("cannot remove", &content))?;
-        }
-        Ok(())
+        remove("eml")
     }
+}
+
+/// What becomes of a message's own files.
+enum Files {
+    Stay,
+    Go,
 }
 
 /// Whether there is anything to be kept of these recipients.

@@ -24,7 +24,7 @@ use crate::delivery::Lanes;
 use crate::delivery::lanes::Look;
 use crate::events;
 use crate::mail::{MessageId, Progress, Target, date};
-use crate::spool::{Content, Spool, SpoolError, Stored};
+use crate::spool::{Batch, Content, Spool, SpoolError, Stored};
 use crate::sys::clock;
 
 pub use select::Choice;
@@ -37,6 +37,9 @@ pub(super) const COPIES_WAIT: Duration = Duration::from_secs(5);
 
 /// How long it waits for the queue to be read.
 const READ_WAIT: Duration = Duration::from_secs(2);
+
+/// Messages changed at once, with the syncs of one: others have their turn in between.
+const BATCH_MAX: usize = 256;
 
 /// What the operator does to messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,30 +245,38 @@ impl Queue<'_> {
             Choice::All => self.spool.ids(),
             Choice::To(_) => self.chosen(choice),
         };
-        let (mut done, mut complaint, mut failed) = (0, String::new(), false);
         if chosen.len() > 1 && matches!(action, Action::Hold | Action::Delete) {
             (self.settle_copies)(&chosen);
         }
         let asked = clock::monotonic();
-        for id in chosen {
-            match self.act_on(action, id, asked) {
-                Ok(true) => {
-                    events::queue::changed(id, action.past(), by);
-                    done += 1;
+        let (mut done, mut complaint) = (0, String::new());
+        for part in chosen.chunks(BATCH_MAX) {
+            let batch = self.act_on(action, part, asked);
+            for (id, one) in batch.each {
+                match one {
+                    Ok(true) => {
+                        events::queue::changed(id, action.past(), by);
+                        done += 1;
+                    }
+                    Ok(false) => {}
+                    Err(SpoolError::NoSuchMessage(_)) if !matches!(choice, Choice::One(_)) => {}
+                    Err(SpoolError::NoSuchMessage(id)) => return no_such(&id.to_string()),
+                    Err(error) => complaint.push_str(&format!("gatepost: {id}: {error}\n")),
                 }
-                Ok(false) => {}
-                Err(SpoolError::NoSuchMessage(_)) if !matches!(choice, Choice::One(_)) => {}
-                Err(SpoolError::NoSuchMessage(id)) => return no_such(&id.to_string()),
-                Err(error) => {
-                    failed = true;
-                    complaint.push_str(&format!("gatepost: {id}: {error}\n"));
-                }
+            }
+            if let Some(error) = batch.failed {
+                complaint.push_str(&format!("gatepost: {error}\n"));
+                break;
+            }
+            if self.spool.is_closing() {
+                complaint.push_str("gatepost: the service ends\n");
+                break;
             }
         }
         Answer {
-            outcome: match failed {
-                true => Outcome::Unavailable,
-                false => Outcome::Done,
+            outcome: match complaint.is_empty() {
+                true => Outcome::Done,
+                false => Outcome::Unavailable,
             },
             output: format!("{} {}\n", messages(done), action.past()),
             complaint,
@@ -282,51 +293,61 @@ impl Queue<'_> {
         .collect()
     }
 
-    /// Whether it was new. A copy that is in a Maildir already becomes durable before its message is
-    /// settled otherwise.
-    fn act_on(&self, action: Action, id: MessageId, asked: Instant) -> Result<bool, SpoolError> {
-        match self.try_on(action, id, asked) {
-            Err(SpoolError::CopyNotDurable(_)) => {
-                (self.settle_copies)(&[id]);
-                self.try_on(action, id, asked)
-            }
-            tried => tried,
+    /// A copy that is in a Maildir already becomes durable before its message is settled otherwise.
+    fn act_on(&self, action: Action, ids: &[MessageId], asked: Instant) -> Batch {
+        let mut batch = self.try_on(action, ids, asked);
+        let waits =
+            |one: &Result<bool, SpoolError>| matches!(one, Err(SpoolError::CopyNotDurable(_)));
+        let waiting = batch.each.iter().filter(|(_, one)| waits(one));
+        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        if !waiting.is_empty() && batch.failed.is_none() {
+            (self.settle_copies)(&waiting);
+            let again = self.try_on(action, &waiting, asked);
+            batch.each.retain(|(_, one)| !waits(one));
+            batch.each.extend(again.each);
+            batch.failed = again.failed;
         }
+        batch
     }
 
-    fn try_on(&self, action: Action, id: MessageId, asked: Instant) -> Result<bool, SpoolError> {
+    fn try_on(&self, action: Action, ids: &[MessageId], asked: Instant) -> Batch {
+        let hurry = |batch: &Batch| {
+            if let Some(lanes) = self.lanes {
+                batch.changed().for_each(|id| lanes.hurry(id, asked));
+            }
+        };
         match action {
             Action::Retry => {
-                if !self.spool.make_due(id)? {
-                    return Ok(false);
-                }
-                if let Some(lanes) = self.lanes {
-                    lanes.hurry(id, asked);
-                }
-                Ok(true)
+                let batch = self.spool.make_due_all(ids);
+                hurry(&batch);
+                batch
             }
             Action::Hold => {
-                let is_new = self.spool.set_held(id, true)?;
+                let batch = self.spool.hold_all(ids, true);
                 if let Some(lanes) = self.lanes {
-                    // Whoever has it now looks again before the next attempt.
-                    lanes.withdraw(id);
+                    // Whoever has one now looks again before the next attempt.
+                    let held = batch.each.iter().filter(|(_, one)| one.is_ok());
+                    held.for_each(|(id, _)| {
+                        lanes.withdraw(*id);
+                    });
                 }
-                Ok(is_new)
+                batch
             }
             Action::Release => {
-                let is_new = self.spool.set_held(id, false)?;
-                if let Some(lanes) = self.lanes.filter(|_| is_new) {
-                    // One may still be at the attempt that was under way when it was held.
-                    lanes.hurry(id, asked);
-                }
-                Ok(is_new)
+                let batch = self.spool.hold_all(ids, false);
+                // One may still be at the attempt that was under way when it was held.
+                hurry(&batch);
+                batch
             }
             Action::Delete => {
-                let is_free = self.lanes.is_none_or(|lanes| lanes.withdraw(id));
-                if !is_free {
-                    return Err(SpoolError::InHand(id));
-                }
-                self.spool.delete(id).map(|()| true)
+                let is_free = |id: &MessageId| self.lanes.is_none_or(|lanes| lanes.withdraw(*id));
+                let (free, in_hand): (Vec<_>, Vec<_>) = ids.iter().copied().partition(is_free);
+                let mut batch = self.spool.delete_all(&free);
+                let in_hand = in_hand.into_iter();
+                batch
+                    .each
+                    .extend(in_hand.map(|id| (id, Err(SpoolError::InHand(id)))));
+                batch
             }
         }
     }
