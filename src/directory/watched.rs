@@ -5,6 +5,7 @@
 //! | is as it was read | the same, at the cost of one system call |
 //! | is another one (it was replaced by renaming) | read, at this look |
 //! | is the one that was read, and was written to | read, once it stood still for [`STILL`]; changing, until then |
+//! | is the one that was read, with another owner or mode | read, at this look |
 //! | changed while it was read | changing, as above, where there is a content to go on with |
 //! | cannot be read | failed; looked at anew each time, and only the first failure is new |
 //!
@@ -98,7 +99,9 @@ impl Watched {
             self.has_failed = false;
             return Seen::Same;
         }
-        let is_in_place = self.read.is_some_and(|read| read.is_same_file(&found));
+        let is_in_place = self
+            .read
+            .is_some_and(|read| read.is_same_file(&found) && !read.has_same_content(&found));
         if is_in_place && !self.stands_still(found, now) {
             return Seen::Changing;
         }
@@ -228,6 +231,9 @@ mod tests {
         // Nobody looked for longer than that.
         folder.append("f");
         assert_eq!(look(&mut watched, after(Moment::now(), 5000)), "abcdef");
+        let mode = fs::metadata(folder.file()).unwrap().permissions();
+        fs::set_permissions(folder.file(), mode).unwrap();
+        assert_eq!(look(&mut watched, Moment::now()), "abcdef");
         // One that takes the place of one that is being written counts at once too.
         folder.append("g");
         assert_eq!(look(&mut watched, Moment::now()), "changing");

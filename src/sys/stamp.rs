@@ -49,6 +49,11 @@ impl Stamp {
         (self.device, self.inode, self.made) == (other.device, other.inode, other.made)
     }
 
+    /// Whether nothing was written in between: owner and mode may have changed.
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        self.is_same_file(other) && (self.size, self.modified) == (other.size, other.modified)
+    }
+
     /// Whether nobody changed it in the last `length` before `now`, by the time that the system wrote down.
     pub fn is_older_than(&self, length: Duration, now: SystemTime) -> bool {
         let seconds = u64::try_from(self.changed.0).unwrap_or(0);
