@@ -454,7 +454,51 @@ fn lists_of_hosts_see_the_client_of_the_header() {
     let mut own = begin(server.tcp(), LOCAL);
     own.expect("220 ");
     own.command("EHLO proxy.example", "250");
-    outside(own, "250 ");
+    // Nobody knows whom it speaks for, so what the proxy's address may counts for nothing.
+    outside(own, "554 5.7.1");
+    // One with the proxy's own address is the proxy's word for it.
+    outside(hello(&server, "127.0.0.1:4000"), "250 ");
+}
+
+/// A header of the kind LOCAL or UNKNOWN is favoured by no list that holds the proxy.
+#[test]
+fn a_client_that_the_proxy_does_not_know_is_on_no_list_that_favours() {
+    let outside = "[smarthost]\nhost = 127.0.0.1\nport = 1\ntls = none\n";
+    let rcpt = "RCPT TO:<somebody@outside.example>";
+    for relay in [
+        "internal = 127.0.0.0/8",
+        "internal =\nallow_hosts = 127.0.0.0/8",
+        "internal =\nexclude_hosts = 127.0.0.0/8",
+    ] {
+        let server = Server::start(&format!("{PROXY}{outside}[relay]\n{relay}\n"));
+        let tried = |mut client: Client, want: &str| {
+            client.command("EHLO there.example", "250");
+            client.command("MAIL FROM:<sender@there.example>", "250");
+            client.command(rcpt, want);
+        };
+        for header in [LOCAL, b"PROXY UNKNOWN\r\n"] {
+            let mut client = begin(server.tcp(), header);
+            client.expect("220 ");
+            tried(client, "554 5.7.1");
+        }
+        tried(greeted(&server, "127.0.0.1:4000"), "250 ");
+        tried(greeted(&server, ONE), "554 5.7.1");
+    }
+    let server = Server::start(&format!("{PROXY}[connections]\nallow = 127.0.0.0/8\n"));
+    begin(server.tcp(), b"PROXY UNKNOWN\r\n").expect("554 Connection denied");
+    greeted(&server, "127.0.0.1:4000");
+    let login = "[port:tcp]\nname_and_password = yes\n[auth]\nplaintext_from = 127.0.0.0/8\n";
+    let server = Server::start(&format!("{PROXY}{login}"));
+    let mut unknown = begin(server.tcp(), LOCAL);
+    unknown.expect("220 ");
+    unknown.command("EHLO there.example", "250");
+    unknown.command("AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=", "538 5.7.11");
+    let mut told = greeted(&server, "127.0.0.1:4000");
+    told.command("EHLO there.example", "250");
+    told.command("AUTH PLAIN AGFsaWNlAHdvbmRlcmxhbmQ=", "235");
+    // A list that refuses counts all the same.
+    let server = Server::start(&format!("{PROXY}[connections]\ndeny = 127.0.0.0/8\n"));
+    begin(server.tcp(), LOCAL).expect("554 Connection denied");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub enum Connecting {
 pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting {
     match by_connections(settings, host) {
         Some(decided) => return decided,
-        None => match host.find_in(&settings.whitelist) {
+        None => match host.find_favour_in(&settings.whitelist) {
             Match::Yes(entry) => {
                 let cause = Cause::new("whitelist", "hosts", format!("{entry} names the host"));
                 let marks = Vec::new();
@@ -118,7 +118,7 @@ fn by_connections(settings: &Settings, host: &Host) -> Option<Connecting> {
     if connections.allow.is_empty() {
         return None;
     }
-    match host.find_in(&connections.allow) {
+    match host.find_favour_in(&connections.allow) {
         Match::Yes(_) => None,
         Match::Asks(question) => Some(Connecting::Asks(question)),
         Match::No => refused("allow", "no entry names the host".to_owned()),

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use crate::config::lists::HostPattern;
+use crate::config::settings::Network;
 use crate::mail::Domain;
 
 /// A question to DNS.
@@ -68,6 +69,8 @@ pub struct Host {
     pub address: IpAddr,
     /// Its names.
     pub names: HostNames,
+    /// Whether a proxy did not tell who the client is: the address is the proxy's own.
+    pub is_unknown: bool,
 }
 
 /// How a host stands to a list.
@@ -84,6 +87,20 @@ pub enum Match<'a> {
 }
 
 impl Host {
+    /// Whether one of these networks favours the host: lets it in, or exempts it from something. A client that
+    /// nobody knows is favoured by none.
+    pub fn is_favoured_by(&self, networks: &[Network]) -> bool {
+        !self.is_unknown && networks.iter().any(|one| one.contains(self.address))
+    }
+
+    /// As [`Host::find_in`], for a list that favours.
+    pub fn find_favour_in<'a>(&self, list: &'a [HostPattern]) -> Match<'a> {
+        match self.is_unknown {
+            true => Match::No,
+            false => self.find_in(list),
+        }
+    }
+
     /// Looks for the host in a list. Names are asked for only where no network decides.
     pub fn find_in<'a>(&self, list: &'a [HostPattern]) -> Match<'a> {
         let names: &[Domain] = match &self.names {

@@ -81,12 +81,12 @@ pub fn enforcement(settings: &Settings, host: &Host) -> Enforcement {
         EnforceFor::None => {
             return not("enforce_for", "the relay rules are for no host".to_owned());
         }
-        EnforceFor::External if relay.internal.iter().any(|n| n.contains(host.address)) => {
+        EnforceFor::External if host.is_favoured_by(&relay.internal) => {
             return not("internal", "the host is internal".to_owned());
         }
         EnforceFor::External | EnforceFor::All => {}
     }
-    match host.find_in(&relay.exclude_hosts) {
+    match host.find_favour_in(&relay.exclude_hosts) {
         Match::Yes(entry) => not("exclude_hosts", format!("{entry} names the host")),
         Match::Asks(question) => Enforcement::Asks(question),
         Match::No => Enforcement::Yes,
@@ -115,7 +115,7 @@ fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
     if let Some(entry) = relay.allow_domains.iter().find(|e| e.matches(domain)) {
         return Verdict::Allowed(cause("allow_domains", format!("{entry} names {domain}")));
     }
-    match host.find_in(&relay.allow_hosts) {
+    match host.find_favour_in(&relay.allow_hosts) {
         Match::Yes(entry) => {
             return Verdict::Allowed(cause("allow_hosts", format!("{entry} names the host")));
         }

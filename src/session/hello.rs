@@ -51,8 +51,6 @@ impl Session {
 
     /// Whether a login without TLS is refused to this client.
     pub(super) fn auth_needs_tls(&self) -> bool {
-        let networks = &self.settings.auth.plaintext_from;
-        let address = self.client.ip();
-        self.tls.is_none() && !networks.iter().any(|network| network.contains(address))
+        self.tls.is_none() && !self.host.is_favoured_by(&self.settings.auth.plaintext_from)
     }
 }

@@ -189,6 +189,7 @@ impl Session {
         let host = Host {
             address: client.ip().to_canonical(),
             names: HostNames::Unasked,
+            is_unknown: false,
         };
         let stage = settings
             .ports
@@ -224,6 +225,16 @@ impl Session {
             commands_completed: 0,
             quit: false,
         }
+    }
+
+    /// The connection is a proxy's own, or the proxy does not tell who the client is. Before the session begins.
+    pub fn client_is_unknown(&mut self) {
+        self.host.is_unknown = true;
+    }
+
+    /// The host that connected, as far as it is known.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Takes input until it is used up, an effect is wanted, or too much waits to be sent. Gives how

@@ -142,7 +142,6 @@ impl Connection {
 
     fn is_throttled(&self) -> bool {
         let auth = &self.setup.settings.auth;
-        let mut exempt = auth.throttle_exempt.iter();
-        auth.throttle && !exempt.any(|network| network.contains(self.client.ip()))
+        auth.throttle && !self.session.host().is_favoured_by(&auth.throttle_exempt)
     }
 }

@@ -83,12 +83,12 @@ impl Connection {
 
     /// The header is there: the session is with whom it names, and begins.
     fn header_read(&mut self, header: ProxyHeader, bench: &mut Bench) -> Result<Step, Outcome> {
-        if let ProxyHeader::Client {
-            source,
-            destination,
-        } = header
-        {
-            self.is_for(source, destination);
+        match header {
+            ProxyHeader::Client {
+                source,
+                destination,
+            } => self.is_for(source, destination),
+            ProxyHeader::Itself => self.session.client_is_unknown(),
         }
         if !self.is_with_proxy() {
             let client = self.client_key();

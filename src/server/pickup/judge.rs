@@ -154,6 +154,7 @@ fn targets(
     let host = Host {
         address: LOCAL,
         names: HostNames::Known(Vec::new()),
+        is_unknown: false,
     };
     let login = Some(author.name.as_str());
     let verdict = match relay::decide(settings, &host, login, outside.domain()) {
