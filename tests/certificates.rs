@@ -357,9 +357,9 @@ fn a_key_that_only_root_may_read_is_told_ahead_and_when_it_is_renewed() {
     fs::copy(data("users"), folder.join("users")).unwrap();
     mode(&folder.join("users"), 0o644);
     let mut server = Server::start_elsewhere(&folder.join("gatepost.ini"), &extra);
-    let warned = server.wait_for_event("configuration_warning");
+    let warned = server.wait_for_log("(W-15)");
     assert!(
-        warned.contains("(W-15)") && warned.contains("the account nobody"),
+        warned.contains("event=configuration_warning") && warned.contains("the account nobody"),
         "{warned}"
     );
     let said = server.command(&["check"]);

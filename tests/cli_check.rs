@@ -697,7 +697,7 @@ fn wrong_usage_is_told_before_any_file_is_read() {
             &["check", "more"],
             &[
                 "gatepost: \"more\" is one word too many",
-                "Usage: gatepost check [--config FILE]",
+                "Usage: gatepost check [--start] [--config FILE]",
             ],
         ),
         (

@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 
+use support::checking::is_of_this_machine;
 use support::{TempFolder, data, gatepost};
 
 const INI: &str = "[server]\nhostname = mx.here.example\nlocal_domains = here.example\n\
@@ -27,7 +28,10 @@ fn check(ini: &str, files: &[(&str, &[u8])]) -> (Vec<String>, Option<i32>) {
     let text = String::from_utf8(output.stderr).unwrap();
     let text = text.replace(&format!("{}/", folder.path().display()), "");
     (
-        text.lines().map(str::to_owned).collect(),
+        text.lines()
+            .filter(|line| !is_of_this_machine(line))
+            .map(str::to_owned)
+            .collect(),
         output.status.code(),
     )
 }
@@ -199,4 +203,28 @@ fn access_lists_name_groups_there_are() {
         errors(&[("aliases", b"team: alice, bob\none: alice\n")], &ini),
         [no(11, "allow", "one"), no(12, "deny", "alice")]
     );
+}
+
+#[test]
+fn an_alias_with_a_domain_is_told_to_count_for_every_local_domain() {
+    let ini = INI.replace("= here.example", "= here.example, shop.example");
+    let aliases = b"team: alice\nInfo@Shop.example: bob\n\"a b\"@here.example: alice\n";
+    let (problems, code) = check(&ini, &[("aliases", aliases)]);
+    let counts = |line: usize, alias: &str, name: &str| {
+        format!(
+            "aliases:{line}: warning: the alias {alias:?} counts for {name:?} in every local domain: its own \
+             domain is passed over (W-25)"
+        )
+    };
+    assert_eq!(
+        problems,
+        [
+            counts(2, "info@Shop.example", "info"),
+            counts(3, "a b@here.example", "a b")
+        ]
+    );
+    assert_eq!(code, Some(0));
+    // With one local domain it means what it says.
+    let (problems, _) = check(INI, &[("aliases", b"info@here.example: bob\n")]);
+    assert_eq!(problems, [""; 0]);
 }

@@ -264,7 +264,10 @@ fn an_open_relay_is_a_warning_at_the_list_at_fault() {
     // Not written at all: the line is that of the section.
     assert_problems(
         "[relay]\ndeny_domains = maybe not\n",
-        &["f.ini:2: [relay] deny_domains: \"maybe not\" is not a domain, @domain or *"],
+        &[
+            "f.ini:2: [relay] deny_domains: \"maybe not\" is not a domain, @domain or *; commas stand \
+           between entries: write maybe, not",
+        ],
     );
 }
 
@@ -356,30 +359,34 @@ fn a_list_of_proxies_holds_proxies_alone() {
              any client, one that may relay among them; name the proxies alone (W-14)"
         )
     };
+    // With W-20 the next test has to do.
+    let assert_proxies = |ini: &str, want: &[&str]| {
+        assert_problems(&format!("{ini}[relay]\ninternal =\n"), want);
+    };
     for good in [
         "",
         "127.0.0.1, ::1",
         "10.0.0.0/8, fc00::/7, 192.0.2.1",
         "::ffff:10.0.0.0/104",
     ] {
-        assert_problems(&format!("[port:tcp]\nproxy_from = {good}\n"), &[]);
+        assert_proxies(&format!("[port:tcp]\nproxy_from = {good}\n"), &[]);
     }
     for network in ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"] {
-        assert_problems(
+        assert_proxies(
             &format!("[port:tcp]\nproxy_from = 127.0.0.1, {network}\n"),
             &[&wide(2, "tcp", network)],
         );
     }
     // A mapped network is told as what it is.
-    assert_problems(
+    assert_proxies(
         "[port:tcp]\nproxy_from = ::ffff:0.0.0.0/96\n",
         &[&wide(2, "tcp", "0.0.0.0/0")],
     );
     let further = "[port:a]\nkind = tcp\nnumber = 587\nproxy_from = 0.0.0.0/0\n";
-    assert_problems(further, &[&wide(4, "a", "0.0.0.0/0")]);
+    assert_proxies(further, &[&wide(4, "a", "0.0.0.0/0")]);
     // A disabled port serves nobody; its value is checked all the same.
-    assert_problems("[port:tls]\nproxy_from = 0.0.0.0/0\n", &[]);
-    assert_problems(
+    assert_proxies("[port:tls]\nproxy_from = 0.0.0.0/0\n", &[]);
+    assert_proxies(
         "[port:tls]\nproxy_from = haproxy.example.org\n[port:tcp]\nproxy_form = 10.0.0.1\n",
         &[
             "f.ini:2: [port:tls] proxy_from: \"haproxy.example.org\" is not a network, such as \
@@ -387,6 +394,36 @@ fn a_list_of_proxies_holds_proxies_alone() {
             "f.ini:4: [port:tcp] proxy_form: there is no such key; did you mean \"proxy_from\"?",
         ],
     );
+}
+
+#[test]
+fn a_proxy_that_counts_as_internal_is_a_warning() {
+    let told = |line: usize, port: &str, proxy: &str| {
+        format!(
+            "f.ini:{line}: warning: [port:{port}] proxy_from: [relay] internal holds the proxy {proxy}: a client \
+             that it tells with its own address relays to everybody; take it out of internal (W-20)"
+        )
+    };
+    assert_problems(
+        "[port:tcp]\nproxy_from = 192.0.2.10, 127.0.0.1\n",
+        &[&told(2, "tcp", "127.0.0.1/32")],
+    );
+    for (proxies, internal, proxy) in [
+        ("192.0.2.0/28", "192.0.2.4", "192.0.2.0/28"),
+        ("2001:db8::1", "2001:db8::/32", "2001:db8::1/128"),
+    ] {
+        assert_problems(
+            &format!("[port:tcp]\nproxy_from = {proxies}\n[relay]\ninternal = {internal}\n"),
+            &[&told(2, "tcp", proxy)],
+        );
+    }
+    for silent in [
+        "[port:tcp]\nproxy_from = 127.0.0.1\n[relay]\ninternal = 192.0.2.0/24\n",
+        "[port:tls]\nproxy_from = 127.0.0.1\n",
+        "[port:tcp]\nproxy_from = 192.0.2.10\n",
+    ] {
+        assert_problems(silent, &[]);
+    }
 }
 
 #[test]
@@ -451,7 +488,8 @@ fn an_account_that_is_not_there_is_an_error_of_the_configuration() {
     fs::write(folder.path().join("f.ini"), ini).unwrap();
     let got = run(&folder, &["serve", "--config", "f.ini"]);
     assert_eq!(got.code, Some(78));
-    let want = "gatepost: f.ini:2 [server] user: there is no account \"nobody-of-this-name\" on this machine";
+    let want =
+        "f.ini:2: [server] user: there is no account \"nobody-of-this-name\" on this machine";
     assert_eq!(got.problems.last().map(String::as_str), Some(want));
 }
 

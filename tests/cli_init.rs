@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gatepost::cli::init::{Layout, Wishes, set_up};
+use gatepost::config::Loaded;
 use gatepost::config::settings::StartTls;
 use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
 use gatepost::mail::{Domain, ForwardPath, Target};
@@ -25,6 +26,12 @@ fn init(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .unwrap()
+}
+
+/// What a start warns of, but that root's own set-up runs as root.
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    let lines = loaded.warnings.iter().map(ToString::to_string);
+    lines.filter(|line| !line.ends_with("(W-18)")).collect()
 }
 
 #[test]
@@ -53,18 +60,20 @@ fn a_set_up_passes_check_and_its_password_is_right() {
         .arg(&config)
         .output()
         .unwrap();
-    assert_eq!(
-        (check.status.code(), check.stderr.len()),
-        (Some(0), 0),
-        "{check:?}"
-    );
+    // Root's own set-up runs as root, and says so.
+    let said = String::from_utf8_lossy(&check.stderr).into_owned();
+    let said: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.ends_with("(W-18)"))
+        .collect();
+    assert_eq!((check.status.code(), said.len()), (Some(0), 0), "{check:?}");
     let password = text
         .lines()
         .find_map(|line| line.strip_prefix("password"))
         .unwrap()
         .trim();
     let loaded = probe::load(&config).unwrap();
-    assert!(loaded.warnings.is_empty());
+    assert_eq!(warnings(&loaded), [""; 0]);
     let directory = Directory::new(&loaded.settings);
     let want = LoginOutcome::Accepted("postmaster".to_owned());
     assert_eq!(
@@ -181,17 +190,17 @@ fn a_self_signed_certificate_is_made_anew_for_another_name() {
     let before = files.each_ref().map(|file| fs::read(file).unwrap());
     fs::set_permissions(&files[1], fs::Permissions::from_mode(0o640)).unwrap();
 
-    let warnings = probe::load(&config).unwrap().warnings;
-    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    let warnings = || warnings(&probe::load(&config).unwrap());
+    let before_it = warnings();
     assert!(
-        warnings.len() == 1
-            && warnings[0].contains("[tls] certificate:")
-            && warnings[0].contains("(W-17)"),
-        "{warnings:?}"
+        before_it.len() == 1
+            && before_it[0].contains("[tls] certificate:")
+            && before_it[0].contains("(W-17)"),
+        "{before_it:?}"
     );
     let made = certificate(&config, &[]);
     assert_eq!(made.status.code(), Some(0), "{made:?}");
-    assert!(probe::load(&config).unwrap().warnings.is_empty());
+    assert_eq!(warnings(), [""; 0]);
     for (file, before) in files.iter().zip(&before) {
         assert_ne!(&fs::read(file).unwrap(), before, "{}", file.display());
     }

@@ -17,8 +17,10 @@ fn the_scripts_are_shell() {
         let output = Command::new("sh").arg("-n").arg(&script).output().unwrap();
         assert!(output.status.success(), "{name}: {output:?}");
         let text = fs::read_to_string(&script).unwrap();
-        // None starts what its configuration keeps from starting, over and over.
+        // None starts what its configuration keeps from starting, over and over; what is an error for `check`
+        // alone keeps no service from starting.
         assert!(text.contains(" check --start --config "), "{name}");
+        assert!(!text.contains(" check --config "), "{name}");
     }
 }
 
@@ -61,6 +63,9 @@ fn a_configuration_with_errors_is_not_started_over_and_over() {
         "Type=notify",
         "RestartPreventExitStatus=78",
         "ExecReload=/usr/sbin/gatepost reload",
+        // A failed bind is tried again for ever.
+        "Restart=on-failure",
+        "StartLimitIntervalSec=0",
     ] {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }

@@ -73,8 +73,9 @@ const COMMANDS: &[Command] = &[
         usage: "[--start]",
         purpose: "names every error and warning of the configuration, then what each port admits",
         help: "Problems go to standard error, the table to standard output; without errors the exit\n\
-               code is 0, with errors 78. --start judges as serve does, which takes mistakes that an\n\
-               earlier release took as warnings.",
+               code is 0, with errors 78. Files and folders are looked at as the account of the service: by\n\
+               the running service, else by root as that account. --start judges as a start does, which\n\
+               takes mistakes that release 0.1.0 took for warnings; it is for scripts that start the service.",
         options: &[],
         flags: check::FLAGS,
         words: 0,

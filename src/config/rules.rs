@@ -153,6 +153,11 @@ impl Lines {
         Self(entries.collect())
     }
 
+    /// Whether a key is written.
+    pub fn has(&self, section: &str, key: &'static str) -> bool {
+        self.0.contains_key(&(section.to_owned(), key))
+    }
+
     /// `FILE:LINE [SECTION] KEY`, or `[SECTION] KEY (default)` where it is not written.
     pub fn place(&self, file: &Path, section: &str, key: &'static str) -> String {
         match self.0.get(&(section.to_owned(), key)) {

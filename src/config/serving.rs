@@ -41,6 +41,13 @@ impl Settings {
         site.map_or(Serving::Nobody, Serving::Site)
     }
 
+    /// Whether a port or STARTTLS needs a certificate.
+    pub fn wants_tls(&self) -> bool {
+        let mut enabled = self.ports.iter().filter(|port| port.enabled);
+        self.extensions.starttls != StartTls::Disabled
+            || enabled.any(|port| port.kind == PortKind::Tls)
+    }
+
     /// Who answers for the sessions of a listener: more than one where it listens on every address.
     pub fn all_serving(&self, listener: IpAddr) -> Vec<Serving<'_>> {
         if !self.load_internet_sites || !listener.is_unspecified() {

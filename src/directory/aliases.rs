@@ -34,6 +34,8 @@ pub struct AliasFile {
 pub(super) struct Entry {
     /// In lower case.
     pub(super) name: String,
+    /// The domain it is written with, which counts for nothing.
+    domain: Option<String>,
     pub(super) line: usize,
     /// Each with the line it stands on.
     pub(super) targets: Vec<(usize, Address)>,
@@ -51,6 +53,14 @@ pub(super) enum Address {
 }
 
 impl AliasFile {
+    /// The aliases that are written with a domain, with their lines.
+    pub fn with_domain(&self) -> impl Iterator<Item = (usize, String)> {
+        self.entries.iter().filter_map(|entry| {
+            let domain = entry.domain.as_ref()?;
+            Some((entry.line, format!("{}@{domain}", entry.name)))
+        })
+    }
+
     /// Parses a whole file: what can be understood of it, and its broken lines.
     pub fn parse(content: &[u8], local_domains: &[Domain]) -> (Self, Vec<Fault>) {
         let mut parser = Parser {
@@ -122,7 +132,7 @@ impl Parser<'_> {
     fn begin(&mut self, line: usize, text: &str) {
         self.open = Open::Broken;
         match self.name(text) {
-            Ok((name, rest)) => {
+            Ok((name, domain, rest)) => {
                 let place = self.file.places.get(&name);
                 if let Some(first) = place.and_then(|&place| self.file.entries.get(place)) {
                     let first = first.line;
@@ -133,6 +143,7 @@ impl Parser<'_> {
                 self.file.places.insert(name.clone(), place);
                 self.file.entries.push(Entry {
                     name,
+                    domain,
                     line,
                     targets: Vec::new(),
                 });
@@ -143,7 +154,8 @@ impl Parser<'_> {
         }
     }
 
-    fn name<'t>(&self, text: &'t str) -> Result<(String, &'t str), String> {
+    /// The name, its domain, and what follows the colon.
+    fn name<'t>(&self, text: &'t str) -> Result<(String, Option<String>, &'t str), String> {
         let (name, rest) = cut(text, ':')?;
         let rest = rest.ok_or_else(|| "no \":\" after the alias's name".to_owned())?;
         let name = name.trim();
@@ -152,7 +164,11 @@ impl Parser<'_> {
             return Err(refused("it is empty"));
         }
         match address(name, self.local_domains) {
-            Ok(Address::Local(name)) => Ok((name, rest)),
+            Ok(Address::Local(local)) => {
+                let domain = Mailbox::parse(name).ok();
+                let domain = domain.map(|mailbox| mailbox.domain().to_string());
+                Ok((local, domain, rest))
+            }
             Ok(Address::Handler(..)) => unreachable!("a name is no target"),
             Ok(Address::Outside(_)) => Err(refused("its domain is not a local one")),
             Err(reason) => Err(refused(&reason)),

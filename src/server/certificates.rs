@@ -37,12 +37,14 @@ pub fn of_session(settings: &Settings, tls: &ServerTls, local: IpAddr) -> Server
     tls.showing(place.unwrap_or(0))
 }
 
-/// Certificates and keys, that of `[tls]` first. Sites count only where they are loaded.
+/// Certificates and keys, that of `[tls]` first. It counts only where something wants TLS, and sites only where
+/// they are loaded, as for the check.
 pub(super) fn files(settings: &Settings) -> impl Iterator<Item = (&Path, &Path)> {
     let main = [(&settings.tls.certificate, &settings.tls.private_key)];
+    let main = main.into_iter().filter(|_| settings.wants_tls());
     let loaded = settings.load_internet_sites;
     let sites = settings.sites.iter().filter(move |_| loaded);
     let sites = sites.map(|site| (&site.certificate, &site.private_key));
-    let all = main.into_iter().chain(sites);
+    let all = main.chain(sites);
     all.filter_map(|(certificate, key)| Some((certificate.as_deref()?, key.as_deref()?)))
 }

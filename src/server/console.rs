@@ -9,6 +9,7 @@
 //! | `health [json]` | tells whether mail is taken |
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
+//! | `look` | tells what the file as it is now names and we cannot use ([`super::eyes`]) |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
 //! | `devices` … | tells and forgets what clients did last ([`super::devices`]) |
 //! | `queue` … | tells and changes what waits ([`super::queue`]) |
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::context::{Context, STOP_LIMIT};
+use super::eyes;
 use super::health::{self, Health};
 use super::metrics;
 use super::observed::Observed;
@@ -28,6 +30,7 @@ use super::refresh::Refresher;
 use super::renewal::Renewal;
 use super::sessions;
 use super::status::Status;
+use crate::config;
 use crate::control::wire::{self, ADDRESSEE};
 use crate::control::{Answer, Operator, Outcome, Reply, Task};
 use crate::events::control;
@@ -149,6 +152,14 @@ impl Hands {
         }
     }
 
+    fn look_as_we_are(&self) -> Answer {
+        match config::parse(&self.context().setup().settings.file) {
+            Ok(settings) => Answer::done(eyes::answer(&settings)),
+            // Whoever asks has seen them.
+            Err(_) => Answer::refused(Outcome::Configuration, "the file has errors"),
+        }
+    }
+
     fn queue(&self, words: &[&str], by: &str) -> Answer {
         let spool = &self.context().spool;
         let settle_copies = |ids: &[MessageId]| {
@@ -203,6 +214,7 @@ impl Hands {
             ["sessions"] => Answer::done(sessions::text(self.context())),
             ["sessions", "json"] => Answer::done(sessions::json(self.context())),
             ["sessions", "kill", id] => self.kill(id, by),
+            ["look"] => self.look_as_we_are(),
             ["unban", who] => self.unban(who, by),
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }

@@ -40,6 +40,7 @@ pub mod context;
 pub mod devices;
 pub mod driver;
 pub mod explain;
+mod eyes;
 pub mod gate;
 mod health;
 pub mod listeners;
@@ -63,5 +64,6 @@ mod status;
 mod telling;
 mod told;
 mod unfinished;
+mod unit;
 
 pub use run::{Prepared, Server, StartError};

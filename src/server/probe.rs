@@ -2,14 +2,16 @@
 //! they are on disk now. Shared by `check` and by every start.
 
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::certificates;
+use super::eyes::{self, By};
 use crate::config::check::{
-    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
+    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, Sight, UsersFacts,
 };
 use crate::config::settings::LoginSecret;
 use crate::config::{self, Loaded, Occasion, Problem, Settings};
@@ -20,13 +22,15 @@ use crate::directory::graph::{Aliases, Names};
 use crate::directory::users::{self, FILE_MAX_OCTETS, Users};
 use crate::mail::{Domain, date};
 use crate::sys::sandbox::reach;
-use crate::sys::{clock, machine, process, readable, replace};
+use crate::sys::{clock, machine, process, replace, socket};
 use crate::transport::certificate::{self, CertificateError, Culprit, Validity};
 use crate::transport::roots;
 
 /// Looks at the files themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Files {
+    /// Who looks as the account of the service.
+    by: By,
     /// Certificates and keys that a running service uses: they are good even where the account it runs as
     /// may not read them, for root did. None where no service runs yet.
     in_use: Option<Vec<(PathBuf, PathBuf)>>,
@@ -37,7 +41,7 @@ pub struct Files {
 /// # Errors
 /// Every problem, in file order.
 pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
-    config::load(file, Occasion::Start, &Files::default())
+    config::load(file, Occasion::Start, &Files::seen(By::Start))
 }
 
 /// The same as `gatepost check` does it: what is an error only since this release is one here.
@@ -45,7 +49,7 @@ pub fn load(file: &Path) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// Every problem, in file order.
 pub fn check(file: &Path) -> Result<Loaded, Vec<Problem>> {
-    config::load(file, Occasion::Edit, &Files::default())
+    config::load(file, Occasion::Edit, &Files::seen(By::Check))
 }
 
 /// The same for a refresh of a service that runs with these settings; `adapt` leaves in the next ones what has
@@ -61,7 +65,11 @@ pub fn load_again(
     let in_use = certificates::files(current);
     let owned = |(file, key): (&Path, &Path)| (file.to_owned(), key.to_owned());
     let in_use = Some(in_use.map(owned).collect());
-    config::load_adapted(file, Occasion::Edit, &Files { in_use }, adapt)
+    let files = Files {
+        by: By::Refresh,
+        in_use,
+    };
+    config::load_adapted(file, Occasion::Edit, &files, adapt)
 }
 
 /// Whether the files are there and only the account may not read one of them.
@@ -97,7 +105,7 @@ pub fn why(error: &CertificateError, certificate: &Path, private_key: &Path) -> 
 }
 
 /// That an account cannot read a file, and what helps.
-fn cannot_read(account: &str) -> String {
+pub(super) fn cannot_read(account: &str) -> String {
     format!(
         "the account {account} cannot read it, only root may read it; let a deploy hook copy it, or give it \
          a group and mode 0640 (RENEWED CERTIFICATES in gatepost(8))"
@@ -128,26 +136,20 @@ impl Probe for Files {
         }
     }
 
-    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String> {
-        // A service that runs is the account itself.
-        if self.in_use.is_some() || !process::is_root() {
-            return Ok(());
-        }
-        // An account that is not there is another error's.
-        let Ok(account) = process::account(user) else {
-            return Ok(());
-        };
-        match readable::may_read_as(user, account, path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(format!("{}: {}", path.display(), cannot_read(user)))
-            }
-            // Whatever else it is, root has read it.
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
     fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool> {
         certificate::is_for(certificate, hostname).ok()
+    }
+
+    fn sight(&self, settings: &Settings) -> Sight {
+        eyes::sight(settings, self.by)
+    }
+
+    fn others_may(&self, path: &Path) -> u32 {
+        std::fs::metadata(path).map_or(0, |facts| facts.permissions().mode() & 0o007)
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        socket::has_address(address)
     }
 
     fn users(&self, path: &Path) -> UsersFacts {
@@ -208,6 +210,7 @@ impl Probe for Files {
         AliasesFacts::Read {
             names: named(false),
             groups: named(true),
+            with_domain: file.with_domain().collect(),
             faults: faults
                 .into_iter()
                 .map(|fault| (fault.line, fault.reason))
@@ -245,6 +248,10 @@ impl Probe for Files {
 }
 
 impl Files {
+    fn seen(by: By) -> Self {
+        Self { by, in_use: None }
+    }
+
     fn is_in_use(&self, certificate: &Path, private_key: &Path) -> bool {
         let same = |(used, key): &(PathBuf, PathBuf)| used == certificate && key == private_key;
         self.in_use.iter().flatten().any(same) && is_kept_from_us(certificate, private_key)

@@ -353,7 +353,11 @@ pub(super) fn account(settings: &Settings) -> Result<Option<Account>, StartError
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let place = settings.place("server", "user");
             let reason = format!("{place}: there is no account {name:?} on this machine");
-            Err(StartError::NoAccount(reason))
+            // Where the file names none, the installation is at fault, and `check` cannot know of it.
+            Err(match settings.lines.has("server", "user") {
+                true => StartError::NoAccount(reason),
+                false => StartError::Account(reason),
+            })
         }
         Err(error) => Err(StartError::Account(format!(
             "the account {name:?} cannot be looked up: {error}"

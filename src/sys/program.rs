@@ -324,7 +324,7 @@ fn end_of(status: ExitStatus) -> End {
 }
 
 /// A pipe that no other program inherits: its end to read from, and the one to write to.
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: the array has room for two; both descriptors were just opened and nobody else has them.
     unsafe {

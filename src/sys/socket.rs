@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -49,6 +49,15 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // SAFETY: a plain system call on a descriptor we own.
     check(unsafe { libc::listen(socket.as_raw_fd(), BACKLOG) })?;
     Ok(TcpListener::from(socket))
+}
+
+/// Whether this machine has the address, as far as it can be told; every family has its wildcard.
+pub fn has_address(address: IpAddr) -> bool {
+    let Err(error) = UdpSocket::bind((address, 0)) else {
+        return true;
+    };
+    let lacks_family = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    error.kind() != io::ErrorKind::AddrNotAvailable && !lacks_family
 }
 
 /// Connects to a Unix socket. Where its backlog is full this waits for `patience`, which std would do

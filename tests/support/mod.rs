@@ -216,7 +216,11 @@ impl Server {
             .arg(&self.config)
             .output()
             .unwrap();
-        Said::of(&output)
+        let mut said = Said::of(&output);
+        let lines = said.complaint.split_inclusive('\n');
+        let about_it = lines.filter(|line| !checking::is_of_this_machine(line.trim_end()));
+        said.complaint = about_it.collect();
+        said
     }
 
     /// Waits for an event, whatever the format of the log; gives the line.

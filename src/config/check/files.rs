@@ -7,7 +7,7 @@ use super::super::settings::{Port, PortKind, StartTls};
 use super::{AliasesFacts, Currency, Found, Probe, UsersFacts, section};
 
 impl Found<'_> {
-    /// V-06, W-09 and W-15.
+    /// V-06 and W-09.
     pub(super) fn the_certificate_is_usable(&mut self, probe: &dyn Probe) {
         let tls_port = |port: &&Port| port.enabled && port.kind == PortKind::Tls;
         let ports: Vec<String> = self
@@ -81,7 +81,7 @@ impl Found<'_> {
         }
     }
 
-    /// V-06, W-09 and W-15 of one pair.
+    /// V-06 and W-09 of one pair.
     pub(super) fn the_pair_is_usable(
         &mut self,
         section: &str,
@@ -99,14 +99,7 @@ impl Found<'_> {
                     false => "certificate",
                 };
                 let reason = format!("{} (V-06)", fault.reason);
-                return self.at((section, key), &[], None, reason);
-            }
-        }
-        let user = &self.settings.user;
-        for (key, path) in [("private_key", private_key), ("certificate", certificate)] {
-            if let Err(why) = probe.renewal_is_readable(user, path) {
-                // One line: what helps the one helps the other.
-                return self.at((section, key), &[("server", "user")], Some("W-15"), why);
+                self.at((section, key), &[], None, reason);
             }
         }
     }
@@ -217,7 +210,37 @@ impl Found<'_> {
                 let reason = format!("{}: {reason}", path.display());
                 self.at(("aliases", "file"), &[], None, reason);
             }
-            AliasesFacts::Read { faults, .. } => self.faulty_lines(&path, faults),
+            AliasesFacts::Read {
+                faults,
+                with_domain,
+                ..
+            } => {
+                self.faulty_lines(&path, faults);
+                self.domains_of_aliases(&path, with_domain);
+            }
+        }
+    }
+
+    /// W-25. A file for one domain means what it says.
+    fn domains_of_aliases(&mut self, file: &Path, with_domain: Vec<(usize, String)>) {
+        if self.settings.local_domains.len() < 2 {
+            return;
+        }
+        for (line, name) in with_domain {
+            let local_part = name
+                .rsplit_once('@')
+                .map_or(name.as_str(), |(local, _)| local);
+            self.problems.push(Problem {
+                file: file.to_owned(),
+                line: Some(line),
+                section: None,
+                key: None,
+                reason: format!(
+                    "the alias {name:?} counts for {local_part:?} in every local domain: its own domain is \
+                     passed over"
+                ),
+                severity: Severity::Warning("W-25"),
+            });
         }
     }
 

@@ -32,11 +32,20 @@
 //! | – | `allow`, `deny` of `[senders]`, `[recipients]` | a user or alias without a domain: no address is meant by it |
 //! | W-17 | `[tls] certificate` | the certificate is not for `hostname` |
 //! | W-24 | `[auth] iterations`, `users` | passwords that are guessed too fast, logins that take too long here |
+//! | W-18 | `[server] user` | it is root |
+//! | W-19 | the key of a file | every account of the machine can read or write it |
+//! | W-20 | the port's `proxy_from` | `[relay] internal` holds a proxy |
+//! | W-27 | the key | it has no effect |
+//! | W-25 | a line of the aliases file | the alias has a domain, and counts for every local one |
+//! | W-22 | the port's `addresses` | an address that this machine lacks |
+//! | W-26 | the file | nobody looked at the files as the account of the service |
+//! | – | the key of a file or folder | the account of the service cannot use it; there is no such account |
 //! | – | `[metrics] listen` | an address that a port listens on, or one that covers another |
 //! | – | `[command:*]`, `[webhook:*]` keys | a program that cannot run, a token in clear text, files that cannot be used |
 //! | – | `[smarthost]` keys | half a login, a password in clear text, files that cannot be used |
 //! | – | `sender_domains` | a domain that another smarthost has |
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +57,7 @@ use super::problem::{Problem, Severity};
 use super::settings::{LoginSecret, Port, Settings};
 
 mod access;
+mod account;
 mod entries;
 mod files;
 mod handlers;
@@ -72,15 +82,17 @@ pub trait Probe {
         private_key: &Path,
     ) -> Result<Currency, CertificateFault>;
 
-    /// Whether the account the service runs as will be able to read a certificate or key that root
-    /// reads at the start.
-    ///
-    /// # Errors
-    /// That it will not, with the file's name and what helps.
-    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String>;
-
     /// Whether the certificate in this file is for this host name; none where the file cannot be used.
     fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool>;
+
+    /// Looks at the files and folders that the settings name as the account that the service runs as.
+    fn sight(&self, settings: &Settings) -> Sight;
+
+    /// What accounts that are neither its owner nor in its group may do with a file: the last digit of its mode.
+    fn others_may(&self, path: &Path) -> u32;
+
+    /// Whether this machine has an address to listen on.
+    fn has_address(&self, address: IpAddr) -> bool;
 
     /// Reads a users file.
     fn users(&self, path: &Path) -> UsersFacts;
@@ -157,7 +169,33 @@ pub enum AliasesFacts {
         groups: Vec<String>,
         /// The lines at fault, in their order, with why.
         faults: Vec<(usize, String)>,
+        /// The aliases that are written with a domain, with their lines.
+        with_domain: Vec<(usize, String)>,
     },
+}
+
+/// What the account of the service can use of what the settings name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// All but these.
+    Seen(Vec<Unusable>),
+    /// It could not be looked at as this account.
+    NotLooked(String),
+    /// There is no account of this name, and the service would be started as root.
+    NoAccount(String),
+}
+
+/// A file or folder that the account cannot use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unusable {
+    /// The section, without brackets; empty for the configuration itself.
+    pub section: String,
+    /// The key.
+    pub key: &'static str,
+    /// Whether root reads it at each start, so that only a renewed one is not read.
+    pub only_until_renewed: bool,
+    /// The path, what is wrong with it, and what helps.
+    pub reason: String,
 }
 
 /// What the file of a password or token is like.
@@ -208,6 +246,12 @@ pub(super) fn check(draft: &mut Draft, settings: &Settings, probe: &dyn Probe) {
     found.the_metrics_have_their_addresses();
     found.the_metrics_stay_on_this_machine();
     found.replaced_files_are_reached(probe);
+    found.addresses_are_here(probe);
+    found.root_is_not_the_account();
+    found.others_are_kept_out(probe);
+    found.proxies_are_not_internal();
+    found.keys_have_an_effect();
+    found.the_account_can_use_its_files(probe);
     let problems = found.problems;
     draft.problems.extend(problems);
 }

@@ -45,7 +45,7 @@ impl Found<'_> {
         }
     }
 
-    /// V-06, W-09 and W-15 of the sites' own certificates.
+    /// V-06 and W-09 of the sites' own certificates.
     pub(super) fn site_certificates_are_usable(&mut self, probe: &dyn Probe) {
         if !self.settings.load_internet_sites {
             return;

@@ -1,11 +1,12 @@
 //! The configuration file: every problem is one line and has its place in the file, reading twice gives the
 //! same, and neither CRLF for LF nor a byte order mark in front makes a difference.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gatepost::config::check::{
-    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, UsersFacts,
+    AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, Sight, Unusable, UsersFacts,
 };
 use gatepost::config::settings::LoginSecret;
 use gatepost::config::{self, Problem, Settings, keys};
@@ -201,11 +202,29 @@ impl Probe for World {
         }
     }
 
-    fn renewal_is_readable(&self, user: &str, path: &Path) -> Result<(), String> {
-        match kind(path) {
-            1 => Err(format!("{user} cannot read it")),
-            _ => Ok(()),
+    fn sight(&self, settings: &Settings) -> Sight {
+        let unusable = |(section, key): (&str, &'static str), path: &Path| Unusable {
+            section: section.to_owned(),
+            key,
+            only_until_renewed: key == "private_key",
+            reason: format!("{}: {} cannot read it", path.display(), settings.user),
+        };
+        let named = settings.named_files();
+        let closed = named.iter().filter(|named| kind(named.path) == 1);
+        let closed = closed.map(|named| unusable((&named.section, named.key), named.path));
+        match settings.user.len() {
+            3 => Sight::NotLooked(settings.user.clone()),
+            5 => Sight::NoAccount(settings.user.clone()),
+            _ => Sight::Seen(closed.collect()),
         }
+    }
+
+    fn others_may(&self, path: &Path) -> u32 {
+        u32::try_from(kind(path)).unwrap_or(0) * 2
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        !address.is_multicast()
     }
 
     fn certificate_is_for(&self, certificate: &Path, hostname: &Domain) -> Option<bool> {
@@ -240,6 +259,7 @@ impl Probe for World {
             other => AliasesFacts::Read {
                 names: ["group", "one"].map(str::to_owned).to_vec(),
                 groups: vec!["group".to_owned()],
+                with_domain: Vec::new(),
                 faults: if other == 2 { faults } else { Vec::new() },
             },
         }
