@@ -34,8 +34,9 @@ prepare() {
     mkdir -p $kept
     say "packages"
     one=$(GATEPOST_REVISION=1 packaging/build-deb $kept)
-    two=$(GATEPOST_REVISION=2 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept)
-    again=$(GATEPOST_REVISION=1 GATEPOST_PROGRAM=target/release/gatepost packaging/build-deb $kept/again)
+    program=$(packaging/build-program)
+    two=$(GATEPOST_REVISION=2 GATEPOST_PROGRAM=$program packaging/build-deb $kept)
+    again=$(GATEPOST_REVISION=1 GATEPOST_PROGRAM=$program packaging/build-deb $kept/again)
     cmp "$one" "$again" || fail "two builds of the same sources differ"
     rm -r $kept/again
     old=$(of_first_release "$one")

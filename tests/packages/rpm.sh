@@ -25,7 +25,8 @@ for tool in rpmbuild rpm python3; do
 done
 [ -d $base ] || skip "no clean root, deb.sh makes it"
 one=$(GATEPOST_REVISION=1 packaging/build-rpm $kept)
-two=$(GATEPOST_REVISION=2 GATEPOST_PROGRAM=target/release/gatepost packaging/build-rpm $kept)
+program=$(packaging/build-program)
+two=$(GATEPOST_REVISION=2 GATEPOST_PROGRAM=$program packaging/build-rpm $kept)
 trap 'rm -rf "$root"' EXIT
 rm -rf "$root"
 cp -a $base "$root"
@@ -38,7 +39,7 @@ of_first_release() {
     local top files
     top=$(mktemp -d)
     files=$top/files
-    install -D -m 755 target/release/gatepost "$files/usr/sbin/gatepost"
+    install -D -m 755 "$program" "$files/usr/sbin/gatepost"
     install -D -m 644 tests/packages/v0.1.0/gatepost.ini "$files/etc/gatepost/gatepost.ini"
     cat >"$top/old.spec" <<END
 Name: gatepost
