@@ -18,10 +18,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use recipe::{
-    ANNA, LOGIN, Recipe, assert_turned_away, client, is_root, must, provider, v4, wait_for,
+    ANNA, LOGIN, Recipe, assert_needs_a_login, client, is_root, must, provider, v4, wait_for,
 };
 use support::fakedns::FakeDns;
-use support::{Client, PATIENCE, TCP_PORT, TLS_PORT, has_program, own_address};
+use support::{PATIENCE, TCP_PORT, TLS_PORT, has_program, own_address};
 
 #[test]
 fn two_sites() {
@@ -123,7 +123,7 @@ fn from_postfix() {
     wait_for(&server, "relaying for the network", || {
         host.taken().len() == 1
     });
-    assert_turned_away(listed, &server);
+    assert_needs_a_login(listed, &server);
     let mut python = Command::new("python3");
     let arguments = [address.to_string(), TLS_PORT.to_string()];
     must(python.arg("-").args(arguments), SUBMISSION);
@@ -175,8 +175,7 @@ fn from_domino() {
     let mut at_device = client(device, server.tcp());
     at_device.message("b@there.example", "Subject: of an allowed host\r\n\r\nx");
     wait_for(&server, "the relay host", || host.taken().len() == 1);
-    let stream = support::source::connect_from(v4(black), server.tcp());
-    Client::over(stream).expect("554 Connection denied based on policy reason");
+    assert_needs_a_login(black, &server);
     let mut python = Command::new("python3");
     let arguments = [address.to_string(), TLS_PORT.to_string()];
     must(python.arg("-").args(arguments), PERSONS);

@@ -263,6 +263,14 @@ pub fn assert_turned_away(from: IpAddr, server: &Server) {
     Client::over(stream).expect("554 Connection denied based on policy reason");
 }
 
+/// Whether a client at this address, which is on a list, may send nothing without a login.
+pub fn assert_needs_a_login(from: IpAddr, server: &Server) {
+    client(from, server.tcp()).command(
+        "MAIL FROM:<a@there.example>",
+        "554 5.7.1 Connection denied based on policy reason",
+    );
+}
+
 /// swaks was refused, by these words.
 pub fn assert_refused(said: &Said, words: &str) {
     assert_ne!(said.code, Some(0), "{said:?}");
