@@ -458,3 +458,118 @@ fn what_explain_to_appends_names_the_line() {
     );
     assert_eq!(said, want);
 }
+
+/// What `explain` prints on standard error.
+fn complained(folder: &TempFolder, arguments: &[&str]) -> String {
+    let output = gatepost()
+        .args(["explain", "--config", "f.ini"])
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn every_refusal_has_a_step() {
+    let auth = "[port:tcp]\nname_and_password = yes\n[port:tls]\nname_and_password = yes\n";
+    let rows = [
+        (
+            format!("{auth}[server]\nhostname = here.example\n"),
+            ["--user", "nobody"].as_slice(),
+            "login: refused by [auth] users (default): there is no such user",
+        ),
+        (
+            "[server]\nhostname = here.example\n".to_owned(),
+            &["--tls"],
+            "starttls: refused by [extensions] starttls (default): it is disabled",
+        ),
+        (
+            "[server]\nhostname = here.example\nspool = .\n[limits]\nfree_space = 900000G\n"
+                .to_owned(),
+            &[],
+            "space: refused by f.ini:5 [limits] free_space: ",
+        ),
+    ];
+    for (ini, more, want) in rows {
+        let folder = prepare("steps", &ini);
+        let arguments = [
+            &["--from", "192.0.2.1", "--rcpt", "alice@here.example"],
+            more,
+        ]
+        .concat();
+        let (code, lines) = explain(&folder, &arguments);
+        let steps = &lines[..lines.len() - 1];
+        assert_eq!(code, 1, "{lines:?}");
+        assert!(steps.last().unwrap().starts_with(want), "{lines:?}");
+    }
+}
+
+#[test]
+fn where_mail_goes_is_told() {
+    let folder = prepare(
+        "ways",
+        "[server]\nhostname = here.example\n[aliases]\nfile = aliases\n[smarthost]\nhost = relay.example\n\
+         [recipients]\ncatch_all = bob\n[delivery]\nmail_root = /m\n[relay]\nallow_domains = out.example\n\
+         [webhook:shop]\nurl = http://127.0.0.1:9/\n",
+    );
+    fs::write(
+        folder.path().join("aliases"),
+        "info: team, joe@out.example\nteam: alice\norders: >shop\n",
+    )
+    .unwrap();
+    let rows = [
+        (
+            "alice@here.example",
+            &["delivery: mailbox /m/alice/Maildir"][..],
+        ),
+        (
+            "info+x@here.example",
+            &[
+                "delivery: alias info leads to team, joe@out.example",
+                "delivery: alias team leads to alice",
+                "delivery: mailbox /m/alice/Maildir",
+                "delivery: joe@out.example by [smarthost] relay.example port 587",
+            ],
+        ),
+        (
+            "orders@here.example",
+            &[
+                "delivery: alias orders leads to webhook:shop",
+                "delivery: web server of [webhook:shop]",
+            ],
+        ),
+        (
+            "zoe@here.example",
+            &[
+                "delivery: goes to bob by f.ini:8 [recipients] catch_all: nobody has this name",
+                "delivery: mailbox /m/bob/Maildir",
+            ],
+        ),
+        (
+            "joe@out.example",
+            &["delivery: joe@out.example by [smarthost] relay.example port 587"],
+        ),
+    ];
+    for (to, want) in rows {
+        let (code, lines) = explain(&folder, &["--from", "192.0.2.1", "--rcpt", to]);
+        assert_eq!(code, 0, "{lines:?}");
+        let ways: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.starts_with("delivery:"))
+            .collect();
+        assert_eq!(ways, want, "{to}");
+    }
+}
+
+#[test]
+fn warnings_of_the_configuration_are_told_only_when_asked_for() {
+    let folder = prepare(
+        "quiet",
+        "[server]\nhostname = here.example\n[relay]\nenforce_for = none\n",
+    );
+    let arguments = ["--from", "192.0.2.1", "--rcpt", "alice@here.example"];
+    assert_eq!(complained(&folder, &arguments), "");
+    let asked = [&arguments[..], &["--warnings"]].concat();
+    assert!(complained(&folder, &asked).contains("(W-07)"));
+}

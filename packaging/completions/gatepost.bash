@@ -22,7 +22,7 @@ _gatepost() {
     init) words='--hostname --tcp-port --tls-port --system --config --help --version' ;;
     passwd) words='--iterations --config --help --version' ;;
     certificate) words='--force --config --help --version' ;;
-    explain) words='--from --port --tls --user --helo --mail-from --rcpt --config --help --local --version' ;;
+    explain) words='--from --port --tls --user --helo --mail-from --rcpt --warnings --config --help --local --version' ;;
     tell) words='--config --help --version config quit smtp update' ;;
     reload) words='--config --help --version' ;;
     status) words='--format --json --config --help --version json prometheus text' ;;

@@ -45,6 +45,7 @@ complete -c gatepost -n '__fish_seen_subcommand_from explain' -l user -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l helo -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l mail-from -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l rcpt -x
+complete -c gatepost -n '__fish_seen_subcommand_from explain' -l warnings
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l local -x
 complete -c gatepost -n '__fish_seen_subcommand_from explain' -l version

@@ -24,7 +24,7 @@ pub const OPTIONS: &[&str] = &[
     "--rcpt",
 ];
 /// The options without one.
-pub const FLAGS: &[&str] = &["--tls"];
+pub const FLAGS: &[&str] = &["--tls", "--warnings"];
 
 /// Runs the command.
 ///
@@ -39,7 +39,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::usage(format!("{option} ADDRESS is missing")));
     }
     let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
-    complain(&lines(&loaded.warnings));
+    if arguments.flag("--warnings") {
+        complain(&lines(&loaded.warnings));
+    }
     let settings = Arc::new(loaded.settings);
     let client = client(arguments, &settings).map_err(Failure::usage)?;
     let directory = Directory::new(&settings);

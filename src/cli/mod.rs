@@ -123,14 +123,15 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "explain",
-        usage: "--from ADDRESS [--port NAME] [--tls] [--user U] [--helo H] [--mail-from A] --rcpt R",
+        usage: "--from ADDRESS [--port NAME] [--tls] [--user U] [--helo H] [--mail-from A] --rcpt R [--warnings]",
         purpose: "says why a message is or would be refused, step by step",
         help: "It plays the session of a client at ADDRESS and prints what was decided on the way, each\n\
                step with the file, line and key that made it so, then the reply the client would see.\n\
                --port is tcp unless --tls is given and the TLS port is on; --tls on a tcp port is\n\
                STARTTLS. --user counts as logged in, if it exists. Without --mail-from the sender is\n\
                <>. --local names the address of ours that the client connects to, which chooses the\n\
-               site. Exit codes: 0 accepted, 1 refused.",
+               site. What is accepted is followed to where it goes. The warnings of the configuration are\n\
+               told with --warnings. Exit codes: 0 accepted, 1 refused.",
         options: explain::OPTIONS,
         flags: explain::FLAGS,
         words: 0,

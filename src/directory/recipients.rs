@@ -82,6 +82,9 @@ pub enum Members {
     Unavailable,
 }
 
+/// The most aliases that are told of the way of one recipient.
+const WAY_MAX: usize = 50;
+
 impl Directory {
     /// Finds a recipient in a local domain.
     pub fn find(&self, forward_path: &ForwardPath) -> Lookup {
@@ -214,6 +217,48 @@ impl Directory {
             Address::Handler(..) => None,
         });
         Expansion::Members(members.collect())
+    }
+
+    /// The aliases that mail for a recipient in a local domain goes by, each with its members as they are
+    /// written, at most [`WAY_MAX`].
+    pub fn way(&self, forward_path: &ForwardPath) -> Vec<(String, Vec<String>)> {
+        let look = self.look();
+        let name = local_name(forward_path);
+        let mut way: Vec<(String, Vec<String>)> = Vec::new();
+        let Some((users, aliases)) = look.both() else {
+            return way;
+        };
+        let name = self.known(users, aliases, &name).or(self.fallback());
+        let mut next: Vec<String> = name.map(str::to_owned).into_iter().collect();
+        while let Some(name) = next.pop() {
+            let is_new = way.iter().all(|(known, _)| *known != name);
+            let Some(members) = aliases
+                .members(&name)
+                .filter(|_| is_new && way.len() < WAY_MAX)
+            else {
+                continue;
+            };
+            let local = members.iter().filter_map(|member| match member {
+                Address::Local(name) => Some(name),
+                Address::Outside(_) | Address::Handler(..) => None,
+            });
+            let local = local.filter_map(|name| self.known(users, aliases, name));
+            next.extend(local.map(str::to_owned));
+            let written = members.iter().map(|member| match member {
+                Address::Local(name) => name.clone(),
+                Address::Outside(mailbox) => mailbox.to_string(),
+                Address::Handler(kind, name) => format!("{}:{name}", kind.section()),
+            });
+            let written = written.collect();
+            way.push((name, written));
+        }
+        way
+    }
+
+    /// Who gets what nobody here has, where that is somebody.
+    pub fn catches(&self, forward_path: &ForwardPath) -> Option<&str> {
+        let is_unknown = matches!(self.expand(forward_path), Expansion::Unknown);
+        self.fallback().filter(|_| is_unknown)
     }
 
     /// The name of a user or an alias that a local-part stands for.

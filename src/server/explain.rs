@@ -8,19 +8,22 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::config::local::Local;
 use crate::config::settings::{Port, PortKind, Settings};
 use crate::directory::scram::ScramLookup;
-use crate::directory::{Directory, LoginOutcome};
+use crate::directory::{Directory, LoginOutcome, Lookup};
 use crate::mail::memory::Budget;
-use crate::mail::{ForwardPath, MessageId, ReversePath, TlsFacts};
+use crate::mail::{ForwardPath, Mailbox, MessageId, ReversePath, Target, TlsFacts};
 use crate::policy::admission::{Stage, admission};
 use crate::policy::facts::{Finding, Question};
 use crate::policy::unknown::Unknown;
+use crate::policy::verdict::Cause;
 use crate::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
 use crate::session::note::Note;
 use crate::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
 use crate::spool::Refusal;
 use crate::sys::clock;
+use crate::sys::disk::{Disk, RealDisk};
 
 /// A client and what it wants.
 #[derive(Debug, Clone)]
@@ -70,6 +73,7 @@ pub fn explain(
         memory: Arc::new(Budget::new(settings.limits.mail_memory)),
     });
     let mut play = Play {
+        settings,
         session,
         directory,
         ask,
@@ -80,10 +84,82 @@ pub fn explain(
         play.describe(settings, port, client);
     }
     play.run(settings, client);
+    if play.explanation.accepted {
+        let ways = ways(settings, directory, client);
+        play.explanation.steps.extend(ways);
+    }
     play.explanation
 }
 
+/// Where the message would go.
+fn ways(settings: &Settings, directory: &Directory, client: &Client) -> Vec<String> {
+    let path = &client.forward_path;
+    if let ForwardPath::Mailbox(mailbox) = path {
+        if !settings.is_local_domain(mailbox.domain()) {
+            return vec![elsewhere(settings, client, mailbox)];
+        }
+    }
+    let mut ways = Vec::new();
+    if let Some(user) = directory.catches(path) {
+        let cause = match settings.recipients.catch_all {
+            Some(_) => Cause::new("recipients", "catch_all", "nobody has this name"),
+            None => Cause::new(
+                "recipients",
+                "verify",
+                "every name is taken, nobody has this one",
+            ),
+        };
+        let cause = cause.in_words(settings);
+        ways.push(format!("delivery: goes to {user} by {cause}"));
+    }
+    for (alias, members) in directory.way(path) {
+        let members = members.join(", ");
+        ways.push(format!("delivery: alias {alias} leads to {members}"));
+    }
+    let Lookup::Found(found) = directory.find(path) else {
+        return ways;
+    };
+    ways.extend(found.targets.iter().map(|target| match target {
+        Target::User(user) => match &settings.local {
+            Local::Maildir => {
+                let maildir = settings.mail_root.join(user).join("Maildir");
+                format!("delivery: mailbox {}", maildir.display())
+            }
+            Local::Lmtp(place) => format!("delivery: mailbox of {user} at the LMTP server {place}"),
+        },
+        Target::Outside(mailbox) => elsewhere(settings, client, mailbox),
+        Target::Command(name) => format!("delivery: program of [command:{name}]"),
+        Target::Webhook(name) => format!("delivery: web server of [webhook:{name}]"),
+    }));
+    ways
+}
+
+/// How mail for an address elsewhere goes.
+fn elsewhere(settings: &Settings, client: &Client, mailbox: &Mailbox) -> String {
+    match settings.smarthost_for(&client.reverse_path) {
+        Some(host) => {
+            let section = format!("[{}]", host.section());
+            format!(
+                "delivery: {mailbox} by {section} {} port {}",
+                host.host, host.port
+            )
+        }
+        None => format!("delivery: {mailbox} goes nowhere: no smarthost is for this sender"),
+    }
+}
+
+/// Whether the spool's disk has room for this many octets; where there is no spool yet, it has.
+fn space(settings: &Settings, octets: u64) -> Result<(), Refusal> {
+    match RealDisk.free_octets(&settings.spool) {
+        Ok(free) if free < settings.limits.free_space.saturating_add(octets) => {
+            Err(Refusal::NoSpace)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 struct Play<'a> {
+    settings: &'a Settings,
     session: Session,
     directory: &'a Directory,
     ask: &'a dyn Fn(&Question) -> Finding,
@@ -170,7 +246,7 @@ impl Play<'_> {
     fn perform(&self, effect: Effect) -> Option<Answer> {
         Some(match effect {
             Effect::StartTls => Answer::TlsStarted(TLS, ChannelBindings::default()),
-            Effect::CheckSpace(_) => Answer::Space(Ok(())),
+            Effect::CheckSpace(octets) => Answer::Space(space(self.settings, octets)),
             Effect::PaceLogin(_) => Answer::Paced(Paced::Proceed),
             Effect::CountUnknown | Effect::WaitForUnknown => Answer::Unknown(Unknown::Few),
             Effect::CheckLogin(_) => Answer::Login(LoginOutcome::Refused),

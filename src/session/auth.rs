@@ -82,10 +82,14 @@ impl Session {
         if self.admission().starttls_required {
             return self.refuse_before_tls("AUTH", output);
         }
-        match self.auth_is_refused(output) {
-            Some(step) => step,
-            None => self.logged_in(Attempt::new(login), outcome, output),
+        if let Some(step) = self.auth_is_refused(output) {
+            return step;
         }
+        if matches!(outcome, LoginOutcome::Refused) {
+            let cause = Cause::new("auth", "users", "there is no such user");
+            self.tell("login", "refused", &cause, output);
+        }
+        self.logged_in(Attempt::new(login), outcome, output)
     }
 
     /// Sequence, switched off, TLS.

@@ -202,6 +202,7 @@ impl Session {
             Err(refusal) => {
                 let from = Some(envelope.reverse_path.to_string());
                 let cause = Cause::new("limits", "free_space", "the spool's disk is full");
+                self.tell("space", "refused", &cause, output);
                 self.refuse_sender(from, replies::refused(refusal), "space", &cause, output)
             }
         }

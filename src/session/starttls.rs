@@ -13,6 +13,7 @@ impl Session {
     pub(super) fn starttls(&mut self, arguments: &[u8], output: &mut Output) -> Step {
         if self.settings.extensions.starttls == StartTls::Disabled && self.tls.is_none() {
             let cause = Cause::new("extensions", "starttls", "it is disabled");
+            self.tell("starttls", "refused", &cause, output);
             let reply = replies::not_available();
             let why = ("settings", Some(&cause));
             self.note_refused(Subject::Command("STARTTLS"), reply.code(), why, output);
