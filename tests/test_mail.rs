@@ -403,3 +403,37 @@ fn a_failed_handshake_is_told_where_plain_text_is_tried_after_it() {
     assert!(line(&said, "tls").contains("failed"), "{said:?}");
     assert_eq!(host.taken().len(), 1, "the message went out all the same");
 }
+
+#[test]
+fn the_port_that_is_enabled_is_taken_and_its_own_sessions_are_no_devices() {
+    let only_tls = format!("{OPEN}[port:tcp]\nstatus = disabled\n");
+    for (extra, tls) in [
+        (only_tls.as_str(), "tls       ok"),
+        (
+            "[extensions]\nstarttls = disabled\n",
+            "tls       skipped  not offered",
+        ),
+    ] {
+        let server = Server::start(extra);
+        let said = test_mail(&server.config(), &["--to", "alice@here.example"], "");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(line(&said, "tls").starts_with(tls), "{said:?}");
+        let refused = test_mail(&server.config(), &["--to", "nobody@here.example"], "");
+        assert_eq!(refused.code, Some(67), "{refused:?}");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let devices = server.command(&["devices"]);
+        assert_eq!(devices.output, "no devices are known\n");
+    }
+}
+
+#[test]
+fn a_try_that_ends_at_once_invites_nobody() {
+    let output = gatepost().args(["try", "--once"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("A message over the TLS port"), "{text}");
+    assert!(
+        !text.contains("Ctrl-C") && !text.contains("swaks"),
+        "{text}"
+    );
+}

@@ -74,6 +74,7 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
         pinned,
         tcp: SocketAddr::new(address, tcp_port),
         tls: SocketAddr::new(address, tls_port),
+        goes_on: !arguments.flag("--once"),
     };
     let toured = tour.run();
     if arguments.flag("--once") || toured.is_err() {
@@ -100,6 +101,8 @@ struct Tour<'a> {
     pinned: CertificateDer<'static>,
     tcp: SocketAddr,
     tls: SocketAddr,
+    /// Whether there is a server to play with afterwards.
+    goes_on: bool,
 }
 
 /// A way in.
@@ -137,7 +140,10 @@ impl Tour<'_> {
             say(&format!("A message {}: {said}\n", way.words()))?;
         }
         self.show_mail()?;
-        self.explain()
+        match self.goes_on {
+            true => self.explain(),
+            false => Ok(()),
+        }
     }
 
     fn send(&self, way: Way) -> Result<String, ClientError> {

@@ -7,6 +7,15 @@ use std::io::ErrorKind;
 use super::super::output::{NO_USER, NOT_PERMITTED, TRY_LATER, UNAVAILABLE};
 use crate::delivery::smtp_client::ClientError;
 
+/// Who is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Side {
+    /// The service of this configuration.
+    Own,
+    /// The smarthost of this section.
+    Smarthost(String),
+}
+
 /// What went wrong first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -40,12 +49,24 @@ impl Cause {
     }
 
     /// What it may mean, and what to do.
-    pub(super) fn advice(self) -> Option<&'static str> {
-        match self {
-            Self::Own(_) => None,
-            Self::Silent(_, advice) => Some(advice),
-            Self::Said(step, code) => Some(refusal(step, code)),
-        }
+    pub(super) fn advice(self, side: &Side) -> Option<String> {
+        let section = match side {
+            Side::Own => None,
+            Side::Smarthost(section) => Some(section),
+        };
+        Some(match (self, section) {
+            (Self::Own(_), _) => return None,
+            (Self::Silent(_, advice), None) => advice.to_owned(),
+            (Self::Said(step, code), None) => refusal(step, code).to_owned(),
+            (Self::Silent(step, advice), Some(section)) => match silent_smarthost(step) {
+                Some(keys) => format!("See {section} {keys}."),
+                None => advice.to_owned(),
+            },
+            (Self::Said(step, code), Some(section)) => match refused_by_smarthost(step, code) {
+                Some(words) => format!("{words}: see {section}."),
+                None => "The words above are the smarthost's; its operator knows more.".to_owned(),
+            },
+        })
     }
 }
 
@@ -62,6 +83,31 @@ pub(super) fn cause(error: &ClientError) -> Cause {
     }
 }
 
+/// The keys of the smarthost's section to look at.
+fn silent_smarthost(step: &str) -> Option<&'static str> {
+    Some(match step {
+        "connect" => "host and port; a firewall may be in between as well",
+        "TLS" => "host, which the certificate has to be for, ca_file and tls",
+        "STARTTLS" => "tls and port: it offers no STARTTLS, and implicit TLS is mostly on port 465",
+        "AUTH" => "username, mechanisms, plaintext_login, and password_file or token_file",
+        _ => return None,
+    })
+}
+
+/// What a smarthost's refusal may mean.
+fn refused_by_smarthost(step: &str, code: u16) -> Option<&'static str> {
+    Some(match (step, code) {
+        ("AUTH", 534 | 535) => {
+            "User or password is wrong there; username, password_file or token_file"
+        }
+        ("AUTH", 538) | (_, 523) => "It wants TLS before a login; tls",
+        ("AUTH", 502..=504) => "It takes no such login; mechanisms, and username empty for none",
+        ("MAIL" | "RCPT", 530) => "It wants a login; username",
+        ("MAIL", 550..=554) => "It refuses the sender; sender_domains and username",
+        _ => return None,
+    })
+}
+
 fn silence(step: &str, kind: ErrorKind) -> &'static str {
     match (step, kind) {
         ("connect", ErrorKind::TimedOut) => {
@@ -71,13 +117,13 @@ fn silence(step: &str, kind: ErrorKind) -> &'static str {
             "Nothing takes connections there. Is it running? gatepost status tells, and gatepost check lists the ports."
         }
         ("TLS", _) => {
-            "The certificate has to be for that host name, in date, and signed by a CA known here: [smarthost] host, ca_file."
+            "TLS was not set up. gatepost check says what is wrong with [tls] certificate and private_key."
         }
         ("STARTTLS", _) => {
-            "No certificate is set there, or STARTTLS is disabled. See [extensions] starttls, or [smarthost] tls."
+            "No certificate is set, or STARTTLS is disabled. See [tls] certificate and [extensions] starttls."
         }
         ("AUTH", _) => {
-            "No login was made. See tls, mechanisms, and password_file or token_file of the smarthost."
+            "No login was made. See [auth] mechanisms and name_and_password of the port."
         }
         _ => "The connection broke or was too slow. The log of the other side says why.",
     }
@@ -147,7 +193,17 @@ mod tests {
             let text = error.to_string();
             let cause = cause(&error);
             assert_eq!(cause.exit_code(), code, "{text}");
-            assert!(cause.advice().is_some(), "{text}");
+            let section = "[smarthost:x]".to_owned();
+            for side in [Side::Own, Side::Smarthost(section)] {
+                let advice = cause.advice(&side).unwrap();
+                let is_ours = ["[auth]", "[extensions]", "[tls]", "[senders]", "gatepost "];
+                let names_ours = is_ours.iter().any(|word| advice.contains(word));
+                assert!(side == Side::Own || !names_ours, "{text}: {advice}");
+                assert!(
+                    side != Side::Own || !advice.contains("smarthost"),
+                    "{text}: {advice}"
+                );
+            }
         }
     }
 }

@@ -12,10 +12,8 @@ use crate::delivery::login::LoginBy;
 use crate::delivery::smtp_client::{ClientError, SmtpClient};
 use crate::delivery::witness::{Heard, Witness};
 use crate::protocol::client::{Offer, ServerReply, mail_data};
+use crate::server::devices::TEST_NAME;
 use crate::transport::client::Trust;
-
-/// What we say at EHLO.
-const OUR_NAME: &str = "localhost";
 
 /// A session on one of our own ports.
 pub(super) struct Dialogue<'a> {
@@ -62,7 +60,7 @@ impl Dialogue<'_> {
             client.start_tls(&name, Trust::Anybody)?;
         }
         client.greeting()?;
-        let offer = Offer::read(&client.hello(OUR_NAME)?);
+        let offer = Offer::read(&client.hello(TEST_NAME)?);
         if self.port.kind == PortKind::Tls {
             return Ok(offer);
         }
@@ -75,7 +73,7 @@ impl Dialogue<'_> {
             (true, _) => {
                 client.ask_for_tls()?;
                 client.start_tls(&name, Trust::Anybody)?;
-                Ok(Offer::read(&client.hello(OUR_NAME)?))
+                Ok(Offer::read(&client.hello(TEST_NAME)?))
             }
         }
     }

@@ -26,13 +26,14 @@ use super::explain::{forward_path, reverse_path};
 use super::output::{Failure, IO, TRY_LATER, UNAVAILABLE};
 use super::passwd;
 use crate::config;
-use crate::config::settings::{Port, Settings};
+use crate::config::settings::{Port, PortKind, Settings};
 use crate::delivery::login::{read_secret, spoken_forms};
 use crate::delivery::smtp_client::Limits;
 use crate::delivery::trial::Trial;
 use crate::mail::{ForwardPath, Mailbox, ReversePath, date};
 use crate::sys::{clock, random, terminal};
 use crate::transport::roots;
+use advice::Side;
 use dialogue::Dialogue;
 use report::{Judge, Report, Verdict};
 
@@ -64,7 +65,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let settings =
         config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;
-    let via = text(arguments, "--via")?.unwrap_or_else(|| "tcp".to_owned());
+    let via = match text(arguments, "--via")? {
+        Some(via) => via,
+        None => usual_port(&settings)?,
+    };
     let mut wish = wish(arguments, &settings)?;
     if via == "smarthost" {
         if arguments.value("--user").is_some() || wish.tls {
@@ -78,6 +82,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         wish.login = Some((user, ask_password()?));
     }
     by_port(&settings, port, &wish)
+}
+
+/// The enabled port that is taken where none is named: `tcp` before others of its kind, these before TLS ones.
+fn usual_port(settings: &Settings) -> Result<String, Failure> {
+    let enabled = settings.ports.iter().filter(|port| port.enabled);
+    let first = enabled.min_by_key(|port| (port.kind == PortKind::Tls, port.name != "tcp"));
+    let first = first.ok_or_else(|| Failure::usage("no SMTP port is enabled"))?;
+    Ok(first.name.clone())
 }
 
 /// A port by its name, or by its number.
@@ -132,7 +144,7 @@ fn by_port(settings: &Settings, port: &Port, wish: &Wish) -> Result<(), Failure>
         Some((user, password)) => secrets(user, password),
         None => Vec::new(),
     };
-    let report = Report::new(judge, secrets);
+    let report = Report::new(judge, secrets, Side::Own);
     let dialogue = Dialogue {
         settings,
         port,
@@ -178,7 +190,8 @@ fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
         let secret = read_secret(&login.secret).ok()?;
         Some(secrets(&login.username, &secret))
     });
-    let report = Report::new(judge, secrets.unwrap_or_default());
+    let side = Side::Smarthost(format!("[{}]", host.section()));
+    let report = Report::new(judge, secrets.unwrap_or_default(), side);
     let text = content(settings, wish, "smarthost").replace('\n', "\r\n");
     let trial = Trial {
         hostname: settings.hostname.as_str(),
@@ -205,7 +218,7 @@ fn finish(report: &Report, undelivered: Option<u8>) -> Result<(), Failure> {
     match (report.close(), undelivered) {
         (None, None) => Ok(()),
         (None, Some(code)) => Err(Failure::silent(code)),
-        (Some(cause), _) => match cause.advice() {
+        (Some(cause), _) => match cause.advice(&report.side()) {
             Some(advice) => Err(Failure::new(cause.exit_code(), advice)),
             None => Err(Failure::silent(cause.exit_code())),
         },

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 use super::super::output::say;
-use super::advice::{self, Cause};
+use super::advice::{self, Cause, Side};
 use crate::delivery::smtp_client::ClientError;
 use crate::delivery::witness::{Heard, Witness};
 use crate::protocol::client::ServerReply;
@@ -79,20 +79,30 @@ struct State {
     told: Vec<&'static str>,
     /// The server agreed to TLS, and no handshake has ended yet.
     in_handshake: bool,
+    /// The server's last list of extensions has no STARTTLS.
+    is_tls_missing: bool,
+    side: Side,
     /// The first failure that counts.
     cause: Option<Cause>,
 }
 
 impl Report {
     /// Nothing is printed yet; none of `secrets` ever will be.
-    pub(super) fn new(judge: Judge, secrets: Vec<Zeroizing<String>>) -> Self {
+    pub(super) fn new(judge: Judge, secrets: Vec<Zeroizing<String>>, side: Side) -> Self {
         Self(Arc::new(Mutex::new(State {
             judge,
             secrets,
             told: Vec::new(),
             in_handshake: false,
+            is_tls_missing: false,
+            side,
             cause: None,
         })))
+    }
+
+    /// Who is spoken to.
+    pub(super) fn side(&self) -> Side {
+        self.state().side.clone()
     }
 
     /// Somebody who looks on and prints what he sees.
@@ -177,7 +187,10 @@ impl State {
             "QUIT" | "RSET" => {}
             _ if reply.code / 100 == 3 => {}
             // What is refused may be asked in another way (HELO).
-            "EHLO" | "HELO" => {}
+            "EHLO" | "HELO" => {
+                let is_offer = |line: &String| line.trim().eq_ignore_ascii_case("STARTTLS");
+                self.is_tls_missing = is_good && !reply.lines.iter().any(is_offer);
+            }
             "STARTTLS" if is_good => self.in_handshake = true,
             _ if is_good => self.step(name, Verdict::Good, &words_of(reply)),
             _ => {
@@ -215,6 +228,10 @@ impl State {
     fn skip_up_to(&mut self, place: usize, why: &str) {
         for name in STEPS.into_iter().take(place) {
             if !self.told.contains(&name) {
+                let why = match name {
+                    "tls" if self.is_tls_missing => "not offered",
+                    _ => why,
+                };
                 self.print(name, Verdict::Skipped, why);
             }
         }
