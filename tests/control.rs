@@ -69,6 +69,42 @@ fn where_nothing_runs_every_command_says_so() {
     assert_eq!(run(&["status"]).code, Some(78));
 }
 
+/// Such a mistake may be why the socket is not the one that was meant.
+#[test]
+fn a_mistake_before_the_socket_is_told_where_nothing_runs() {
+    let folder = TempFolder::new("mistake");
+    let config = folder.path().join("f.ini");
+    let run = |words: &[&str]| {
+        let mut command = gatepost();
+        command.args(words).arg("--config").arg(&config);
+        Said::of(&command.output().unwrap())
+    };
+    let hidden = "[contrl]\nsocket = control\n";
+    let broken = "[control\nsocket = control\n";
+    let earlier = "[server]\nhostnam = a.example\n[control]\nsocket = control\n";
+    for (ini, line) in [(hidden, 1), (broken, 1), (earlier, 2)] {
+        fs::write(&config, ini).unwrap();
+        let further: &[&[&str]] = &[&["top", "--once"], &["devices", "forget", "192.0.2.1"]];
+        for words in COMMANDS.iter().chain(further) {
+            let said = run(words);
+            assert_eq!(said.code, Some(78), "{ini}: {words:?}: {said:?}");
+            let place = format!("f.ini:{line}: ");
+            assert!(said.complaint.contains(&place), "{words:?}: {said:?}");
+            assert!(!said.complaint.contains("not running"), "{said:?}");
+        }
+    }
+    // A service that answers is asked, whatever is wrong with the file.
+    fs::write(&config, earlier).unwrap();
+    let listener = UnixListener::bind(folder.path().join("control")).unwrap();
+    std::thread::spawn(move || drop(listener.accept()));
+    let said = run(&["status"]);
+    assert_ne!(said.code, Some(78), "{said:?}");
+    // A mistake behind it changes nothing about it.
+    fs::remove_file(folder.path().join("control")).unwrap();
+    fs::write(&config, "[control]\nsocket = control\n[broken\n").unwrap();
+    assert_eq!(run(&["status"]).code, Some(69));
+}
+
 #[test]
 fn other_words_are_wrong_usage() {
     let folder = TempFolder::new("usage");

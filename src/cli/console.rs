@@ -18,7 +18,7 @@ use crate::control::{Answer, Outcome};
 pub(super) fn ask(arguments: &Arguments, words: &[&str]) -> Result<(), Failure> {
     let socket = config::control_socket(&arguments.config);
     let socket = socket.map_err(|found| Failure::configuration(&found))?;
-    print(put(&socket, arguments, words).map_err(|error| failure(&error))?)
+    print(put(&socket, arguments, words).map_err(|error| failure(&error, arguments))?)
 }
 
 /// Sends the words to the service at this socket.
@@ -55,10 +55,17 @@ pub(super) fn print(answer: Answer) -> Result<(), Failure> {
     Err(Failure::verbatim(code, answer.complaint))
 }
 
-/// Why there is no answer, with its exit code.
-pub(super) fn failure(error: &AskError) -> Failure {
+/// Why there is no answer, with its exit code. Where nothing runs at the socket, and a mistake in the
+/// configuration may have hidden the one that was meant, it is the mistake.
+pub(super) fn failure(error: &AskError, arguments: &Arguments) -> Failure {
     let code = match error {
-        AskError::NotRunning(_) => UNAVAILABLE,
+        AskError::NotRunning(_) => {
+            let mistakes = config::mistakes_before_socket(&arguments.config);
+            if !mistakes.is_empty() {
+                return Failure::configuration(&mistakes);
+            }
+            UNAVAILABLE
+        }
         AskError::NotPermitted(_) => NOT_PERMITTED,
         AskError::BadRequest => USAGE,
         AskError::Silent(_) => TRY_LATER,

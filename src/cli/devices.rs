@@ -21,7 +21,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let behind = words.get(1..).unwrap_or_default();
     match console::put(&socket, arguments, &words) {
         Err(AskError::NotRunning(_)) if behind.first() != Some(&"forget") => {}
-        asked => return console::print(asked.map_err(|error| console::failure(&error))?),
+        asked => {
+            return console::print(asked.map_err(|error| console::failure(&error, arguments))?);
+        }
     }
     let settings =
         config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;

@@ -60,7 +60,7 @@ fn ask(arguments: &Arguments) -> Result<Answer, Failure> {
     let answer = console::put(&socket, arguments, words).map_err(|error| match error {
         // Whoever does not answer is not there for mail either.
         AskError::Silent(_) => Failure::new(UNAVAILABLE, &error),
-        _ => console::failure(&error),
+        _ => console::failure(&error, arguments),
     })?;
     match answer.output.is_empty() {
         false => Ok(answer),

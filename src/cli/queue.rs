@@ -29,7 +29,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let socket = socket.map_err(|found| Failure::configuration(&found))?;
     match console::put(&socket, arguments, &words) {
         Err(AskError::NotRunning(_)) => {}
-        asked => return console::print(asked.map_err(|error| console::failure(&error))?),
+        asked => {
+            return console::print(asked.map_err(|error| console::failure(&error, arguments))?);
+        }
     }
     let settings =
         config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;

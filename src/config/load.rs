@@ -89,10 +89,7 @@ pub fn parse(file: &Path) -> Result<Settings, Vec<Problem>> {
 /// # Errors
 /// The file cannot be read, or that key is at fault.
 pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
-    // Nobody is kept waiting by a command that only asks.
-    let content = replace::read_regular(file, FILE_MAX_OCTETS);
-    let content = content.map_err(|error| vec![unreadable(file, &error)])?;
-    let mut draft = Draft::read(file, &content);
+    let mut draft = open_for_socket(file)?;
     if !draft.is_intact(&[SOCKET]) {
         let is_it = |problem: &Problem| {
             problem.section.as_deref() == Some(SOCKET.0) && problem.key.as_deref() == Some(SOCKET.1)
@@ -101,6 +98,28 @@ pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
         return Err(in_file_order(draft, Occasion::Start));
     }
     Ok(draft.path(SOCKET.0, SOCKET.1).unwrap_or_default())
+}
+
+/// The mistakes that may be why `[control] socket` is not what the operator meant: those before it, or
+/// all where it is not written. None where the file cannot be read.
+pub fn mistakes_before_socket(file: &Path) -> Vec<Problem> {
+    let Ok(mut draft) = open_for_socket(file) else {
+        return Vec::new();
+    };
+    if draft.is_written(SOCKET.0, SOCKET.1) {
+        let socket = draft.line(SOCKET.0, SOCKET.1);
+        draft.problems.retain(|problem| problem.line < socket);
+    }
+    let mut problems = in_file_order(draft, Occasion::Start);
+    problems.retain(Problem::is_error);
+    problems
+}
+
+fn open_for_socket(file: &Path) -> Result<Draft, Vec<Problem>> {
+    // Nobody is kept waiting by a command that only asks.
+    let content = replace::read_regular(file, FILE_MAX_OCTETS);
+    let content = content.map_err(|error| vec![unreadable(file, &error)])?;
+    Ok(Draft::read(file, &content))
 }
 
 /// Parses a number for `[auth] iterations`, for commands that take one; none for 0.

@@ -55,6 +55,8 @@ pub mod values;
 
 pub use check::Probe;
 pub use effective::Effective;
-pub use load::{Loaded, control_socket, load, load_adapted, parse, parse_iterations};
+pub use load::{
+    Loaded, control_socket, load, load_adapted, mistakes_before_socket, parse, parse_iterations,
+};
 pub use problem::{Occasion, Problem};
 pub use settings::Settings;

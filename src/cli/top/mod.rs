@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     // What will not mend by itself is told at once.
     if let Err(error @ AskError::NotPermitted(_)) = watched.ask() {
-        return Err(console::failure(&error));
+        return Err(console::failure(&error, arguments));
     }
     let mut screen = Screen::begin().map_err(|error| Failure::files(IO, "the terminal", &error))?;
     live(&mut screen, &watched, interval)
@@ -92,7 +92,8 @@ impl Watched<'_> {
 }
 
 fn print_once(watched: &Watched<'_>) -> Result<(), Failure> {
-    let answer = watched.ask().map_err(|error| console::failure(&error))?;
+    let answer = watched.ask();
+    let answer = answer.map_err(|error| console::failure(&error, watched.arguments))?;
     let shown = Shown {
         moment: Some(&answer),
         rates: None,
