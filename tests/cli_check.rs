@@ -713,3 +713,77 @@ fn wrong_usage_is_told_before_any_file_is_read() {
         assert_eq!(got.code, Some(64), "{arguments:?}");
     }
 }
+
+#[test]
+fn help_is_a_command_too() {
+    let folder = TempFolder::new("help");
+    for (arguments, same) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "check"], &["check", "--help"]),
+        (&["help", "sendmail"], &["sendmail", "--help"]),
+        (&["help", "help"], &["help", "--help"]),
+        (
+            &["--config", "none.ini", "help", "tell"],
+            &["tell", "--help"],
+        ),
+    ] {
+        let (got, want) = (run(&folder, arguments), run(&folder, same));
+        assert_eq!((got.code, want.code), (Some(0), Some(0)), "{arguments:?}");
+        assert_eq!(got.table, want.table, "{arguments:?}");
+        assert!(got.problems.is_empty(), "{arguments:?}");
+    }
+    let listed = run(&folder, &["help"]).table;
+    assert!(listed.iter().any(|line| line.starts_with("  help ")));
+}
+
+#[test]
+fn misspelt_words_and_what_the_system_does_are_named() {
+    let folder = TempFolder::new("misspelt");
+    for (arguments, want) in [
+        (
+            &["help", "chek"][..],
+            "there is no command \"chek\"; did you mean check?",
+        ),
+        (&["help", "check", "it"], "\"it\" is one word too many"),
+        (
+            &["check", "--confg", "f.ini"],
+            "there is no option \"--confg\" here; did you mean --config?",
+        ),
+        (
+            &["status", "--jsn"],
+            "there is no option \"--jsn\" here; did you mean --json?",
+        ),
+        (
+            &["serve", "--hepl"],
+            "there is no option \"--hepl\" here; did you mean --help?",
+        ),
+    ] {
+        let got = run(&folder, arguments);
+        assert_eq!(
+            got.problems[0],
+            format!("gatepost: {want}"),
+            "{arguments:?}"
+        );
+        assert_eq!(got.code, Some(64), "{arguments:?}");
+    }
+    for (arguments, does, verb) in [
+        (&["tell", "smtp", "restart"][..], "restarts", "restart"),
+        (&["tell", "smtp", "Stop"], "stops", "stop"),
+        (&["load", "smtp"], "starts", "start"),
+        (&["restart", "task", "smtp"], "restarts", "restart"),
+        (&["start"], "starts", "start"),
+        (&["stop"], "stops", "stop"),
+    ] {
+        let got = run(&folder, arguments);
+        let told = format!("the system {does} the service: ");
+        let (_, command) = got.problems[0].split_once(&told).unwrap();
+        let unit = format!("systemctl {verb} gatepost");
+        let script = format!("/etc/init.d/gatepost {verb}");
+        let both = format!("{unit}, or {script}");
+        assert!(
+            [unit, script, both].iter().any(|own| own == command),
+            "{command}"
+        );
+        assert_eq!(got.code, Some(64), "{arguments:?}");
+    }
+}

@@ -60,6 +60,7 @@ fn bash_completes_commands_options_words_and_files() {
     let behind_option = ["gatepost", "--config", "any", "ser"];
     assert_eq!(complete(&behind_option), set(&["serve"]));
     assert_eq!(complete(&["gatepost", "sessions", "k"]), set(&["kill"]));
+    assert_eq!(complete(&["gatepost", "help", "che"]), set(&["check"]));
     let file = [
         "gatepost",
         "check",
@@ -246,7 +247,11 @@ fn rows() -> Vec<Row> {
     let overview = help(&["--help"]);
     let (_, list) = overview.split_once("\nCommands:\n").unwrap();
     let lines = list.lines().take_while(|line| !line.is_empty());
-    lines.map(row).collect()
+    let mut rows: Vec<Row> = lines.map(row).collect();
+    let names: BTreeSet<String> = rows.iter().map(|row| row.name.clone()).collect();
+    let help = rows.iter_mut().find(|row| row.name == "help");
+    help.unwrap().words = names;
+    rows
 }
 
 fn row(line: &str) -> Row {

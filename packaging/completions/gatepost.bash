@@ -16,7 +16,7 @@ _gatepost() {
     esac
   done
   case $command in
-    '') words='serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try --config --help --version' ;;
+    '') words='serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try help --config --help --version' ;;
     serve) words='--config --help --version' ;;
     check) words='--start --config --help --version' ;;
     init) words='--hostname --tcp-port --tls-port --system --config --help --version' ;;
@@ -35,6 +35,7 @@ _gatepost() {
     sendmail) words='-t -i -f -F -v --config --help --version' ;;
     test-mail) words='--to --from --via --user --tls --config --help --version smarthost' ;;
     try) words='--once --keep --tcp-port --tls-port --config --help --version' ;;
+    help) words='--config --help --version certificate check devices explain health help init passwd queue reload sendmail serve sessions status tell test-mail top try unban' ;;
     *) return ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))

@@ -1,6 +1,6 @@
 # Completion of gatepost(8) for fish; from the program's own table of commands.
 
-set -l commands serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try
+set -l commands serve check init passwd certificate explain tell reload status top health sessions devices queue unban sendmail test-mail try help
 complete -c gatepost -f
 complete -c gatepost -l config -r -F
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a serve -d 'runs the service in the foreground'
@@ -21,6 +21,7 @@ complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a unban -d 
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a sendmail -d 'takes a message of a local program, as sendmail(8) does'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a test-mail -d 'sends a test message and tells how each step went'
 complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a try -d 'sets up a server in a temporary folder, sends it mail, and shows where it went'
+complete -c gatepost -n "not __fish_seen_subcommand_from $commands" -a help -d 'says what commands there are, or how one is used'
 complete -c gatepost -n '__fish_seen_subcommand_from serve' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from serve' -l version
 complete -c gatepost -n '__fish_seen_subcommand_from check' -l start
@@ -103,3 +104,6 @@ complete -c gatepost -n '__fish_seen_subcommand_from try' -l tcp-port -x
 complete -c gatepost -n '__fish_seen_subcommand_from try' -l tls-port -x
 complete -c gatepost -n '__fish_seen_subcommand_from try' -l help
 complete -c gatepost -n '__fish_seen_subcommand_from try' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from help' -l help
+complete -c gatepost -n '__fish_seen_subcommand_from help' -l version
+complete -c gatepost -n '__fish_seen_subcommand_from help' -a 'certificate check devices explain health help init passwd queue reload sendmail serve sessions status tell test-mail top try unban'

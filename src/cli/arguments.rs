@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::config::suggest;
+
 /// What stands on the command line besides the command's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments {
@@ -38,7 +40,7 @@ impl Arguments {
             } else if let Some(flag) = flags.iter().find(|flag| argument == **flag) {
                 parsed.flags.push(flag);
             } else if is_option(&argument) {
-                parsed.option(&argument, &mut arguments, options)?;
+                parsed.option(&argument, &mut arguments, options, flags)?;
             } else {
                 parsed.words.push(argument);
             }
@@ -61,6 +63,7 @@ impl Arguments {
         argument: &OsStr,
         rest: &mut impl Iterator<Item = OsString>,
         options: &[&'static str],
+        flags: &[&'static str],
     ) -> Result<(), String> {
         let (name, value) = split(argument);
         let known = options
@@ -68,7 +71,8 @@ impl Arguments {
             .chain(&[CONFIG])
             .find(|option| name == **option);
         let Some(known) = known.copied() else {
-            return Err(format!("there is no option {name:?} here"));
+            let every = options.iter().chain(flags).chain(&EVERYWHERE);
+            return Err(no_option(&name, every.copied()));
         };
         let value = value.or_else(|| rest.next());
         let value = value.filter(|value| !value.is_empty());
@@ -106,6 +110,14 @@ fn is_option(argument: &OsStr) -> bool {
     argument.as_encoded_bytes().starts_with(b"-") && argument != "-"
 }
 
+fn no_option(name: &OsStr, every: impl Iterator<Item = &'static str>) -> String {
+    let why = format!("there is no option {name:?} here");
+    match suggest::nearest(&name.to_string_lossy(), every) {
+        Some(near) => format!("{why}; did you mean {near}?"),
+        None => why,
+    }
+}
+
 /// Cuts `--name=value`.
 fn split(argument: &OsStr) -> (OsString, Option<OsString>) {
     use std::os::unix::ffi::OsStrExt;
@@ -126,6 +138,8 @@ fn split(argument: &OsStr) -> (OsString, Option<OsString>) {
 /// For a command that counts its words itself.
 pub const ANY_WORDS: usize = usize::MAX;
 const CONFIG: &str = "--config";
+/// The options of every command.
+const EVERYWHERE: [&str; 3] = [CONFIG, "--help", "--version"];
 /// Where the configuration is where nothing else is said.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/gatepost/gatepost.ini";
 
@@ -162,6 +176,18 @@ mod tests {
             ("", "an argument is missing"),
             ("a b", "\"b\" is one word too many"),
             ("a --nope", "there is no option \"--nope\" here"),
+            (
+                "a --confg f",
+                "there is no option \"--confg\" here; did you mean --config?",
+            ),
+            (
+                "a --hostnmae=b",
+                "there is no option \"--hostnmae\" here; did you mean --hostname?",
+            ),
+            (
+                "a --kepe",
+                "there is no option \"--kepe\" here; did you mean --keep?",
+            ),
             ("a --config", "--config needs a value"),
             ("a --config=", "--config needs a value"),
             ("a --config f --config g", "--config stands twice"),

@@ -300,6 +300,16 @@ const COMMANDS: &[Command] = &[
         words: 0,
         run: try_out::run,
     },
+    Command {
+        name: "help",
+        usage: "[COMMAND]",
+        purpose: "says what commands there are, or how one is used",
+        help: "gatepost help COMMAND says what gatepost COMMAND --help says.",
+        options: &[],
+        flags: &[],
+        words: ANY_WORDS,
+        run: help,
+    },
 ];
 
 /// Runs the command line without the program's name.
@@ -388,8 +398,26 @@ fn send(arguments: &[OsString], at: usize) -> Result<(), Failure> {
     }
 }
 
+/// Runs `gatepost help`.
+///
+/// # Errors
+/// There is no such command, or there is more than one word.
+fn help(arguments: &Arguments) -> Result<(), Failure> {
+    match arguments.words.as_slice() {
+        [] => say(&overview()),
+        [name] => match COMMANDS.iter().find(|command| name == command.name) {
+            Some(command) => say(&command.help()),
+            None => Err(unknown_command(Some(name))),
+        },
+        [_, extra, ..] => Err(Failure::usage(format!("{extra:?} is one word too many"))),
+    }
+}
+
 fn unknown_command(name: Option<&OsString>) -> Failure {
     let name = name.map(|name| name.to_string_lossy()).unwrap_or_default();
+    if let Some(told) = tell::of_the_system(&name) {
+        return Failure::usage(format!("there is no command {name:?}; {told}"));
+    }
     let near = suggest::nearest(&name, COMMANDS.iter().map(|command| command.name));
     Failure::usage(match near {
         Some(near) => format!("there is no command {name:?}; did you mean {near}?"),
