@@ -77,7 +77,8 @@ fn end(server: &mut Server) {
             server.log_text()
         );
         server.restart();
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        // Nothing expires within half of `expire`, which is 4 s at the most here, after a start.
+        std::thread::sleep(std::time::Duration::from_secs(3));
     }
 }
 
