@@ -335,7 +335,10 @@ fn priorities_stand_only_where_the_journal_reads_standard_error() {
     // What a start warns of comes first.
     let line = first(&own);
     let is_told = ["<4>event=configuration_warning", "<6>event="];
-    assert!(is_told.iter().any(|start| line.starts_with(start)), "{line}");
+    assert!(
+        is_told.iter().any(|start| line.starts_with(start)),
+        "{line}"
+    );
     assert!(first(&|_| "8:12345".to_owned()).starts_with("20"));
     assert!(first(&|_| String::new()).starts_with("20"));
 }

@@ -54,7 +54,13 @@ pub fn lay_out(folder: &Path) {
         ("shop.key", "rsa.key"),
         ("mail.pem", "p256.crt"),
     ] {
-        fs::copy(data(source), folder.join(name)).unwrap();
+        let path = folder.join(name);
+        fs::copy(data(source), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let users = folder.join("users");
+    if users.exists() {
+        fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).unwrap();
     }
     for name in ["provider.password", "phone.token"] {
         let path = folder.join(name);
