@@ -239,6 +239,44 @@ fn a_refused_login_rings_once_and_once_when_it_is_accepted() {
 }
 
 #[test]
+fn a_failed_login_is_shown_in_the_servers_words_and_no_path_is_told_to_the_sender() {
+    let strict = Strict::start();
+    let more = "[queue]\nexpire = 4s\nretry = 1s\ndelay_notice = 0\n";
+    let mut server = Server::start(&(strict.ini("box") + more));
+    let password = strict.folder.path().join("password");
+    let path = password.display().to_string();
+    let submit = || {
+        let mut client = Client::greeted(server.tcp());
+        client.command("EHLO client.example", "250");
+        client.command("MAIL FROM:<alice@here.example>", "250");
+        client.command(&format!("RCPT TO:<{OUTSIDE}>"), "250");
+        client.command("DATA", "354");
+        client.command("Subject: s\r\n\r\ntext\r\n.", "250");
+    };
+    let shows = |words: &str| {
+        let shown = || server.command(&["queue"]).output;
+        wait_for(&server, words, || shown().contains(words));
+    };
+    submit();
+    shows("AUTH: the server said 535 5.7.8 bad");
+    let told = server.wait_for_mail("alice", 1).remove(0);
+    assert!(
+        told.contains("AUTH: the server said 535 5.7.8 bad"),
+        "{told}"
+    );
+    fs::remove_file(&password).unwrap();
+    submit();
+    shows(&path);
+    let both = server.wait_for_mail("alice", 2);
+    for text in &both {
+        assert!(!text.contains(&path), "{text}");
+    }
+    let is_plain = |text: &String| text.contains("the server for outgoing mail could not be");
+    assert!(both.iter().any(is_plain), "{both:?}");
+    server.kill();
+}
+
+#[test]
 fn a_smarthost_out_of_reach_rings_after_some_failures() {
     let bell = Bell::new();
     let address = nowhere();

@@ -164,7 +164,7 @@ impl<'a> Carrier<'a> {
             }
             Outcome::Again => self.lane.put_off(id, Duration::ZERO, Why::Due),
             Outcome::NoHost(reason) => {
-                load.defer_all(&trouble(&reason), self.lane);
+                load.defer_all(&Reason::own("4.4.1", &reason), self.lane);
                 let is_left = load.is_left();
                 if is_left {
                     let seconds = load.delay.as_secs();
@@ -210,7 +210,7 @@ impl<'a> Carrier<'a> {
         if !load.judge().is_expired() {
             return self.lane.put_off(id, load.delay, Why::Host);
         }
-        load.defer_all(&trouble(reason), self.lane);
+        load.defer_all(&Reason::own("4.4.1", reason), self.lane);
         self.settle_load(&load, 0);
         self.lane.finish_expired(id);
     }
@@ -453,7 +453,7 @@ impl<'a> Load<'a> {
             return false;
         }
         if judge.is_late(place) {
-            self.late.insert(place, reason.clone());
+            self.late.insert(place, reason.for_sender());
         }
         self.note(to, reason, lane);
         lane.count_deferred();
@@ -512,13 +512,5 @@ impl<'a> Load<'a> {
             }
         }
         due
-    }
-}
-
-/// Why the smarthost cannot be used, as a sender may know it: how we log in is nobody's business.
-fn trouble(reason: &str) -> Reason {
-    match reason.contains("AUTH") {
-        true => Reason::own("4.4.1", "the server for outgoing mail could not be used"),
-        false => Reason::own("4.4.1", reason),
     }
 }

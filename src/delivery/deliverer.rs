@@ -565,7 +565,7 @@ impl Deliverer {
         }
         if in_doubt || !judge.is_expired() {
             if judge.is_late(place) {
-                served.late.insert(place, reason.clone());
+                served.late.insert(place, reason.for_sender());
             }
             return true;
         }

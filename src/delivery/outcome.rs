@@ -150,7 +150,10 @@ impl Judge<'_> {
     /// It ended for the recipient at a place: its sender is told, if that is wanted.
     pub(super) fn ended(&self, place: usize, action: Action, reason: Reason) -> Progress {
         match self.is_wanted(place, action) {
-            true => Progress::Ended(Box::new(Outcome { action, reason })),
+            true => Progress::Ended(Box::new(Outcome {
+                action,
+                reason: reason.for_sender(),
+            })),
             false => Progress::Done,
         }
     }

@@ -160,6 +160,21 @@ impl Reason {
         }
     }
 
+    /// The same as a sender may know it: a server's words as they are, but no local path, and of a login
+    /// only what the server said.
+    pub fn for_sender(&self) -> Self {
+        let words = match &self.peer {
+            None if has_own_login_fault(&self.words) => LOGIN_FAULT,
+            None if names_a_path(&self.words) => LOCAL_FAULT,
+            Some(_) | None => return self.clone(),
+        };
+        Self {
+            status: self.status.clone(),
+            peer: None,
+            words: words.to_owned(),
+        }
+    }
+
     /// The enhanced status code (RFC 3463).
     pub fn status(&self) -> &str {
         &self.status
@@ -229,6 +244,27 @@ impl Outcome {
             },
         })
     }
+}
+
+/// What a sender hears of a login that failed on our side.
+const LOGIN_FAULT: &str = "the server for outgoing mail could not be used";
+/// What a sender hears where our words name a path.
+const LOCAL_FAULT: &str = "a fault on this machine, which its operator can see";
+
+/// Whether our words tell of a login more than what a server answered.
+fn has_own_login_fault(words: &str) -> bool {
+    let mut after = words.split("AUTH").skip(1);
+    after.any(|after| !after.starts_with(": the server said "))
+}
+
+/// Whether a word begins as an absolute path does; a URL does not.
+fn names_a_path(words: &str) -> bool {
+    let octets = words.as_bytes();
+    let begins = |at: &[u8]| match at {
+        [before, b'/'] => !before.is_ascii_alphanumeric() && !b":/".contains(before),
+        _ => false,
+    };
+    octets.first() == Some(&b'/') || octets.windows(2).any(begins)
 }
 
 /// Whether a word is an enhanced status code of this class (RFC 3463 section 2).
@@ -333,5 +369,39 @@ mod tests {
         ] {
             assert_eq!(Outcome::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_sender_hears_what_a_server_said_and_nothing_local() {
+        for (words, want) in [
+            (
+                "mx: 192.0.2.1:587: AUTH: the server said 535 5.7.8 see https://a.example/b",
+                None,
+            ),
+            ("mx: 192.0.2.1:587: connect: refused", None),
+            (
+                "mx: AUTH: /etc/gatepost/password: no such file",
+                Some(LOGIN_FAULT),
+            ),
+            (
+                "mx: AUTH: a password goes out only over verified TLS",
+                Some(LOGIN_FAULT),
+            ),
+            (
+                "a: AUTH: the server said 451 no; b: AUTH: secret.txt: gone",
+                Some(LOGIN_FAULT),
+            ),
+            ("mx: TLS: /etc/ca.pem: no such file", Some(LOCAL_FAULT)),
+            ("/run/lmtp: refused", Some(LOCAL_FAULT)),
+            ("cannot open \"/var/mail/a\"", Some(LOCAL_FAULT)),
+        ] {
+            let told = Reason::own("4.4.1", words).for_sender();
+            assert_eq!(
+                (told.words(), told.status()),
+                (want.unwrap_or(words), "4.4.1")
+            );
+        }
+        let peer = Reason::reply("mx", "RCPT", 550, "5.1.1 no /path");
+        assert_eq!(peer.for_sender(), peer);
     }
 }
