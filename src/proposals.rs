@@ -4,7 +4,7 @@
 //! line into a shell or a file must not run or write what a stranger chose.
 //!
 //! Promises: a [`Word`] holds no character that a shell, the configuration, the users or the aliases file
-//! minds, and begins with no `-`; [`line`] puts nothing but words into its template, which is part of the
+//! minds, and begins with no `-`; [`line()`] puts nothing but words into its template, which is part of the
 //! program. What is no word is told by [`told`], escaped, and never inside a command.
 //! Limits: a word has at most [`NAME_MAX_OCTETS`] octets, what is told in words is cut there.
 

@@ -37,7 +37,7 @@ look() {
     is name "$(basename "$deb" | sed 's/.*_//')" "$architecture.deb"
     is architecture "$(dpkg-deb -f "$deb" Architecture)" "$architecture"
     is depends "$(dpkg-deb -f "$deb" Depends)" "libc6 (>= 2.34), libgcc-s1 (>= 4.2), adduser"
-    [ "$(dpkg-deb -f "$deb" Installed-Size)" -lt 4096 ] || fail "4 MiB are not enough"
+    [ "$(dpkg-deb -f "$deb" Installed-Size)" -lt 4608 ] || fail "4.5 MiB are not enough"
     if command -v lintian >/dev/null; then
         lintian --fail-on error,warning "$deb" 2>/dev/null || fail lintian
     fi

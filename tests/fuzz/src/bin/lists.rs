@@ -197,7 +197,7 @@ fn follow(directory: &Directory, aliases: Vec<String>, users: &Users, is_good: b
             found.targets.len(),
             "{name:?} reaches one twice"
         );
-        for target in &found.targets {
+        for target in found.targets.iter() {
             if let Target::User(user) = target {
                 assert!(
                     users.contains(user) || user == "postmaster",
