@@ -413,3 +413,20 @@ fn others_are_answered_while_many_messages_are_changed() {
     }
     assert_eq!(server.command(&["queue"]).output, "the queue is empty\n");
 }
+
+#[test]
+fn a_maildir_that_cannot_be_written_is_told_with_its_path_its_owner_and_what_to_do() {
+    let server = Server::start_with("[queue]\ndelay_notice = 0\n", |command| {
+        let folder = folder_of(command);
+        std::fs::create_dir_all(folder.join("mail")).unwrap();
+        std::fs::write(folder.join("mail/alice"), "").unwrap();
+        fill(&folder, &["alice@here.example"], 1);
+    });
+    let told = || server.command(&["queue"]).output;
+    wait_for(&server, "the reason", || told().contains("reason="));
+    let said = told();
+    let why = "/mail/alice: Not a directory";
+    for part in [why, "; its owner is uid 0; move it away"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}

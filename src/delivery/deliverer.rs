@@ -530,7 +530,8 @@ impl Deliverer {
                     Ok(delivered) => self.note_copy(delivered),
                     Err(error) => {
                         self.note_failed_copy(&error);
-                        let reason = Reason::own(status_of(&error), error);
+                        let reason = self.maildirs.explain(user, &error);
+                        let reason = Reason::own(status_of(&error), reason);
                         // A copy that may be torn is written again before anybody says that it failed.
                         let in_doubt = letter.replayed && self.maildirs.has_copy(user, letter.id);
                         if self.put_off(judge, place, &reason, in_doubt, &mut served) {

@@ -22,6 +22,7 @@ use super::return_path::MailboxForm;
 use crate::mail::MessageId;
 use crate::mail::fullness::{Fullness, Room};
 use crate::sys::disk::{Disk, DiskFile};
+use crate::sys::folder;
 
 /// Maildirs known to be there, at most this many at a time.
 const KNOWN_MAX: usize = 1024;
@@ -202,6 +203,13 @@ impl Maildirs {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Why no copy could be written, for the operator.
+    pub fn explain(&self, user: &str, error: &io::Error) -> String {
+        let maildir = self.maildir(user).ok();
+        let why = maildir.and_then(|maildir| folder::why_refused(&maildir, error));
+        why.unwrap_or_else(|| error.to_string())
     }
 
     /// Makes the copy of an earlier attempt whole where there is one; one that cannot be written is removed.

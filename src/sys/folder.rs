@@ -6,9 +6,11 @@ use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::stamp::Stamp;
+use super::{machine, process};
 
 /// What is asked of a file system that others change too.
 pub trait Folders: Send + Sync {
@@ -65,4 +67,24 @@ pub fn writable(folder: &Path) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Why nothing can be written below a folder, for the operator: the path, who owns it, and what to do. Nothing where the
+/// error is no matter of owners and kinds of file.
+pub fn why_refused(folder: &Path, error: &io::Error) -> Option<String> {
+    let cure = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            let own = process::user_id();
+            format!("let uid {own}, the service, write there")
+        }
+        io::ErrorKind::NotADirectory => "move it away".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable".to_owned(),
+        _ => return None,
+    };
+    let mut above = folder.ancestors();
+    let (there, facts) = above.find_map(|path| Some((path, path.symlink_metadata().ok()?)))?;
+    let (there, owner, error) = (there.display(), facts.uid(), machine::reason(error));
+    Some(format!(
+        "{there}: {error}; its owner is uid {owner}; {cure}"
+    ))
 }
