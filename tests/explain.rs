@@ -490,6 +490,11 @@ fn every_refusal_has_a_step() {
             &[],
             "space: refused by f.ini:5 [limits] free_space: ",
         ),
+        (
+            "[server]\nhostname = here.example\n[extensions]\nsmtputf8 = disabled\n".to_owned(),
+            &["--mail-from", "j\u{fc}rgen@out.example"],
+            "sender: refused by f.ini:4 [extensions] smtputf8: it is disabled",
+        ),
     ];
     for (ini, more, want) in rows {
         let folder = prepare("steps", &ini);
@@ -523,6 +528,7 @@ fn where_mail_goes_is_told() {
             "alice@here.example",
             &["delivery: mailbox /m/alice/Maildir"][..],
         ),
+        ("alice@[127.0.0.1]", &["delivery: mailbox /m/alice/Maildir"]),
         (
             "info+x@here.example",
             &[

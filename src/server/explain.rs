@@ -95,7 +95,9 @@ pub fn explain(
 fn ways(settings: &Settings, directory: &Directory, client: &Client) -> Vec<String> {
     let path = &client.forward_path;
     if let ForwardPath::Mailbox(mailbox) = path {
-        if !settings.is_local_domain(mailbox.domain()) {
+        let literal = mailbox.domain().literal_address();
+        let is_own = literal.is_some_and(|own| own.to_canonical() == client.local.to_canonical());
+        if !is_own && !settings.is_local_domain(mailbox.domain()) {
             return vec![elsewhere(settings, client, mailbox)];
         }
     }

@@ -42,7 +42,7 @@ impl Session {
         };
         let params = match MailParameters::parse(params, self.offered()) {
             Ok(params) => params,
-            Err(error) => return self.say(parameter_reply(error), output),
+            Err(error) => return self.refuse_parameters(params, error, output),
         };
         if !reverse_path.is_ascii() && !params.smtputf8 {
             return self.say(replies::needs_smtputf8(), output);
@@ -64,6 +64,22 @@ impl Session {
         };
         let candidate = Box::new(Candidate { envelope, size });
         self.check_host_name(candidate, output)
+    }
+
+    /// MAIL with a faulty parameter, or with one that is switched off.
+    fn refuse_parameters(
+        &mut self,
+        params: &str,
+        error: ParameterError,
+        output: &mut Output,
+    ) -> Step {
+        let mut words = params.split_ascii_whitespace();
+        let asks = words.any(|word| word.eq_ignore_ascii_case("SMTPUTF8"));
+        if asks && !self.settings.extensions.smtputf8 {
+            let cause = Cause::new("extensions", "smtputf8", "it is disabled");
+            self.tell("sender", "refused", &cause, output);
+        }
+        self.say(parameter_reply(error), output)
     }
 
     /// MAIL of a session that has to log in first.
