@@ -347,6 +347,9 @@ pub(super) fn in_plain_words(error: io::Error) -> io::Error {
         Some(Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => "its certificate has expired",
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        )) => "its certificate is not valid yet, or the clock of this machine is wrong",
         Some(Error::InvalidMessage(_)) => "it does not speak TLS",
         _ if error.kind() == ErrorKind::UnexpectedEof => "it ended the connection",
         _ => return error,
@@ -404,5 +407,38 @@ impl ServerCertVerifier for Unverified {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_the_wrong_time_is_told_in_plain_words() {
+        let at = |second| UnixTime::since_unix_epoch(Duration::from_secs(second));
+        let early = "its certificate is not valid yet, or the clock of this machine is wrong";
+        let late = "its certificate has expired";
+        for (error, want) in [
+            (CertificateError::NotValidYet, early),
+            (
+                CertificateError::NotValidYetContext {
+                    time: at(10),
+                    not_before: at(11),
+                },
+                early,
+            ),
+            (CertificateError::Expired, late),
+            (
+                CertificateError::ExpiredContext {
+                    time: at(10),
+                    not_after: at(9),
+                },
+                late,
+            ),
+        ] {
+            let error = io::Error::new(ErrorKind::InvalidData, Error::InvalidCertificate(error));
+            assert_eq!(in_plain_words(error).to_string(), want);
+        }
     }
 }
