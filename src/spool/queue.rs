@@ -65,11 +65,16 @@ impl Spool {
     fn read_while(&self, go_on: &dyn Fn() -> bool) -> Result<usize, SpoolError> {
         let names = names_in(&*self.disk, &self.options.queue_folder())?;
         let mut count = 0;
-        for id in names.iter().filter_map(|name| name.strip_suffix(".env")) {
+        let envelopes: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(".env"))
+            .collect();
+        for some in envelopes.chunks(MESSAGES_PER_TURN) {
             if !go_on() {
                 return Ok(count);
             }
-            count += usize::from(self.read_one(id));
+            let _turn = self.settling();
+            count += some.iter().filter(|name| self.read_one(name)).count();
         }
         for name in &names {
             self.remove_orphan(name)?;
@@ -85,9 +90,8 @@ impl Spool {
         Ok(count)
     }
 
-    /// Whether it is a message that was not known.
+    /// Whether it is a message that was not known; within a turn.
     fn read_one(&self, name: &str) -> bool {
-        let _turn = self.settling();
         let id = name.parse::<MessageId>();
         if id.is_ok_and(|id| self.lock().entries.contains_key(&id)) {
             return false;
@@ -107,18 +111,24 @@ impl Spool {
         true
     }
 
-    /// Drafts that were never committed, and halves of a replacement.
-    fn remove_orphan(&self, name: &str) -> Result<(), SpoolError> {
-        let _turn = self.settling();
-        let id = name.strip_suffix(".eml").map(str::parse::<MessageId>);
-        let is_orphan = match id {
+    fn is_orphan(&self, name: &str) -> bool {
+        match name.strip_suffix(".eml").map(str::parse::<MessageId>) {
             Some(Ok(id)) => {
                 let is_ours = id.run() == MessageId::new(self.options.run, 0).run();
                 !is_ours && !self.lock().entries.contains_key(&id)
             }
             Some(Err(_)) | None => name.ends_with(".new"),
-        };
-        if !is_orphan {
+        }
+    }
+
+    /// Drafts that were never committed, and halves of a replacement.
+    fn remove_orphan(&self, name: &str) -> Result<(), SpoolError> {
+        // Most are none, and need no turn.
+        if !self.is_orphan(name) {
+            return Ok(());
+        }
+        let _turn = self.settling();
+        if !self.is_orphan(name) {
             return Ok(());
         }
         let path = self.options.queue_folder().join(name);
@@ -132,3 +142,6 @@ impl Spool {
         }
     }
 }
+
+/// So many that whoever settles all the time does not starve the reader, and so few that he hardly waits.
+const MESSAGES_PER_TURN: usize = 64;
