@@ -501,6 +501,35 @@ fn a_client_that_the_proxy_does_not_know_is_on_no_list_that_favours() {
     begin(server.tcp(), LOCAL).expect("554 Connection denied");
 }
 
+/// Neither exempt from `unknown_max` by the default lists and those of hosts, nor told reasons.
+#[test]
+fn a_client_that_the_proxy_does_not_know_is_slowed_down() {
+    let limit = "[recipients]\nunknown_max = 1\n[connections]\nexplain_to = 127.0.0.0/8\n";
+    let none = "internal =\n[auth]\nthrottle_exempt =\n[relay]\n";
+    let lists = [
+        String::new(),
+        format!("[relay]\n{none}exclude_hosts = 127.0.0.0/8\n"),
+        format!("[relay]\n{none}[whitelist]\nhosts = 127.0.0.0/8\n"),
+    ];
+    for list in lists {
+        let server = Server::start(&format!("{PROXY}{limit}{list}"));
+        let mut unknown = begin(server.tcp(), LOCAL);
+        unknown.expect("220 ");
+        unknown.command("EHLO there.example", "250");
+        unknown.command("MAIL FROM:<sender@there.example>", "250");
+        let said = unknown.command("RCPT TO:<nobody1@here.example>", "550");
+        assert_eq!(said, "550 5.1.1 User unknown\r\n", "{list}");
+        let began = Instant::now();
+        unknown.command("RCPT TO:<nobody2@here.example>", "550 5.1.1");
+        assert!(began.elapsed() >= Duration::from_secs(5), "{list}");
+        unknown.command("RCPT TO:<nobody3@here.example>", "421 4.7.0");
+        let mut told = hello(&server, "127.0.0.1:4000");
+        told.command("MAIL FROM:<sender@there.example>", "250");
+        let said = told.command("RCPT TO:<nobody@here.example>", "550 5.1.1");
+        assert_ne!(said, "550 5.1.1 User unknown\r\n", "{list}");
+    }
+}
+
 #[test]
 fn dns_lists_are_asked_for_the_client_of_the_header() {
     let Some(dns) = FakeDns::new(&["A 9.113.0.203.list.example 127.0.0.2"]) else {

@@ -51,15 +51,15 @@ pub enum Asked {
 
 /// Whether the limit is for a session from `host`, logged in or not.
 pub fn asked_of(settings: &Settings, host: &Host, login: Option<&str>) -> Asked {
-    let networks = settings.relay.internal.iter();
-    let mut networks = networks.chain(&settings.auth.throttle_exempt);
+    let networks = [&settings.relay.internal, &settings.auth.throttle_exempt];
+    let mut networks = networks.into_iter();
     let is_off = settings.recipients.unknown_max == 0;
-    if is_off || login.is_some() || networks.any(|network| network.contains(host.address)) {
+    if is_off || login.is_some() || networks.any(|list| host.is_favoured_by(list)) {
         return Asked::No;
     }
     let mut unclear = None;
     for list in [&settings.whitelist, &settings.relay.exclude_hosts] {
-        match host.find_in(list) {
+        match host.find_favour_in(list) {
             Match::Yes(_) => return Asked::No,
             Match::Asks(question) => unclear = Some(question),
             Match::No | Match::Failed => {}

@@ -46,9 +46,10 @@ impl Session {
 
     /// A refusal as this client is to hear it.
     pub(super) fn explained(&self, reply: Reply, cause: &Cause) -> Reply {
-        let networks = &self.settings.connections.explain_to;
-        let address = self.host.address;
-        match networks.iter().any(|network| network.contains(address)) {
+        match self
+            .host
+            .is_favoured_by(&self.settings.connections.explain_to)
+        {
             true => reply.explained(&cause.in_words(&self.settings)),
             false => reply,
         }
