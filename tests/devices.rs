@@ -176,7 +176,7 @@ fn what_is_refused_is_told_in_plain_words() {
                     ("RCPT TO:<bob@here.example>\r\n", "452"),
                     QUIT,
                 ],
-                "server-trouble",
+                "too-many-recipients",
                 "452",
             ),
             (

@@ -3,7 +3,7 @@
 //! Deny wins over allow; an empty allow list is everyone. Mail without a login is not touched: it has
 //! no name (S-64).
 
-use super::verdict::{Cause, Verdict};
+use super::verdict::Cause;
 use crate::config::lists::AccessName;
 use crate::config::settings::Settings;
 
@@ -14,24 +14,27 @@ pub fn needs_groups(settings: &Settings) -> bool {
     access.enforce && entries.any(|entry| matches!(entry, AccessName::Group(_)))
 }
 
-/// Whether `user` (in lower case) may log in; `groups` are those it belongs to.
-pub fn decide(settings: &Settings, user: &str, groups: &[String]) -> Verdict {
+/// Why `user` (in lower case) may log in; `groups` are those it belongs to.
+///
+/// # Errors
+/// It may not, by this setting.
+pub fn decide(settings: &Settings, user: &str, groups: &[String]) -> Result<Cause, Cause> {
     let access = &settings.server_access;
     let cause = |key, why: String| Cause::new("server_access", key, why);
     if !access.enforce {
         let why = "the access lists are not enforced";
-        return Verdict::Allowed(Cause::new("server_access", "enforce", why));
+        return Ok(Cause::new("server_access", "enforce", why));
     }
     let names = |entry: &&AccessName| is_meant(settings, entry, user, groups);
     if let Some(entry) = access.deny.iter().find(names) {
-        return Verdict::Refused(cause("deny", format!("{entry} denies {user}")));
+        return Err(cause("deny", format!("{entry} denies {user}")));
     }
     if access.allow.is_empty() {
-        return Verdict::Allowed(cause("allow", "empty: every user".to_owned()));
+        return Ok(cause("allow", "empty: every user".to_owned()));
     }
     match access.allow.iter().find(names) {
-        Some(entry) => Verdict::Allowed(cause("allow", format!("{entry} allows {user}"))),
-        None => Verdict::Refused(cause("allow", format!("{user} is not listed"))),
+        Some(entry) => Ok(cause("allow", format!("{entry} allows {user}"))),
+        None => Err(cause("allow", format!("{user} is not listed"))),
     }
 }
 

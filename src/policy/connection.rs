@@ -9,7 +9,8 @@
 
 use super::facts::{Finding, Host, Match, Question};
 use super::relay::{self, Enforcement};
-use super::verdict::Cause;
+use super::rule::Rule;
+use super::verdict::{Cause, Refusal};
 use crate::config::rules::Action;
 use crate::config::settings::Settings;
 
@@ -22,8 +23,8 @@ pub struct Mark {
     pub field: &'static str,
     /// What the field says: the entry or the zone.
     pub value: String,
-    /// The setting.
-    pub cause: Cause,
+    /// What it would be if the action were to reject.
+    pub refusal: Refusal,
 }
 
 /// What was decided of a connection.
@@ -36,22 +37,12 @@ pub enum Connecting {
         /// The last setting that had a say.
         cause: Cause,
     },
-    /// It is refused with this text.
-    Refused {
-        /// The text of the first line.
-        text: String,
-        /// The setting.
-        cause: Cause,
-    },
+    /// It is refused.
+    Refused(Refusal),
     /// The blacklist or a DNS list names it: without a login it sends nothing.
-    Listed {
-        /// The text of the refusal.
-        text: String,
-        /// The setting.
-        cause: Cause,
-    },
+    Listed(Refusal),
     /// It cannot be decided now: DNS failed.
-    Deferred(Cause),
+    Deferred(Refusal),
     /// It cannot be decided before this is known.
     Asks(Question),
 }
@@ -73,16 +64,15 @@ pub fn decide(settings: &Settings, host: &Host, zones: &[Finding]) -> Connecting
     let mut marks = Vec::new();
     match blacklisted(settings, host) {
         Match::Yes(entry) => {
+            let why = format!("{entry} names the host");
             let mark = Mark {
                 action: settings.blacklist.action,
                 field: "X-Blacklisted",
                 value: entry.to_string(),
-                cause: Cause::new("blacklist", "hosts", format!("{entry} names the host")),
+                refusal: Refusal::new(Rule::Blacklist, "blacklist", "hosts", why),
             };
             if mark.action == Action::Reject {
-                let text = with_address(&settings.blacklist.reply, host);
-                let cause = mark.cause;
-                return Connecting::Listed { text, cause };
+                return Connecting::Listed(mark.refusal);
             }
             marks.push(mark);
         }
@@ -104,14 +94,13 @@ fn blacklisted<'a>(settings: &'a Settings, host: &Host) -> Match<'a> {
 
 fn by_connections(settings: &Settings, host: &Host) -> Option<Connecting> {
     let connections = &settings.connections;
-    let refused = |key, why: String| {
-        Some(Connecting::Refused {
-            text: settings.messages.access_denied.clone(),
-            cause: Cause::new("connections", key, why),
-        })
-    };
+    let (section, allow) = ("connections", "allow");
     match host.find_in(&connections.deny) {
-        Match::Yes(entry) => return refused("deny", format!("{entry} names the host")),
+        Match::Yes(entry) => {
+            let why = format!("{entry} names the host");
+            let refusal = Refusal::new(Rule::ConnectionDenied, section, "deny", why);
+            return Some(Connecting::Refused(refusal));
+        }
         Match::Asks(question) => return Some(Connecting::Asks(question)),
         Match::No | Match::Failed => {}
     }
@@ -121,14 +110,15 @@ fn by_connections(settings: &Settings, host: &Host) -> Option<Connecting> {
     match host.find_favour_in(&connections.allow) {
         Match::Yes(_) => None,
         Match::Asks(question) => Some(Connecting::Asks(question)),
-        Match::No => refused("allow", "no entry names the host".to_owned()),
+        Match::No => {
+            let why = "no entry names the host";
+            let refusal = Refusal::new(Rule::ConnectionNotAllowed, section, allow, why);
+            Some(Connecting::Refused(refusal))
+        }
         Match::Failed => {
             let why = "the host's name could not be looked up";
-            Some(Connecting::Deferred(Cause::new(
-                "connections",
-                "allow",
-                why,
-            )))
+            let refusal = Refusal::new(Rule::ConnectionUnclear, section, allow, why);
+            Some(Connecting::Deferred(refusal))
         }
     }
 }
@@ -150,16 +140,17 @@ fn by_dns_lists(
                 });
             }
             Some(Finding::Listed(true)) => {
-                let cause = Cause::new("dnsbl", "zones", format!("{zone} lists the host"));
+                let why = format!("{zone} lists the host");
+                let refusal = Refusal::new(Rule::DnsList, "dnsbl", "zones", why);
                 if dnsbl.action == Action::Reject {
-                    let text = with_address(&dnsbl.reply, host);
-                    return Connecting::Listed { text, cause };
+                    return Connecting::Listed(refusal);
                 }
+                let cause = refusal.cause.clone();
                 marks.push(Mark {
                     action: dnsbl.action,
                     field: "X-DNSBL-Site",
                     value: zone.to_string(),
-                    cause: cause.clone(),
+                    refusal,
                 });
                 return Connecting::Allowed { marks, cause };
             }
@@ -167,13 +158,8 @@ fn by_dns_lists(
         }
     }
     let cause = match marks.last() {
-        Some(mark) => mark.cause.clone(),
+        Some(mark) => mark.refusal.cause.clone(),
         None => Cause::new("connections", "deny", "no list refuses the host"),
     };
     Connecting::Allowed { marks, cause }
-}
-
-/// `%s` in a text is the host's address (DOMINO.md section 2.3.6).
-fn with_address(text: &str, host: &Host) -> String {
-    text.replace("%s", &host.address.to_string())
 }

@@ -1,7 +1,8 @@
 //! The allow and deny lists of senders and of recipients: denied comes first, and a list of who is allowed
 //! keeps out all others (DOMINO.md sections 2.3.3 and 2.3.5; CONFIG: names).
 
-use super::verdict::{Cause, Verdict};
+use super::rule::Rule;
+use super::verdict::{Cause, Refusal};
 use crate::config::lists::MailPattern;
 use crate::mail::Mailbox;
 
@@ -10,6 +11,10 @@ pub(super) struct MailLists<'a> {
     pub(super) section: &'static str,
     pub(super) allow: &'a [MailPattern],
     pub(super) deny: &'a [MailPattern],
+    /// What it is to be in `deny`.
+    pub(super) denied: Rule,
+    /// What it is not to be in `allow`.
+    pub(super) not_allowed: Rule,
     /// `sender` or `recipient`.
     pub(super) noun: &'static str,
     /// Why everybody is allowed where the list of who is allowed is empty.
@@ -18,22 +23,26 @@ pub(super) struct MailLists<'a> {
 
 impl MailLists<'_> {
     /// Whether an address is taken.
-    pub(super) fn decide(&self, mailbox: &Mailbox) -> Verdict {
+    pub(super) fn decide(&self, mailbox: &Mailbox) -> Result<Cause, Refusal> {
         let named = |key, entry| {
             let why = format!("{entry} names the {}", self.noun);
             Cause::new(self.section, key, why)
         };
         if let Some(entry) = self.deny.iter().find(|entry| entry.matches(mailbox)) {
-            return Verdict::Refused(named("deny", entry));
+            let cause = named("deny", entry);
+            return Err(Refusal {
+                rule: self.denied,
+                cause,
+            });
         }
         if self.allow.is_empty() {
-            return Verdict::Allowed(Cause::new(self.section, "allow", self.everybody));
+            return Ok(Cause::new(self.section, "allow", self.everybody));
         }
         match self.allow.iter().find(|entry| entry.matches(mailbox)) {
-            Some(entry) => Verdict::Allowed(named("allow", entry)),
+            Some(entry) => Ok(named("allow", entry)),
             None => {
                 let why = format!("no entry names the {}", self.noun);
-                Verdict::Refused(Cause::new(self.section, "allow", why))
+                Err(Refusal::new(self.not_allowed, self.section, "allow", why))
             }
         }
     }

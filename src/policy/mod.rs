@@ -12,6 +12,7 @@
 //! | `relay` | whether an outside recipient is taken |
 //! | `throttle` | when a login may be looked at, after those that failed |
 //! | `alarm` | when the operator hears that mail is broken, and that it is over |
+//! | `rule` | every rule that refuses, by name |
 //! | `facts` | what verdicts ask of DNS |
 //! | `verdict` | a verdict and the setting that made it so |
 //!
@@ -27,6 +28,7 @@ mod mail_lists;
 mod recent;
 pub mod recipient;
 pub mod relay;
+pub mod rule;
 pub mod sender;
 pub mod site;
 pub mod throttle;

@@ -4,21 +4,27 @@
 //! group nor as ambiguous: RFC 5321 section 4.5.1 wants it to reach somebody.
 
 use super::mail_lists::MailLists;
-use super::verdict::{Cause, Verdict};
+use super::rule::Rule;
+use super::verdict::{Cause, Refusal, Verdict};
 use crate::config::settings::Settings;
 use crate::mail::fullness::{Fullness, Room};
 use crate::mail::{ForwardPath, ReversePath};
 
 /// The allow and deny lists.
-pub fn lists(settings: &Settings, forward_path: &ForwardPath) -> Verdict {
+///
+/// # Errors
+/// It is refused by them.
+pub fn lists(settings: &Settings, forward_path: &ForwardPath) -> Result<Cause, Refusal> {
     let ForwardPath::Mailbox(mailbox) = forward_path else {
         let why = "postmaster is always taken";
-        return Verdict::Allowed(Cause::new("recipients", "deny", why));
+        return Ok(Cause::new("recipients", "deny", why));
     };
     let lists = MailLists {
         section: "recipients",
         allow: &settings.recipients.allow,
         deny: &settings.recipients.deny,
+        denied: Rule::RecipientDenied,
+        not_allowed: Rule::RecipientNotAllowed,
         noun: "recipient",
         everybody: "empty: every recipient",
     };
@@ -37,29 +43,33 @@ pub struct Resolved {
 }
 
 /// Whether a local recipient that exists is taken.
+///
+/// # Errors
+/// It is not.
 pub fn resolved(
     settings: &Settings,
     reverse_path: &ReversePath,
     forward_path: &ForwardPath,
     found: Resolved,
-) -> Verdict {
-    let cause = |key, why| Cause::new("recipients", key, why);
+) -> Result<Cause, Refusal> {
+    let refused = |rule, key, why| Err(Refusal::new(rule, "recipients", key, why));
     let found = Resolved {
         group: found.group && !is_postmaster(forward_path),
         ambiguous: found.ambiguous && !is_postmaster(forward_path),
         ..found
     };
     if found.ambiguous && settings.recipients.deny_ambiguous {
-        return Verdict::Refused(cause("deny_ambiguous", "it is both a user and an alias"));
+        let why = "it is both a user and an alias";
+        return refused(Rule::RecipientAmbiguous, "deny_ambiguous", why);
     }
     if found.group && settings.recipients.deny_groups {
-        return Verdict::Refused(cause("deny_groups", "it is a group"));
+        return refused(Rule::RecipientGroup, "deny_groups", "it is a group");
     }
     if found.outside && settings.smarthost_for(reverse_path).is_none() {
         let why = "the alias leads outside, and there is no smarthost to send it to";
-        return Verdict::Refused(Cause::new("smarthost", "host", why));
+        return Err(Refusal::new(Rule::NoSmarthost, "smarthost", "host", why));
     }
-    Verdict::Allowed(cause("verify", "the recipient exists"))
+    Ok(Cause::new("recipients", "verify", "the recipient exists"))
 }
 
 /// Whether a message of this many octets, 0 where that is not known, fits into one of the mailboxes; each
@@ -79,8 +89,14 @@ pub fn room(mailboxes: &[Fullness], octets: u64) -> Verdict {
     let cause = Cause::new(section, key, mailbox.in_words());
     match mailbox.room_for(octets) {
         Room::Enough => Verdict::Allowed(cause),
-        Room::Full => Verdict::Deferred(cause),
-        Room::Never => Verdict::Refused(cause),
+        Room::Full => Verdict::Deferred(Refusal {
+            rule: Rule::MailboxFull,
+            cause,
+        }),
+        Room::Never => Verdict::Refused(Refusal {
+            rule: Rule::MailboxTooSmall,
+            cause,
+        }),
     }
 }
 
@@ -121,8 +137,8 @@ mod tests {
             let mailboxes: Vec<Fullness> = mailboxes.iter().copied().cloned().collect();
             let (got, cause) = match room(&mailboxes, 8) {
                 Verdict::Allowed(cause) => ("allowed", cause),
-                Verdict::Deferred(cause) => ("deferred", cause),
-                Verdict::Refused(cause) => ("refused", cause),
+                Verdict::Deferred(refusal) => ("deferred", refusal.cause),
+                Verdict::Refused(refusal) => ("refused", refusal.cause),
                 Verdict::Asks(_) => panic!("it asks"),
             };
             assert_eq!(got, *want, "{mailboxes:?}");

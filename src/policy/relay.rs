@@ -14,7 +14,8 @@
 //! looked up never allows anything.
 
 use super::facts::{Host, Match, Question};
-use super::verdict::{Cause, Verdict};
+use super::rule::Rule;
+use super::verdict::{Cause, Refusal, Verdict};
 use crate::config::lists::RelayPattern;
 use crate::config::rules::EnforceFor;
 use crate::config::settings::Settings;
@@ -24,10 +25,12 @@ use crate::mail::{Domain, ReversePath};
 pub fn can_be_sent(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
     let cause = |why| Cause::new("smarthost", "host", why);
     let Some(smarthost) = settings.smarthost_for(reverse_path) else {
-        return Verdict::Refused(cause(match settings.has_smarthost() {
+        let cause = cause(match settings.has_smarthost() {
             true => "no smarthost is for this sender",
             false => "there is no smarthost to send outside mail to",
-        }));
+        });
+        let rule = Rule::NoSmarthost;
+        return Verdict::Refused(Refusal { rule, cause });
     };
     match smarthost.entry_for(reverse_path) {
         None => Verdict::Allowed(cause("the smarthost takes outside mail")),
@@ -52,10 +55,7 @@ pub fn decide(settings: &Settings, host: &Host, login: Option<&str>, domain: &Do
         return Verdict::Asks(question);
     }
     match by_lists(settings, host, domain) {
-        Verdict::Refused(_) if enforced == Enforcement::Unknown => {
-            let why = "the host's name could not be looked up";
-            Verdict::Deferred(Cause::new("relay", "exclude_hosts", why))
-        }
+        Verdict::Refused(_) if enforced == Enforcement::Unknown => unclear("exclude_hosts"),
         verdict => verdict,
     }
 }
@@ -94,23 +94,33 @@ pub fn enforcement(settings: &Settings, host: &Host) -> Enforcement {
     }
 }
 
+/// A name that could not be looked up decides nothing.
+fn unclear(key: &'static str) -> Verdict {
+    let why = "the host's name could not be looked up";
+    Verdict::Deferred(Refusal::new(Rule::RelayUnclear, "relay", key, why))
+}
+
 fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
     let relay = &settings.relay;
     let cause = |key, why: String| Cause::new("relay", key, why);
+    let refused = |key, why: String| {
+        let rule = Rule::Relay;
+        let cause = cause(key, why);
+        Verdict::Refused(Refusal { rule, cause })
+    };
     let denied = host.find_in(&relay.deny_hosts);
     if let Match::Yes(entry) = denied {
-        return Verdict::Refused(cause("deny_hosts", format!("{entry} names the host")));
+        return refused("deny_hosts", format!("{entry} names the host"));
     }
     let named = |entry: &&RelayPattern| **entry != RelayPattern::Any && entry.matches(domain);
     if let Some(entry) = relay.deny_domains.iter().find(named) {
-        return Verdict::Refused(cause("deny_domains", format!("{entry} names {domain}")));
+        return refused("deny_domains", format!("{entry} names {domain}"));
     }
     if let Match::Asks(question) = denied {
         return Verdict::Asks(question);
     }
     if denied == Match::Failed {
-        let why = "the host's name could not be looked up".to_owned();
-        return Verdict::Deferred(cause("deny_hosts", why));
+        return unclear("deny_hosts");
     }
     if let Some(entry) = relay.allow_domains.iter().find(|e| e.matches(domain)) {
         return Verdict::Allowed(cause("allow_domains", format!("{entry} names {domain}")));
@@ -120,10 +130,7 @@ fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
             return Verdict::Allowed(cause("allow_hosts", format!("{entry} names the host")));
         }
         Match::Asks(question) => return Verdict::Asks(question),
-        Match::Failed => {
-            let why = "the host's name could not be looked up".to_owned();
-            return Verdict::Deferred(cause("allow_hosts", why));
-        }
+        Match::Failed => return unclear("allow_hosts"),
         Match::No => {}
     }
     let no_allow_list = relay.allow_domains.is_empty() && relay.allow_hosts.is_empty();
@@ -135,7 +142,7 @@ fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
         }
         (_, true) => {
             let why = "* refuses what no list allows".to_owned();
-            Verdict::Refused(cause("deny_domains", why))
+            refused("deny_domains", why)
         }
         (false, false) => {
             let why = "neither the domain nor the host is in an allow list".to_owned();
@@ -143,7 +150,7 @@ fn by_lists(settings: &Settings, host: &Host, domain: &Domain) -> Verdict {
                 true => "allow_hosts",
                 false => "allow_domains",
             };
-            Verdict::Refused(cause(key, why))
+            refused(key, why)
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use super::facts::{Finding, Host, HostNames, Question};
 use super::mail_lists::MailLists;
-use super::verdict::{Cause, Verdict};
+use super::rule::Rule;
+use super::verdict::{Cause, Refusal, Verdict};
 use crate::config::settings::Settings;
 use crate::mail::{Mailbox, ReversePath};
 
@@ -16,24 +17,33 @@ pub fn host_name(settings: &Settings, host: &Host) -> Verdict {
     }
     match &host.names {
         HostNames::Unasked => Verdict::Asks(Question::HostNames(host.address)),
-        HostNames::Failed => Verdict::Deferred(cause("the host's name could not be looked up")),
-        HostNames::Known(names) if names.is_empty() => {
-            Verdict::Refused(cause("the host's address has no name that looks up to it"))
-        }
+        HostNames::Failed => Verdict::Deferred(Refusal {
+            rule: Rule::HostNameUnclear,
+            cause: cause("the host's name could not be looked up"),
+        }),
+        HostNames::Known(names) if names.is_empty() => Verdict::Refused(Refusal {
+            rule: Rule::HostName,
+            cause: cause("the host's address has no name that looks up to it"),
+        }),
         HostNames::Known(_) => Verdict::Allowed(cause("the host has a confirmed name")),
     }
 }
 
 /// The allow and deny lists.
-pub fn lists(settings: &Settings, reverse_path: &ReversePath) -> Verdict {
+///
+/// # Errors
+/// It is refused by them.
+pub fn lists(settings: &Settings, reverse_path: &ReversePath) -> Result<Cause, Refusal> {
     let ReversePath::Mailbox(mailbox) = reverse_path else {
         let why = "the null sender is always taken";
-        return Verdict::Allowed(Cause::new("senders", "deny", why));
+        return Ok(Cause::new("senders", "deny", why));
     };
     let lists = MailLists {
         section: "senders",
         allow: &settings.senders.allow,
         deny: &settings.senders.deny,
+        denied: Rule::SenderDenied,
+        not_allowed: Rule::SenderNotAllowed,
         noun: "sender",
         everybody: "empty: every sender",
     };
@@ -57,11 +67,20 @@ pub fn to_be_owned<'a>(
 /// The verdict once it is known whether the sender belongs to the login; none: the directory cannot
 /// be read.
 pub fn owned(is_owned: Option<bool>) -> Verdict {
-    let cause = |why| Cause::new("senders", "must_match_login", why);
+    let (section, key) = ("senders", "must_match_login");
     match is_owned {
-        Some(true) => Verdict::Allowed(cause("the sender belongs to the login")),
-        Some(false) => Verdict::Refused(cause("the sender does not belong to the login")),
-        None => Verdict::Deferred(cause("the directory could not be read")),
+        Some(true) => {
+            let why = "the sender belongs to the login";
+            Verdict::Allowed(Cause::new(section, key, why))
+        }
+        Some(false) => {
+            let why = "the sender does not belong to the login";
+            Verdict::Refused(Refusal::new(Rule::SenderNotOwner, section, key, why))
+        }
+        None => {
+            let why = "the directory could not be read";
+            Verdict::Deferred(Refusal::new(Rule::SenderOwnerUnclear, section, key, why))
+        }
     }
 }
 
@@ -86,7 +105,13 @@ pub fn domain(
     match finding {
         None => Verdict::Asks(Question::MailDomain(domain.clone())),
         Some(Finding::MailDomain(true)) => Verdict::Allowed(cause("the domain takes mail")),
-        Some(Finding::MailDomain(false)) => Verdict::Refused(cause("the domain takes no mail")),
-        Some(_) => Verdict::Deferred(cause("the domain could not be looked up")),
+        Some(Finding::MailDomain(false)) => Verdict::Refused(Refusal {
+            rule: Rule::SenderDomain,
+            cause: cause("the domain takes no mail"),
+        }),
+        Some(_) => Verdict::Deferred(Refusal {
+            rule: Rule::SenderDomainUnclear,
+            cause: cause("the domain could not be looked up"),
+        }),
     }
 }

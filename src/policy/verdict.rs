@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::facts::Question;
+use super::rule::Rule;
 use crate::config::settings::Settings;
 
 /// The setting that decided, and how.
@@ -37,15 +38,37 @@ impl Cause {
     }
 }
 
+/// A refusal, or that something cannot be decided now: the rule and the setting that made it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule.
+    pub rule: Rule,
+    /// The setting.
+    pub cause: Cause,
+}
+
+impl Refusal {
+    /// A refusal by a setting in a section with a fixed name.
+    pub fn new(
+        rule: Rule,
+        section: impl Into<Cow<'static, str>>,
+        key: &'static str,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let cause = Cause::new(section, key, why);
+        Self { rule, cause }
+    }
+}
+
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on.
     Allowed(Cause),
     /// No, and the next time as well.
-    Refused(Cause),
+    Refused(Refusal),
     /// It cannot be decided now: DNS failed.
-    Deferred(Cause),
+    Deferred(Refusal),
     /// It cannot be decided before this is known.
     Asks(Question),
 }

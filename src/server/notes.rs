@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use crate::events;
+use crate::policy::rule::Rule;
 use crate::protocol::line::LineError;
 use crate::session::note::{Note, Refused, Subject};
-use crate::stats::Stats;
+use crate::stats::{Counter, Stats};
 
 /// Logs a note of the session `sid`.
 pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
@@ -49,17 +50,20 @@ pub(super) fn count(stats: &Stats, note: &Note) {
         Note::LoggedIn { .. } => stats.logins.count(),
         Note::LoginFailed { .. } => stats.logins_failed.count(),
         Note::LoginTurnedAway { .. } => stats.logins_turned_away.count(),
-        Note::Listed { list, .. } => count_hit(stats, list),
+        Note::Listed { rule, .. } => {
+            counter_of(stats, *rule).map(Counter::count);
+        }
         Note::Refused(refused) => {
+            let of_rule = counter_of(stats, refused.rule);
             match refused.what {
                 Subject::Client => stats.clients_refused.count(),
                 Subject::Command(_) | Subject::Mechanism(_) => {}
                 Subject::Sender(_) => stats.senders_refused.count(),
-                Subject::Recipient(_) if refused.reason == "relay" => stats.relay_refused.count(),
+                Subject::Recipient(_) if of_rule.is_some() => {}
                 Subject::Recipient(_) => stats.recipients_refused.count(),
                 Subject::Message(_) => stats.messages_refused.count(),
             }
-            count_hit(stats, refused.reason);
+            of_rule.map(Counter::count);
         }
         Note::TlsOnPlainPort
         | Note::OtherProtocol
@@ -73,11 +77,49 @@ pub(super) fn count(stats: &Stats, note: &Note) {
     }
 }
 
-fn count_hit(stats: &Stats, list: &str) {
-    match list {
-        "blacklist" => stats.blacklist_hits.count(),
-        "dnsbl" => stats.dnsbl_hits.count(),
-        _ => {}
+/// The counter that a rule has for itself.
+fn counter_of(stats: &Stats, rule: Rule) -> Option<&Counter> {
+    match rule {
+        Rule::Blacklist => Some(&stats.blacklist_hits),
+        Rule::DnsList => Some(&stats.dnsbl_hits),
+        Rule::Relay | Rule::RelayUnclear | Rule::NoSmarthost => Some(&stats.relay_refused),
+        Rule::Site
+        | Rule::ConnectionDenied
+        | Rule::ConnectionNotAllowed
+        | Rule::ConnectionUnclear
+        | Rule::StartTlsDisabled
+        | Rule::AuthDisabled
+        | Rule::PlaintextAuth
+        | Rule::Mechanism
+        | Rule::StartTlsFirst
+        | Rule::LoginRequired
+        | Rule::MessageSize
+        | Rule::HostName
+        | Rule::HostNameUnclear
+        | Rule::SenderDenied
+        | Rule::SenderNotAllowed
+        | Rule::SenderNotOwner
+        | Rule::SenderOwnerUnclear
+        | Rule::SenderDomain
+        | Rule::SenderDomainUnclear
+        | Rule::FreeSpace
+        | Rule::FreeSpaceUnclear
+        | Rule::RecipientLimit
+        | Rule::MailMemory
+        | Rule::UnknownMax
+        | Rule::RecipientDenied
+        | Rule::RecipientNotAllowed
+        | Rule::RecipientGroup
+        | Rule::RecipientAmbiguous
+        | Rule::RecipientUnknown
+        | Rule::RecipientUnclear
+        | Rule::MailboxFull
+        | Rule::MailboxTooSmall
+        | Rule::BareLineEnds
+        | Rule::Nul
+        | Rule::Loop
+        | Rule::SpoolFull
+        | Rule::SpoolFailure => None,
     }
 }
 
@@ -91,7 +133,7 @@ fn log_refused(sid: &str, client: SocketAddr, refused: &Refused) {
         Subject::Recipient(to) => ("recipient_refused", ("to", to.as_str())),
         Subject::Message(from) => ("message_refused", ("from", from.as_str())),
     };
-    let why = (refused.reason, refused.cause.as_deref());
+    let why = (refused.rule.log_reason(), refused.cause.as_deref());
     events::refused(event, sid, client, who, refused.reply, why);
 }
 

@@ -6,8 +6,8 @@ use super::{Credentials, Due, Effect, Note, Output, Paced, Session, State, Step,
 use crate::config::settings::Mechanism;
 use crate::directory::LoginOutcome;
 use crate::policy::access;
-use crate::policy::verdict::{Cause, Verdict};
-use crate::protocol::reply::Reply;
+use crate::policy::rule::Rule;
+use crate::policy::verdict::{Cause, Refusal};
 use crate::protocol::sasl::{Exchange, Next};
 
 /// The longest name of a mechanism, letters (RFC 4422 section 3.1).
@@ -100,11 +100,11 @@ impl Session {
         }
         if !self.admission().auth {
             let cause = self.auth_cause();
-            return Some(self.refuse_auth(replies::auth_not_available(), &cause, output));
+            return Some(self.refuse_auth(Rule::AuthDisabled, cause, output));
         }
         if self.auth_needs_tls() {
             let cause = Cause::new("auth", "plaintext_from", "the client is not listed");
-            return Some(self.refuse_auth(replies::encryption_required(), &cause, output));
+            return Some(self.refuse_auth(Rule::PlaintextAuth, cause, output));
         }
         None
     }
@@ -202,7 +202,7 @@ impl Session {
             return self.say(replies::try_later(), output);
         };
         match access::decide(&self.settings, &user, &groups) {
-            Verdict::Allowed(cause) => {
+            Ok(cause) => {
                 self.tell("login", "allowed", &cause, output);
                 let Some(server_final) = attempt.server_final else {
                     return self.log_in(user, output);
@@ -210,13 +210,12 @@ impl Session {
                 self.state = State::Auth(Exchange::ScramEnd(user));
                 self.say(replies::challenge(server_final), output)
             }
-            Verdict::Refused(cause) => {
+            Err(cause) => {
                 self.tell("login", "refused", &cause, output);
                 let cause = cause.in_words(&self.settings);
                 let reason = format!("access denied by server access settings: {cause}");
                 self.login_failed(attempt.login, (LoginFault::Access, reason), output)
             }
-            Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("access needs no DNS"),
         }
     }
 
@@ -255,19 +254,14 @@ impl Session {
             .chars()
             .take(MECHANISM_MAX)
             .collect();
-        let cause = Cause::new("auth", "mechanisms", format!("{name} is not offered"));
-        let reply = replies::unknown_mechanism();
-        let why = ("mechanism", Some(&cause));
-        let what = Subject::Mechanism(name);
-        self.note_refused(what, reply.code(), why, output);
-        self.say(reply, output)
+        let why = format!("{name} is not offered");
+        let refusal = Refusal::new(Rule::Mechanism, "auth", "mechanisms", why);
+        self.refuse(Subject::Mechanism(name), &refusal, output)
     }
 
-    fn refuse_auth(&mut self, reply: Reply, cause: &Cause, output: &mut Output) -> Step {
-        self.tell("login", "refused", cause, output);
-        let what = Subject::Command("AUTH");
-        self.note_refused(what, reply.code(), ("settings", Some(cause)), output);
-        let reply = self.explained(reply, cause);
-        self.say(reply, output)
+    fn refuse_auth(&mut self, rule: Rule, cause: Cause, output: &mut Output) -> Step {
+        self.tell("login", "refused", &cause, output);
+        let refusal = Refusal { rule, cause };
+        self.refuse(Subject::Command("AUTH"), &refusal, output)
     }
 }

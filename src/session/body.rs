@@ -3,12 +3,11 @@
 //! Promises: what is told of content does not depend on how its octets came. Holds none of them.
 //! Refuses to know: replies' texts, and whose turn it is.
 
-use super::replies;
+use crate::policy::rule::Rule;
 use crate::policy::verdict::Cause;
 use crate::protocol::chunk::LineEnds;
 use crate::protocol::content::Inspector;
 use crate::protocol::data::DataDecoder;
-use crate::protocol::reply::Reply;
 use crate::spool::Refusal;
 
 /// More `Received` fields than this are a loop (RFC 5321 section 6.3).
@@ -62,15 +61,16 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// What is said, and its word for the log.
-    pub(super) fn reply(self) -> (Reply, &'static str) {
+    /// The rule behind it.
+    pub(super) fn rule(self) -> Rule {
         match self {
-            Self::BareLineEnds => (replies::bare_line_ends(), "bare_line_ends"),
-            Self::LargerThanMailboxes => (replies::larger_than_mailbox(), "quota"),
-            Self::Nul => (replies::nul_in_message(), "nul"),
-            Self::TooLarge => (replies::too_large(), "size"),
-            Self::Loop => (replies::too_many_hops(), "loop"),
-            Self::Spool(refusal) => (replies::refused(refusal), "spool"),
+            Self::BareLineEnds => Rule::BareLineEnds,
+            Self::LargerThanMailboxes => Rule::MailboxTooSmall,
+            Self::Nul => Rule::Nul,
+            Self::TooLarge => Rule::MessageSize,
+            Self::Loop => Rule::Loop,
+            Self::Spool(Refusal::NoSpace) => Rule::SpoolFull,
+            Self::Spool(Refusal::Failure) => Rule::SpoolFailure,
         }
     }
 

@@ -11,7 +11,6 @@ use super::{Due, Effect, Output, Session, State, Step, replies};
 use crate::config::rules::Action;
 use crate::mail::trace::Received;
 use crate::mail::{MessageId, date};
-use crate::policy::verdict::Cause;
 use crate::protocol::reply::Reply;
 use crate::spool::{Committed, Refusal};
 
@@ -45,8 +44,9 @@ impl Session {
                 self.say(replies::start_mail_data(), output)
             }
             Err(refusal) => {
+                let reply = self.fault_reply(Fault::Spool(refusal));
                 self.transaction = None;
-                self.say(replies::refused(refusal), output)
+                self.say(reply, output)
             }
         }
     }
@@ -133,18 +133,20 @@ impl Session {
 
     /// Notes that the message is refused; gives what is said.
     pub(super) fn refusal(&self, fault: Fault, output: &mut Output) -> Reply {
-        let (reply, reason) = fault.reply();
-        self.note_refused_message(&reply, reason, fault.cause().as_ref(), output);
-        self.fault_reply(fault)
+        let what = self.message();
+        self.noted_refusal(what, fault.rule(), fault.cause().as_ref(), output)
     }
 
     /// What this client is told of a fault.
     pub(super) fn fault_reply(&self, fault: Fault) -> Reply {
-        let (reply, _) = fault.reply();
-        match fault.cause() {
-            Some(cause) => self.explained(reply, &cause),
-            None => reply,
-        }
+        self.refusal_reply(&self.message(), fault.rule(), fault.cause().as_ref())
+    }
+
+    /// The message that comes in, by its reverse-path.
+    fn message(&self) -> Subject {
+        let open = self.transaction.as_ref();
+        let from = open.map(|open| open.envelope.head().reverse_path.to_string());
+        Subject::Message(from.unwrap_or_default())
     }
 
     pub(super) fn committed(
@@ -158,33 +160,17 @@ impl Session {
             .as_ref()
             .and_then(|t| t.body.spool_refusal());
         let result = result.map_err(|refusal| failed.unwrap_or(refusal));
-        let reply = match &result {
-            Ok(committed) => replies::queued(committed),
-            Err(refusal) => replies::refused(*refusal),
-        };
-        let transaction = self.transaction.as_ref();
-        match &result {
-            Ok(committed) if transaction.is_some_and(|t| t.body.has_lost_from_line()) => {
-                output.notes.push(Note::FromLineRemoved(committed.id()));
+        let reply = match result {
+            Ok(committed) => {
+                let transaction = self.transaction.as_ref();
+                if transaction.is_some_and(|t| t.body.has_lost_from_line()) {
+                    output.notes.push(Note::FromLineRemoved(committed.id()));
+                }
+                replies::queued(&committed)
             }
-            Ok(_) => {}
-            Err(_) => self.note_refused_message(&reply, "spool", None, output),
-        }
+            Err(refusal) => self.refusal(Fault::Spool(refusal), output),
+        };
         self.transaction = None;
         self.say(reply, output)
-    }
-
-    fn note_refused_message(
-        &self,
-        reply: &Reply,
-        reason: &'static str,
-        cause: Option<&Cause>,
-        output: &mut Output,
-    ) {
-        let from = self.transaction.as_ref();
-        let from = from.map(|transaction| transaction.envelope.head().reverse_path.to_string());
-        let from = from.unwrap_or_default();
-        let what = Subject::Message(from);
-        self.note_refused(what, reply.code(), (reason, cause), output);
     }
 }

@@ -7,12 +7,13 @@ use super::{Due, Effect, Output, Session, Step, Transaction, replies};
 use crate::mail::memory::Share;
 use crate::mail::{Envelope, OpenEnvelope};
 use crate::policy::facts::{Finding, Question};
+use crate::policy::rule::Rule;
 use crate::policy::sender;
-use crate::policy::verdict::{Cause, Verdict};
+use crate::policy::verdict::{Cause, Refusal, Verdict};
 use crate::protocol::command::{ArgumentError, mail_path};
 use crate::protocol::params::{MailParameters, Offered, ParameterError};
 use crate::protocol::reply::Reply;
-use crate::spool::Refusal;
+use crate::spool;
 
 /// A sender that is being looked at.
 pub(super) struct Candidate {
@@ -49,9 +50,10 @@ impl Session {
         }
         let size = params.size.unwrap_or(0);
         if size > self.settings.limits.message_size {
-            let cause = Cause::new("limits", "message_size", "the client says it is larger");
-            let from = Some(reverse_path.to_string());
-            return self.refuse_sender(from, replies::too_large(), "size", &cause, output);
+            let why = "the client says it is larger";
+            let refusal = Refusal::new(Rule::MessageSize, "limits", "message_size", why);
+            let from = Subject::Sender(Some(reverse_path.to_string()));
+            return self.refuse(from, &refusal, output);
         }
         let envelope = Envelope {
             reverse_path,
@@ -86,8 +88,8 @@ impl Session {
     fn refuse_unadmitted(&mut self, output: &mut Output) -> Step {
         let cause = self.admission_cause();
         self.tell("login", "refused", &cause, output);
-        let reply = replies::authentication_required(&self.settings.messages);
-        self.refuse_sender(None, reply, "login", &cause, output)
+        let rule = Rule::LoginRequired;
+        self.refuse(Subject::Sender(None), &Refusal { rule, cause }, output)
     }
 
     pub(super) fn check_host_name(
@@ -96,8 +98,7 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         let verdict = sender::host_name(&self.settings, &self.host);
-        let refusal = (|_: &str| replies::no_host_name(), "host_name");
-        match self.sender_verdict(verdict, &candidate, refusal, output) {
+        match self.sender_verdict(verdict, &candidate, output) {
             Judged::Allowed => self.check_sender_lists(candidate, output),
             Judged::Refused(step) => step,
             Judged::Asks(question) => {
@@ -108,12 +109,9 @@ impl Session {
 
     fn check_sender_lists(&mut self, candidate: Box<Candidate>, output: &mut Output) -> Step {
         let reverse_path = &candidate.envelope.reverse_path;
-        let verdict = sender::lists(&self.settings, reverse_path);
-        let refusal = (replies::sender_denied, "sender");
-        match self.sender_verdict(verdict, &candidate, refusal, output) {
-            Judged::Refused(step) => return step,
-            Judged::Allowed => {}
-            Judged::Asks(_) => unreachable!("lists of addresses need no DNS"),
+        match sender::lists(&self.settings, reverse_path) {
+            Ok(cause) => self.tell("sender", "allowed", &cause, output),
+            Err(refusal) => return self.refuse_sender(&candidate, &refusal, "refused", output),
         }
         let login = self.login.as_deref();
         let reverse_path = &candidate.envelope.reverse_path;
@@ -132,9 +130,7 @@ impl Session {
         owned: Option<bool>,
         output: &mut Output,
     ) -> Step {
-        let verdict = sender::owned(owned);
-        let refusal = (replies::sender_denied, "login");
-        match self.sender_verdict(verdict, &candidate, refusal, output) {
+        match self.sender_verdict(sender::owned(owned), &candidate, output) {
             Judged::Allowed => self.check_domain(candidate, None, output),
             Judged::Refused(step) => step,
             Judged::Asks(_) => unreachable!("the owner is known"),
@@ -149,8 +145,7 @@ impl Session {
     ) -> Step {
         let reverse_path = &candidate.envelope.reverse_path;
         let verdict = sender::domain(&self.settings, reverse_path, finding);
-        let refusal = (|_: &str| replies::no_such_sender_domain(), "sender_domain");
-        match self.sender_verdict(verdict, &candidate, refusal, output) {
+        match self.sender_verdict(verdict, &candidate, output) {
             Judged::Allowed => {
                 let size = candidate.size;
                 self.perform(Due::Space(candidate), Effect::CheckSpace(size))
@@ -162,42 +157,44 @@ impl Session {
         }
     }
 
-    /// Tells a verdict on a sender, and answers a refusal; its reply is made from the sender's address.
+    /// Tells a verdict on a sender, and answers a refusal.
     fn sender_verdict(
         &mut self,
         verdict: Verdict,
         candidate: &Candidate,
-        (reply, reason): (impl FnOnce(&str) -> Reply, &'static str),
         output: &mut Output,
     ) -> Judged {
-        let from = || candidate.envelope.reverse_path.to_string();
         match verdict {
             Verdict::Allowed(cause) => {
                 self.tell("sender", "allowed", &cause, output);
                 Judged::Allowed
             }
-            Verdict::Refused(cause) => {
-                self.tell("sender", "refused", &cause, output);
-                let from = from();
-                let reply = reply(&from);
-                Judged::Refused(self.refuse_sender(Some(from), reply, reason, &cause, output))
+            Verdict::Refused(refusal) => {
+                Judged::Refused(self.refuse_sender(candidate, &refusal, "refused", output))
             }
-            Verdict::Deferred(cause) => {
-                self.tell("sender", "deferred", &cause, output);
-                let later = match cause.key {
-                    "must_match_login" => replies::try_later(),
-                    _ => replies::dns_failure(),
-                };
-                Judged::Refused(self.refuse_sender(Some(from()), later, reason, &cause, output))
+            Verdict::Deferred(refusal) => {
+                Judged::Refused(self.refuse_sender(candidate, &refusal, "deferred", output))
             }
             Verdict::Asks(question) => Judged::Asks(question),
         }
     }
 
+    fn refuse_sender(
+        &mut self,
+        candidate: &Candidate,
+        refusal: &Refusal,
+        verdict: &'static str,
+        output: &mut Output,
+    ) -> Step {
+        self.tell("sender", verdict, &refusal.cause, output);
+        let from = candidate.envelope.reverse_path.to_string();
+        self.refuse(Subject::Sender(Some(from)), refusal, output)
+    }
+
     pub(super) fn has_space(
         &mut self,
         candidate: Candidate,
-        space: Result<(), Refusal>,
+        space: Result<(), spool::Refusal>,
         output: &mut Output,
     ) -> Step {
         let Candidate { envelope, size } = candidate;
@@ -217,9 +214,14 @@ impl Session {
             }
             Err(refusal) => {
                 let from = Some(envelope.reverse_path.to_string());
-                let cause = Cause::new("limits", "free_space", "the spool's disk is full");
-                self.tell("space", "refused", &cause, output);
-                self.refuse_sender(from, replies::refused(refusal), "space", &cause, output)
+                let rule = match refusal {
+                    spool::Refusal::NoSpace => Rule::FreeSpace,
+                    spool::Refusal::Failure => Rule::FreeSpaceUnclear,
+                };
+                let why = "the spool's disk is full";
+                let refusal = Refusal::new(rule, "limits", "free_space", why);
+                self.tell("space", "refused", &refusal.cause, output);
+                self.refuse(Subject::Sender(from), &refusal, output)
             }
         }
     }
@@ -234,20 +236,6 @@ impl Session {
             auth: self.offers_auth(),
             dsn: extensions.dsn,
         }
-    }
-
-    pub(super) fn refuse_sender(
-        &mut self,
-        from: Option<String>,
-        reply: Reply,
-        reason: &'static str,
-        cause: &Cause,
-        output: &mut Output,
-    ) -> Step {
-        let what = Subject::Sender(from);
-        self.note_refused(what, reply.code(), (reason, Some(cause)), output);
-        let reply = self.explained(reply, cause);
-        self.say(reply, output)
     }
 }
 

@@ -30,6 +30,7 @@ use crate::mail::{OpenEnvelope, Target, TlsFacts};
 use crate::policy::admission::{Admission, Stage, admission, first_stage};
 use crate::policy::connection::Mark;
 use crate::policy::facts::{Finding, Host, HostNames, Question};
+use crate::policy::verdict;
 use crate::protocol::chunk::ChunkSize;
 use crate::protocol::command::{Command, Verb};
 use crate::protocol::line::{LineError, LineKind, LineRead, LineReader};
@@ -87,7 +88,7 @@ pub struct Session {
     /// The lists that name the client and let it in.
     marks: Vec<Mark>,
     /// The list that lets it send nothing without a login.
-    listed: Option<Box<begin::Listed>>,
+    listed: Option<Box<verdict::Refusal>>,
     stage: Stage,
     tls: Option<TlsFacts>,
     /// What SCRAM can be bound to; none in plain text.

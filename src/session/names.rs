@@ -3,10 +3,11 @@
 
 use super::note::{Note, Subject};
 use super::rcpt::Named;
-use super::{Due, Effect, Output, Session, State, Step, replies};
+use super::{Due, Effect, Output, Session, State, Step};
 use crate::mail::ForwardPath;
+use crate::policy::rule::Rule;
 use crate::policy::unknown::{Asked, Unknown, asked_of};
-use crate::policy::verdict::Cause;
+use crate::policy::verdict::Refusal;
 
 /// What is asked of a name.
 pub(super) enum Request {
@@ -82,12 +83,9 @@ impl Session {
             Request::Expand(_) => Subject::Command("EXPN"),
         };
         let why = "the client has named twice as many that nobody has";
-        let cause = Cause::new("recipients", "unknown_max", why);
-        let reply = replies::too_many_unknown_recipients();
-        self.note_refused(what, reply.code(), ("unknown_max", Some(&cause)), output);
+        let refusal = Refusal::new(Rule::UnknownMax, "recipients", "unknown_max", why);
         self.state = State::Closed;
-        let reply = self.explained(reply, &cause);
-        self.say(reply, output);
+        self.refuse(what, &refusal, output);
         Step::Close
     }
 }

@@ -1,8 +1,7 @@
 //! What a session wants the log to know.
 
-use std::borrow::Cow;
-
 use crate::mail::MessageId;
+use crate::policy::rule::Rule;
 use crate::protocol::line::LineError;
 use crate::protocol::reply::Reply;
 
@@ -19,8 +18,8 @@ pub enum Note {
     TooManyErrors,
     /// A list names the client, and it was let in all the same.
     Listed {
-        /// `blacklist` or `dnsbl`.
-        list: &'static str,
+        /// The rule of that list.
+        rule: Rule,
         /// The list's setting.
         cause: String,
     },
@@ -73,12 +72,10 @@ pub struct Refused {
     pub what: Subject,
     /// The reply's code.
     pub reply: u16,
-    /// Why, in one word.
-    pub reason: &'static str,
+    /// By which rule.
+    pub rule: Rule,
     /// The setting that made it so, where one did.
     pub cause: Option<String>,
-    /// That setting's section and key.
-    pub setting: Option<(Cow<'static, str>, &'static str)>,
 }
 
 /// Whose doing a failed login is.

@@ -11,11 +11,11 @@ use crate::mail::fullness::Fullness;
 use crate::mail::notifications::OriginalRecipient;
 use crate::mail::{Accepted, Domain, ForwardPath, RecipientNotifications, ReversePath, Target};
 use crate::policy::recipient::Resolved;
-use crate::policy::verdict::{Cause, Verdict};
+use crate::policy::rule::Rule;
+use crate::policy::verdict::{Cause, Refusal, Verdict};
 use crate::policy::{recipient, relay};
 use crate::protocol::command::rcpt_path;
 use crate::protocol::params::rcpt_parameters;
-use crate::protocol::reply::Reply;
 
 /// A recipient that is being looked at.
 pub(super) struct Named {
@@ -47,8 +47,9 @@ impl Session {
             return self.say(replies::needs_smtputf8(), output);
         }
         if count >= self.settings.limits.recipients {
-            let cause = Cause::new("limits", "recipients", "the message has that many");
-            return self.refuse_one_more(&path, &cause, output);
+            let why = "the message has that many";
+            let refusal = Refusal::new(Rule::RecipientLimit, "limits", "recipients", why);
+            return self.refuse_recipient(&path, &refusal, output);
         }
         let named = Box::new(Named {
             path,
@@ -60,13 +61,11 @@ impl Session {
     /// Decides about a recipient by the lists, and then by its domain.
     pub(super) fn judge(&mut self, named: Box<Named>, output: &mut Output) -> Step {
         match recipient::lists(&self.settings, &named.path) {
-            Verdict::Refused(cause) => {
-                self.tell("recipient", "refused", &cause, output);
-                let reply = replies::recipient_denied();
-                return self.refuse_recipient(&named.path, reply, "recipient", &cause, output);
+            Err(refusal) => {
+                self.tell("recipient", "refused", &refusal.cause, output);
+                return self.refuse_recipient(&named.path, &refusal, output);
             }
-            Verdict::Allowed(cause) => self.tell("recipient", "allowed", &cause, output),
-            Verdict::Deferred(_) | Verdict::Asks(_) => unreachable!("lists need no DNS"),
+            Ok(cause) => self.tell("recipient", "allowed", &cause, output),
         }
         if !self.is_local(&named.path) {
             return self.relay(named, output);
@@ -93,14 +92,13 @@ impl Session {
                 let target = Target::Outside(mailbox.clone());
                 self.accept(*named, Arc::new([target]), u64::MAX, output)
             }
-            Verdict::Refused(cause) => {
-                self.tell("relay", "refused", &cause, output);
-                let reply = replies::relay_denied(&self.settings.messages);
-                self.refuse_recipient(path, reply, "relay", &cause, output)
+            Verdict::Refused(refusal) => {
+                self.tell("relay", "refused", &refusal.cause, output);
+                self.refuse_recipient(path, &refusal, output)
             }
-            Verdict::Deferred(cause) => {
-                self.tell("relay", "deferred", &cause, output);
-                self.refuse_recipient(path, replies::dns_failure(), "relay", &cause, output)
+            Verdict::Deferred(refusal) => {
+                self.tell("relay", "deferred", &refusal.cause, output);
+                self.refuse_recipient(path, &refusal, output)
             }
             Verdict::Asks(question) => self.perform(Due::Relay(named), Effect::LookUp(question)),
         }
@@ -112,28 +110,24 @@ impl Session {
             Lookup::Found(found) => found,
             Lookup::Unknown => {
                 self.note_unknown(output);
-                let cause = Cause::new("recipients", "verify", "no user or alias has this name");
-                self.tell("recipient", "refused", &cause, output);
-                let reply = replies::unknown_user();
-                return self.refuse_recipient(path, reply, "unknown", &cause, output);
+                let (rule, why) = (Rule::RecipientUnknown, "no user or alias has this name");
+                let refusal = Refusal::new(rule, "recipients", "verify", why);
+                self.tell("recipient", "refused", &refusal.cause, output);
+                return self.refuse_recipient(path, &refusal, output);
             }
             Lookup::Unavailable => {
-                let cause = Cause::new("auth", "users", "the file cannot be read");
-                self.tell("recipient", "deferred", &cause, output);
-                let reply = replies::try_later();
-                return self.refuse_recipient(path, reply, "directory", &cause, output);
+                let (rule, why) = (Rule::RecipientUnclear, "the file cannot be read");
+                let refusal = Refusal::new(rule, "auth", "users", why);
+                self.tell("recipient", "deferred", &refusal.cause, output);
+                return self.refuse_recipient(path, &refusal, output);
             }
         };
         match self.resolved_verdict(path, &found) {
-            Verdict::Refused(cause) => {
-                self.tell("recipient", "refused", &cause, output);
-                let (reply, reason) = match cause.section.as_ref() {
-                    "smarthost" => (replies::relay_denied(&self.settings.messages), "relay"),
-                    _ => (replies::recipient_denied(), "recipient"),
-                };
-                self.refuse_recipient(path, reply, reason, &cause, output)
+            Err(refusal) => {
+                self.tell("recipient", "refused", &refusal.cause, output);
+                self.refuse_recipient(path, &refusal, output)
             }
-            Verdict::Allowed(cause) | Verdict::Deferred(cause) => {
+            Ok(cause) => {
                 self.tell("recipient", "allowed", &cause, output);
                 if found.limited {
                     let users = found.targets.iter().filter_map(Target::user);
@@ -142,7 +136,6 @@ impl Session {
                 }
                 self.accept(*named, found.targets, u64::MAX, output)
             }
-            Verdict::Asks(_) => unreachable!("the recipient is known"),
         }
     }
 
@@ -155,19 +148,19 @@ impl Session {
         output: &mut Output,
     ) -> Step {
         let size = self.transaction.as_ref().map_or(0, |open| open.size);
-        let (cause, verdict, reply) = match recipient::room(mailboxes, size) {
+        let (refusal, verdict) = match recipient::room(mailboxes, size) {
             Verdict::Allowed(cause) => {
                 self.tell("quota", "allowed", &cause, output);
                 let quotas = mailboxes.iter().map(|mailbox| mailbox.quota);
                 let largest = quotas.max().unwrap_or(u64::MAX);
                 return self.accept(named, targets, largest, output);
             }
-            Verdict::Deferred(cause) => (cause, "deferred", replies::mailbox_full()),
-            Verdict::Refused(cause) => (cause, "refused", replies::larger_than_mailbox()),
+            Verdict::Deferred(refusal) => (refusal, "deferred"),
+            Verdict::Refused(refusal) => (refusal, "refused"),
             Verdict::Asks(_) => unreachable!("the mailboxes are measured"),
         };
-        self.tell("quota", verdict, &cause, output);
-        self.refuse_recipient(&named.path, reply, "quota", &cause, output)
+        self.tell("quota", verdict, &refusal.cause, output);
+        self.refuse_recipient(&named.path, &refusal, output)
     }
 
     /// That of the open transaction.
@@ -178,7 +171,7 @@ impl Session {
         })
     }
 
-    fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Verdict {
+    fn resolved_verdict(&self, path: &ForwardPath, found: &Found) -> Result<Cause, Refusal> {
         let is_outside = |target: &Target| matches!(target, Target::Outside(_));
         let resolved = Resolved {
             group: found.group,
@@ -211,14 +204,8 @@ impl Session {
                 transaction.mailbox_max = transaction.mailbox_max.max(mailbox_max);
                 self.say(replies::recipient_ok(), output)
             }
-            Err((path, cause)) => self.refuse_one_more(&path, &cause, output),
+            Err((path, refusal)) => self.refuse_recipient(&path, &refusal, output),
         }
-    }
-
-    /// The message is to go without this recipient; the client brings it again in another one.
-    fn refuse_one_more(&mut self, path: &ForwardPath, cause: &Cause, output: &mut Output) -> Step {
-        let reply = replies::too_many_recipients();
-        self.refuse_recipient(path, reply, "limit", cause, output)
     }
 
     /// Whether a recipient is ours: a local domain, our own address as a literal, or the postmaster
@@ -241,15 +228,10 @@ impl Session {
     fn refuse_recipient(
         &mut self,
         path: &ForwardPath,
-        reply: Reply,
-        reason: &'static str,
-        cause: &Cause,
+        refusal: &Refusal,
         output: &mut Output,
     ) -> Step {
-        let what = Subject::Recipient(path.to_string());
-        self.note_refused(what, reply.code(), (reason, Some(cause)), output);
-        let reply = self.explained(reply, cause);
-        self.say(reply, output)
+        self.refuse(Subject::Recipient(path.to_string()), refusal, output)
     }
 }
 
@@ -258,7 +240,7 @@ impl Transaction {
     ///
     /// # Errors
     /// There is no room for it; it comes back with the reason.
-    fn take_in(&mut self, accepted: Accepted) -> Result<(), (ForwardPath, Cause)> {
+    fn take_in(&mut self, accepted: Accepted) -> Result<(), (ForwardPath, Refusal)> {
         let known = self.envelope.accepted();
         let octets = self.octets + accepted.octets();
         let mut written_octets = self.written_octets + accepted.written_octets();
@@ -270,15 +252,15 @@ impl Transaction {
                 .any(|one| Arc::ptr_eq(&one.targets, &accepted.targets))
             {
                 let why = "the groups of this message lead to too many";
-                let cause = Cause::new("limits", "recipients", why);
-                return Err((accepted.forward_path, cause));
+                let refusal = Refusal::new(Rule::RecipientLimit, "limits", "recipients", why);
+                return Err((accepted.forward_path, refusal));
             }
             written_octets = self.written_octets;
         }
         if octets > FREE_OCTETS && !self.share.grow_to(octets as u64) {
             let why = "the messages that come in now have that many";
-            let cause = Cause::new("limits", "mail_memory", why);
-            return Err((accepted.forward_path, cause));
+            let refusal = Refusal::new(Rule::MailMemory, "limits", "mail_memory", why);
+            return Err((accepted.forward_path, refusal));
         }
         (self.octets, self.written_octets) = (octets, written_octets);
         self.envelope.accept(accepted);

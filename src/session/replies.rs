@@ -1,15 +1,18 @@
 //! Every sentence the server says (CONFIG section 4).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
+use super::note::Subject;
 use crate::config::rules::Messages;
 use crate::config::settings::{Mechanism, Settings};
 use crate::mail::date;
 use crate::policy::admission::Admission;
+use crate::policy::rule::Rule;
 use crate::protocol::line::LineError;
 use crate::protocol::reply::{EnhancedStatus, Reply};
-use crate::spool::{Committed, Refusal};
+use crate::spool::Committed;
 
 pub(super) fn greeting(settings: &Settings, now: SystemTime) -> Reply {
     let text = settings
@@ -227,22 +230,6 @@ pub(super) fn not_available() -> Reply {
     Reply::new(502, EnhancedStatus(5, 5, 1), "Command not available")
 }
 
-pub(super) fn auth_not_available() -> Reply {
-    Reply::new(
-        502,
-        EnhancedStatus(5, 5, 1),
-        "AUTH command is not available",
-    )
-}
-
-pub(super) fn unknown_mechanism() -> Reply {
-    Reply::new(
-        504,
-        EnhancedStatus(5, 5, 4),
-        "Authentication mechanism not available",
-    )
-}
-
 pub(super) fn bad_response() -> Reply {
     Reply::new(
         501,
@@ -253,10 +240,6 @@ pub(super) fn bad_response() -> Reply {
 
 pub(super) fn exchange_cancelled() -> Reply {
     Reply::new(501, EnhancedStatus(5, 0, 0), "Authentication cancelled")
-}
-
-pub(super) fn encryption_required() -> Reply {
-    Reply::new(538, EnhancedStatus(5, 7, 11), "Encryption required")
 }
 
 pub(super) fn authentication_failed() -> Reply {
@@ -276,72 +259,96 @@ pub(super) fn too_many_failed_logins() -> Reply {
     Reply::new(421, EnhancedStatus(4, 7, 0), "Too many failed logins")
 }
 
+/// What a refusal of `what` says to a client at this address; the session adds what it explains.
+pub(super) fn refusal(rule: Rule, what: &Subject, settings: &Settings, client: IpAddr) -> Reply {
+    use EnhancedStatus as S;
+    let messages = &settings.messages;
+    let (code, status, text) = match rule {
+        // No enhanced code in the first line (RFC 2034 section 3).
+        Rule::Site => return Reply::bare(554, messages.site_not_enabled.clone()),
+        Rule::ConnectionDenied | Rule::ConnectionNotAllowed => {
+            return Reply::bare(554, messages.access_denied.clone());
+        }
+        Rule::ConnectionUnclear => {
+            let text = "Your host name could not be looked up; try again later";
+            return Reply::bare(421, text);
+        }
+        Rule::Blacklist => return listed(&settings.blacklist.reply, what, client),
+        Rule::DnsList => return listed(&settings.dnsbl.reply, what, client),
+        Rule::LoginRequired => return authentication_required(messages),
+        Rule::SenderDenied | Rule::SenderNotAllowed | Rule::SenderNotOwner => {
+            return sender_denied(what);
+        }
+        Rule::Relay | Rule::NoSmarthost => {
+            return Reply::new(554, S(5, 7, 1), messages.relay_denied.clone());
+        }
+        Rule::StartTlsDisabled => return not_available(),
+        Rule::RecipientUnknown => return unknown_user(),
+        Rule::SenderOwnerUnclear
+        | Rule::RecipientUnclear
+        | Rule::FreeSpaceUnclear
+        | Rule::SpoolFailure => return try_later(),
+        Rule::AuthDisabled => (502, S(5, 5, 1), "AUTH command is not available"),
+        Rule::PlaintextAuth => (538, S(5, 7, 11), "Encryption required"),
+        Rule::Mechanism => (504, S(5, 5, 4), "Authentication mechanism not available"),
+        Rule::StartTlsFirst => (530, S(5, 7, 0), "Must issue a STARTTLS command first"),
+        Rule::MessageSize => (552, S(5, 3, 4), "Message too large"),
+        Rule::HostName => (
+            550,
+            S(5, 7, 25),
+            "Your address has no host name that looks up to it",
+        ),
+        Rule::SenderDomain => (550, S(5, 1, 8), "The sender's domain takes no mail"),
+        Rule::HostNameUnclear | Rule::SenderDomainUnclear | Rule::RelayUnclear => {
+            (451, S(4, 4, 3), "DNS failure; try again later")
+        }
+        Rule::FreeSpace | Rule::SpoolFull => (452, S(4, 3, 1), "Insufficient system storage"),
+        Rule::RecipientLimit | Rule::MailMemory => (452, S(4, 5, 3), "Too many recipients"),
+        Rule::UnknownMax => (421, S(4, 7, 0), "Too many unknown recipients"),
+        Rule::RecipientDenied
+        | Rule::RecipientNotAllowed
+        | Rule::RecipientGroup
+        | Rule::RecipientAmbiguous => (554, S(5, 7, 1), "Message rejected for policy reasons"),
+        // It may pass, once something is deleted (RFC 3463 section 3.3).
+        Rule::MailboxFull => (452, S(4, 2, 2), "Mailbox full"),
+        Rule::MailboxTooSmall => (552, S(5, 2, 2), "Message larger than the mailbox may be"),
+        Rule::BareLineEnds => (550, S(5, 6, 0), "Bare CR or LF in message"),
+        Rule::Nul => (550, S(5, 6, 0), "NUL in message"),
+        Rule::Loop => (554, S(5, 4, 6), "Too many hops"),
+    };
+    Reply::new(code, status, text)
+}
+
 pub(super) fn authentication_required(messages: &Messages) -> Reply {
     let text = messages.authentication_required.clone();
     Reply::new(530, EnhancedStatus(5, 7, 0), text)
 }
 
-pub(super) fn starttls_first() -> Reply {
-    Reply::new(
-        530,
-        EnhancedStatus(5, 7, 0),
-        "Must issue a STARTTLS command first",
-    )
-}
-
-pub(super) fn relay_denied(messages: &Messages) -> Reply {
-    Reply::new(554, EnhancedStatus(5, 7, 1), messages.relay_denied.clone())
-}
-
-/// The first line where no site serves the session; no enhanced code there (RFC 2034 section 3).
-pub(super) fn site_not_enabled(messages: &Messages) -> Reply {
-    Reply::bare(554, messages.site_not_enabled.clone())
-}
-
-/// The first line where a host may not connect.
-pub(super) fn connection_denied(text: String) -> Reply {
-    Reply::bare(554, text)
-}
-
-/// MAIL of a client that a list names; what is too long for a line is cut.
-pub(super) fn listed(text: &str) -> Reply {
-    let text = text.get(..LISTED_MAX_OCTETS).unwrap_or(text).to_owned();
+/// A client that a list names, at the first line or at MAIL; `%s` is its address (DOMINO.md section 2.3.6). What is
+/// too long for a line of MAIL is cut.
+fn listed(text: &str, what: &Subject, client: IpAddr) -> Reply {
+    let text = text.replace("%s", &client.to_string());
+    if *what == Subject::Client {
+        return Reply::bare(554, text);
+    }
+    let text = text.get(..LISTED_MAX_OCTETS).unwrap_or(&text).to_owned();
     Reply::new(554, EnhancedStatus(5, 7, 1), text)
 }
 
 /// The longest line without codes and line end (RFC 5321 section 4.5.3.1.5).
 const LISTED_MAX_OCTETS: usize = 512 - "554 5.7.1 \r\n".len();
 
-/// The first line where it cannot be decided whether a host may connect.
-pub(super) fn connection_deferred() -> Reply {
-    Reply::bare(
-        421,
-        "Your host name could not be looked up; try again later",
-    )
-}
-
-pub(super) fn sender_denied(address: &str) -> Reply {
+fn sender_denied(what: &Subject) -> Reply {
+    let address = match what {
+        Subject::Sender(Some(address)) | Subject::Message(address) => address,
+        Subject::Sender(None)
+        | Subject::Client
+        | Subject::Command(_)
+        | Subject::Mechanism(_)
+        | Subject::Recipient(_) => "",
+    };
     let text = format!("Mail from {address} rejected for policy reasons");
     Reply::new(554, EnhancedStatus(5, 7, 1), text)
-}
-
-pub(super) fn recipient_denied() -> Reply {
-    let text = "Message rejected for policy reasons";
-    Reply::new(554, EnhancedStatus(5, 7, 1), text)
-}
-
-pub(super) fn no_host_name() -> Reply {
-    let text = "Your address has no host name that looks up to it";
-    Reply::new(550, EnhancedStatus(5, 7, 25), text)
-}
-
-pub(super) fn no_such_sender_domain() -> Reply {
-    let text = "The sender's domain takes no mail";
-    Reply::new(550, EnhancedStatus(5, 1, 8), text)
-}
-
-pub(super) fn dns_failure() -> Reply {
-    Reply::new(451, EnhancedStatus(4, 4, 3), "DNS failure; try again later")
 }
 
 pub(super) fn unknown_user() -> Reply {
@@ -350,48 +357,6 @@ pub(super) fn unknown_user() -> Reply {
 
 pub(super) fn try_later() -> Reply {
     Reply::new(451, EnhancedStatus(4, 3, 0), "Try again later")
-}
-
-pub(super) fn too_many_recipients() -> Reply {
-    Reply::new(452, EnhancedStatus(4, 5, 3), "Too many recipients")
-}
-
-/// Said at RCPT when a client has named too many that nobody has (`unknown_max`).
-pub(super) fn too_many_unknown_recipients() -> Reply {
-    Reply::new(421, EnhancedStatus(4, 7, 0), "Too many unknown recipients")
-}
-
-/// RFC 3463 section 3.3: it may pass, once something is deleted.
-pub(super) fn mailbox_full() -> Reply {
-    Reply::new(452, EnhancedStatus(4, 2, 2), "Mailbox full")
-}
-
-pub(super) fn larger_than_mailbox() -> Reply {
-    let text = "Message larger than the mailbox may be";
-    Reply::new(552, EnhancedStatus(5, 2, 2), text)
-}
-
-pub(super) fn too_large() -> Reply {
-    Reply::new(552, EnhancedStatus(5, 3, 4), "Message too large")
-}
-
-pub(super) fn bare_line_ends() -> Reply {
-    Reply::new(550, EnhancedStatus(5, 6, 0), "Bare CR or LF in message")
-}
-
-pub(super) fn nul_in_message() -> Reply {
-    Reply::new(550, EnhancedStatus(5, 6, 0), "NUL in message")
-}
-
-pub(super) fn too_many_hops() -> Reply {
-    Reply::new(554, EnhancedStatus(5, 4, 6), "Too many hops")
-}
-
-pub(super) fn refused(refusal: Refusal) -> Reply {
-    match refusal {
-        Refusal::NoSpace => Reply::new(452, EnhancedStatus(4, 3, 1), "Insufficient system storage"),
-        Refusal::Failure => try_later(),
-    }
 }
 
 pub(super) fn too_many_errors(messages: &Messages) -> Reply {

@@ -7,17 +7,16 @@ use super::{Due, Effect, Output, Session, Step, replies};
 use crate::config::settings::StartTls;
 use crate::mail::TlsFacts;
 use crate::policy::admission::Stage;
-use crate::policy::verdict::Cause;
+use crate::policy::rule::Rule;
+use crate::policy::verdict::Refusal;
 
 impl Session {
     pub(super) fn starttls(&mut self, arguments: &[u8], output: &mut Output) -> Step {
         if self.settings.extensions.starttls == StartTls::Disabled && self.tls.is_none() {
-            let cause = Cause::new("extensions", "starttls", "it is disabled");
-            self.tell("starttls", "refused", &cause, output);
-            let reply = replies::not_available();
-            let why = ("settings", Some(&cause));
-            self.note_refused(Subject::Command("STARTTLS"), reply.code(), why, output);
-            return self.say(reply, output);
+            let rule = Rule::StartTlsDisabled;
+            let refusal = Refusal::new(rule, "extensions", "starttls", "it is disabled");
+            self.tell("starttls", "refused", &refusal.cause, output);
+            return self.refuse(Subject::Command("STARTTLS"), &refusal, output);
         }
         if self.tls.is_some() {
             return self.say(replies::bad_sequence(), output);

@@ -5,7 +5,8 @@ use super::{Output, Session, Step, Telling, replies};
 use crate::config::serving::Serving;
 use crate::config::settings::StartTls;
 use crate::policy::admission;
-use crate::policy::verdict::Cause;
+use crate::policy::rule::Rule;
+use crate::policy::verdict::{Cause, Refusal};
 use crate::protocol::reply::Reply;
 
 impl Session {
@@ -27,31 +28,42 @@ impl Session {
         }
     }
 
-    /// Notes a refusal: what, the reply's code, why in one word and by which setting.
-    pub(super) fn note_refused(
-        &self,
-        what: Subject,
-        reply: u16,
-        (reason, cause): (&'static str, Option<&Cause>),
-        output: &mut Output,
-    ) {
-        output.notes.push(Note::Refused(Refused {
-            what,
-            reply,
-            reason,
-            cause: cause.map(|cause| cause.in_words(&self.settings)),
-            setting: cause.map(|cause| (cause.section.clone(), cause.key)),
-        }));
+    /// Refuses: says the rule's reply, and notes what is refused and by which setting.
+    pub(super) fn refuse(&mut self, what: Subject, refusal: &Refusal, output: &mut Output) -> Step {
+        let reply = self.noted_refusal(what, refusal.rule, Some(&refusal.cause), output);
+        self.say(reply, output)
     }
 
-    /// A refusal as this client is to hear it.
-    pub(super) fn explained(&self, reply: Reply, cause: &Cause) -> Reply {
-        match self
-            .host
-            .is_favoured_by(&self.settings.connections.explain_to)
-        {
-            true => reply.explained(&cause.in_words(&self.settings)),
-            false => reply,
+    /// Notes a refusal; gives what is to be said.
+    pub(super) fn noted_refusal(
+        &self,
+        what: Subject,
+        rule: Rule,
+        cause: Option<&Cause>,
+        output: &mut Output,
+    ) -> Reply {
+        let reply = self.refusal_reply(&what, rule, cause);
+        output.notes.push(Note::Refused(Refused {
+            what,
+            reply: reply.code(),
+            rule,
+            cause: cause.map(|cause| cause.in_words(&self.settings)),
+        }));
+        reply
+    }
+
+    /// What this client hears of a refusal.
+    pub(super) fn refusal_reply(&self, what: &Subject, rule: Rule, cause: Option<&Cause>) -> Reply {
+        let reply = replies::refusal(rule, what, &self.settings, self.host.address);
+        match cause {
+            Some(cause)
+                if self
+                    .host
+                    .is_favoured_by(&self.settings.connections.explain_to) =>
+            {
+                reply.explained(&cause.in_words(&self.settings))
+            }
+            Some(_) | None => reply,
         }
     }
 
@@ -67,11 +79,9 @@ impl Session {
             }
         };
         self.tell("starttls", "refused", &cause, output);
-        let reply = replies::starttls_first();
-        let what = Subject::Command(command);
-        self.note_refused(what, reply.code(), ("starttls", Some(&cause)), output);
-        let reply = self.explained(reply, &cause);
-        self.say(reply, output)
+        let rule = Rule::StartTlsFirst;
+        let refusal = Refusal { rule, cause };
+        self.refuse(Subject::Command(command), &refusal, output)
     }
 
     /// The setting that decides about AUTH here.

@@ -6,6 +6,7 @@
 
 use super::kind::{Kind, Weight};
 use crate::events::EndReason;
+use crate::policy::rule::Rule;
 use crate::protocol::line::LineError;
 use crate::protocol::reply::{EnhancedStatus, Reply};
 use crate::session::Note;
@@ -102,10 +103,7 @@ impl Watch {
             }
             Note::LoginTurnedAway { login } => self.announced(Kind::LoginThrottled, login),
             Note::LoginUnavailable => self.announced(Kind::LoginUnavailable, ""),
-            Note::Refused(refused) => match kind_of(refused) {
-                Some(kind) => self.announced(kind, detail_of(refused)),
-                None => self.reply_is = Awaited::OfNothing,
-            },
+            Note::Refused(refused) => self.announced(kind_of(refused.rule), detail_of(refused)),
             Note::Said(reply) => self.said(reply),
             Note::Listed { .. }
             | Note::Decided { .. }
@@ -229,53 +227,54 @@ fn words_of(reply: &Reply) -> String {
         .to_owned()
 }
 
-/// What a refusal is, by its reason and setting.
-fn kind_of(refused: &Refused) -> Option<Kind> {
-    let setting = refused.setting.as_ref();
-    let (section, key) = setting.map_or(("", ""), |(section, key)| (section.as_ref(), *key));
-    let is_deferral = refused.reply / 100 == 4;
-    Some(match (refused.reason, section, key) {
-        ("space", ..) => Kind::NoSpace,
-        ("quota", ..) => Kind::MailboxFull,
-        ("spool", ..) if refused.reply == 452 => Kind::NoSpace,
-        ("unknown_max", ..) => Kind::RecipientUnknown,
-        _ if is_deferral => Kind::ServerTrouble,
-        ("mechanism", ..) => Kind::Mechanism,
-        ("settings", "extensions", "starttls") => Kind::StartTlsOff,
-        ("settings", "auth", "plaintext_from") => Kind::AuthNeedsTls,
-        ("settings", ..) => Kind::AuthOff,
-        ("starttls", ..) => Kind::StartTlsRequired,
-        ("login", "senders", _) => Kind::SenderNotOwner,
-        ("login", ..) => Kind::LoginRequired,
-        ("size", ..) => Kind::TooLarge,
-        ("host_name", ..) => Kind::NoHostName,
-        ("sender", _, "allow") => Kind::SenderNotAllowed,
-        ("sender", ..) => Kind::SenderDenied,
-        ("sender_domain", ..) => Kind::SenderDomain,
-        ("limit", ..) => Kind::TooManyRecipients,
-        ("recipient", _, "allow") => Kind::RecipientNotAllowed,
-        ("recipient", _, "deny_groups") => Kind::RecipientGroup,
-        ("recipient", _, "deny_ambiguous") => Kind::RecipientAmbiguous,
-        ("recipient", ..) => Kind::RecipientDenied,
-        ("unknown", ..) => Kind::RecipientUnknown,
-        ("relay", "smarthost", _) => Kind::NoSmarthost,
-        ("relay", ..) => Kind::RelayDenied,
-        ("bare_line_ends" | "nul", ..) => Kind::BareLineEnds,
-        ("loop", ..) => Kind::Loop,
-        ("blacklist", ..) => Kind::Blacklisted,
-        ("dnsbl", ..) => Kind::DnsListed,
-        ("connections", _, "allow") => Kind::ConnectionNotAllowed,
-        ("connections", ..) => Kind::ConnectionDenied,
-        ("site", ..) => Kind::SiteNotEnabled,
-        _ => return None,
-    })
+/// What a refusal is.
+fn kind_of(rule: Rule) -> Kind {
+    match rule {
+        Rule::Site => Kind::SiteNotEnabled,
+        Rule::ConnectionDenied => Kind::ConnectionDenied,
+        Rule::ConnectionNotAllowed => Kind::ConnectionNotAllowed,
+        Rule::Blacklist => Kind::Blacklisted,
+        Rule::DnsList => Kind::DnsListed,
+        Rule::StartTlsDisabled => Kind::StartTlsOff,
+        Rule::AuthDisabled => Kind::AuthOff,
+        Rule::PlaintextAuth => Kind::AuthNeedsTls,
+        Rule::Mechanism => Kind::Mechanism,
+        Rule::StartTlsFirst => Kind::StartTlsRequired,
+        Rule::LoginRequired => Kind::LoginRequired,
+        Rule::MessageSize => Kind::TooLarge,
+        Rule::HostName => Kind::NoHostName,
+        Rule::SenderDenied => Kind::SenderDenied,
+        Rule::SenderNotAllowed => Kind::SenderNotAllowed,
+        Rule::SenderNotOwner => Kind::SenderNotOwner,
+        Rule::SenderDomain => Kind::SenderDomain,
+        Rule::RecipientLimit => Kind::TooManyRecipients,
+        Rule::RecipientDenied => Kind::RecipientDenied,
+        Rule::RecipientNotAllowed => Kind::RecipientNotAllowed,
+        Rule::RecipientGroup => Kind::RecipientGroup,
+        Rule::RecipientAmbiguous => Kind::RecipientAmbiguous,
+        Rule::RecipientUnknown | Rule::UnknownMax => Kind::RecipientUnknown,
+        Rule::Relay => Kind::RelayDenied,
+        Rule::NoSmarthost => Kind::NoSmarthost,
+        Rule::MailboxFull | Rule::MailboxTooSmall => Kind::MailboxFull,
+        Rule::BareLineEnds | Rule::Nul => Kind::BareLineEnds,
+        Rule::Loop => Kind::Loop,
+        Rule::FreeSpace | Rule::FreeSpaceUnclear | Rule::SpoolFull => Kind::NoSpace,
+        Rule::ConnectionUnclear
+        | Rule::HostNameUnclear
+        | Rule::SenderOwnerUnclear
+        | Rule::SenderDomainUnclear
+        | Rule::RecipientUnclear
+        | Rule::RelayUnclear
+        | Rule::MailMemory
+        | Rule::SpoolFailure => Kind::ServerTrouble,
+    }
 }
 
 /// What a refusal is about.
 fn detail_of(refused: &Refused) -> &str {
     match &refused.what {
         Subject::Mechanism(name) => name,
-        _ if refused.reply / 100 == 4 => refused.reason,
+        _ if refused.reply / 100 == 4 => refused.rule.log_reason(),
         Subject::Client | Subject::Command(_) | Subject::Sender(None) => "",
         Subject::Sender(Some(address)) => bare(address),
         Subject::Recipient(address) | Subject::Message(address) => bare(address),

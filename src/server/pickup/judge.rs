@@ -18,7 +18,7 @@ use crate::directory::{Directory, Found, Lookup};
 use crate::mail::{ForwardPath, Mailbox, ReversePath, Target};
 use crate::policy::facts::{Host, HostNames};
 use crate::policy::recipient::{self, Resolved};
-use crate::policy::verdict::{Cause, Verdict};
+use crate::policy::verdict::{Refusal, Verdict};
 use crate::policy::{relay, sender};
 use crate::sys::process;
 
@@ -96,12 +96,14 @@ pub fn sender(
     let own = own.filter(|own| !author.is_trusted && settings.is_local_domain(own.domain()));
     if let Some(mailbox) = own {
         let verdict = sender::owned(directory.owns(&author.name, mailbox));
-        if let Some(why) = refusal(settings, verdict, NOT_OWN)? {
+        if let Some(why) = by_verdict(settings, verdict, NOT_OWN)? {
             return Ok(Err(why));
         }
     }
-    let listed = refusal(settings, sender::lists(settings, from), SENDER_LISTS)?;
-    Ok(listed.map_or(Ok(()), Err))
+    Ok(match sender::lists(settings, from) {
+        Ok(_) => Ok(()),
+        Err(refusal) => Err(why(settings, &refusal, SENDER_LISTS)),
+    })
 }
 
 /// Judges the recipients of a message from there; each target comes once.
@@ -142,8 +144,8 @@ fn targets(
     (author, from): (&Author, &ReversePath),
     path: &ForwardPath,
 ) -> Result<Result<Vec<Target>, Why>, String> {
-    if let Some(why) = refusal(settings, recipient::lists(settings, path), LISTS)? {
-        return Ok(Err(why));
+    if let Err(refusal) = recipient::lists(settings, path) {
+        return Ok(Err(why(settings, &refusal, LISTS)));
     }
     let outside = match path {
         ForwardPath::Mailbox(mailbox) if !settings.is_local_domain(mailbox.domain()) => mailbox,
@@ -161,7 +163,7 @@ fn targets(
         Verdict::Allowed(_) => relay::can_be_sent(settings, from),
         verdict @ (Verdict::Refused(_) | Verdict::Deferred(_) | Verdict::Asks(_)) => verdict,
     };
-    Ok(match refusal(settings, verdict, NOT_RELAYED)? {
+    Ok(match by_verdict(settings, verdict, NOT_RELAYED)? {
         Some(why) => Err(why),
         None => Ok(vec![Target::Outside(outside.clone())]),
     })
@@ -186,11 +188,12 @@ fn local_targets(
         }
         Lookup::Unavailable => return Err("the users or the aliases cannot be read".to_owned()),
     };
-    let verdict = recipient::resolved(settings, from, path, resolved(&found));
-    Ok(match refusal(settings, verdict, LISTS)? {
-        Some(why) => Err(why),
-        None => Ok(found.targets.to_vec()),
-    })
+    Ok(
+        match recipient::resolved(settings, from, path, resolved(&found)) {
+            Err(refusal) => Err(why(settings, &refusal, LISTS)),
+            Ok(_) => Ok(found.targets.to_vec()),
+        },
+    )
 }
 
 fn resolved(found: &Found) -> Resolved {
@@ -203,21 +206,28 @@ fn resolved(found: &Found) -> Resolved {
 }
 
 /// Why it is refused, if it is.
-fn refusal(
+fn by_verdict(
     settings: &Settings,
     verdict: Verdict,
-    (status, words): (&'static str, &'static str),
+    said: (&'static str, &'static str),
 ) -> Result<Option<Why>, String> {
-    let in_words = |cause: Cause| cause.in_words(settings);
     match verdict {
         Verdict::Allowed(_) => Ok(None),
-        Verdict::Refused(cause) => Ok(Some(Why {
-            status,
-            words,
-            cause: in_words(cause),
-        })),
-        Verdict::Deferred(cause) => Err(in_words(cause)),
+        Verdict::Refused(refusal) => Ok(Some(why(settings, &refusal, said))),
+        Verdict::Deferred(refusal) => Err(refusal.cause.in_words(settings)),
         Verdict::Asks(_) => Err("it depends on DNS".to_owned()),
+    }
+}
+
+fn why(
+    settings: &Settings,
+    refusal: &Refusal,
+    (status, words): (&'static str, &'static str),
+) -> Why {
+    Why {
+        status,
+        words,
+        cause: refusal.cause.in_words(settings),
     }
 }
 
