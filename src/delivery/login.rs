@@ -113,7 +113,7 @@ impl SmtpClient {
         class: u16,
     ) -> Result<ServerReply, ClientError> {
         if response.len() <= INITIAL_RESPONSE_MAX_OCTETS {
-            let command = Zeroizing::new(format!("AUTH {mechanism} {response}"));
+            let command = Zeroizing::new(["AUTH ", mechanism, " ", response].concat());
             return self.command("AUTH", &command, class);
         }
         self.command("AUTH", &format!("AUTH {mechanism}"), 3)?;
@@ -188,11 +188,11 @@ pub fn spoken_forms(user: &str, secret: &str) -> [Zeroizing<String>; 4] {
 
 /// RFC 4616.
 fn plain_response(user: &str, password: &str) -> Zeroizing<String> {
-    Zeroizing::new(format!("\0{user}\0{password}"))
+    Zeroizing::new(["\0", user, "\0", password].concat())
 }
 
 fn bearer_response(user: &str, token: &str) -> Zeroizing<String> {
-    Zeroizing::new(format!("user={user}\u{1}auth=Bearer {token}\u{1}\u{1}"))
+    Zeroizing::new(["user=", user, "\u{1}auth=Bearer ", token, "\u{1}\u{1}"].concat())
 }
 
 /// The error without the secret, should the server repeat what it heard.

@@ -404,7 +404,7 @@ impl SmtpClient {
             self.ahead -= 1;
             return self.reply(step, class);
         }
-        let line = Zeroizing::new(format!("{command}\r\n"));
+        let line = Zeroizing::new([command, "\r\n"].concat());
         self.write(step, line.as_bytes())?;
         self.reply(step, class)
     }

@@ -106,10 +106,10 @@ pub fn tell(webhook: &Webhook, document: &str, brake: &Arc<Brake>) -> Result<(),
     let said = call.token().and_then(|token| {
         let token = token.as_ref().map(|token| token.as_str());
         let body = Body::Document(document);
-        let mut head = begin(webhook, &body, token);
+        let mut head = begin(webhook, &body);
         head.field("Content-Type", "application/json");
         let mut stream = call.connect()?;
-        let sent = call.send(&mut stream, &head.finish(), &body);
+        let sent = call.send(&mut stream, &head.finish(token), &body);
         call.hear(&mut stream, sent)
     });
     match said {
@@ -303,16 +303,13 @@ fn verdict(webhook: &Webhook, answer: Result<(u16, Vec<u8>), String>) -> Verdict
 }
 
 /// What every request begins with.
-fn begin(webhook: &Webhook, body: &Body<'_>, token: Option<&str>) -> RequestHead {
+fn begin(webhook: &Webhook, body: &Body<'_>) -> RequestHead {
     let url = &webhook.url;
     let mut head = RequestHead::post(&url.target, &url.authority, body.octets());
     head.field(
         "User-Agent",
         concat!("gatepost/", env!("CARGO_PKG_VERSION")),
     );
-    if let Some(token) = token {
-        head.bearer(token);
-    }
     head
 }
 
@@ -323,11 +320,11 @@ fn head(
     body: &Body<'_>,
     token: Option<&str>,
 ) -> Zeroizing<String> {
-    let mut head = begin(webhook, body, token);
+    let mut head = begin(webhook, body);
     head.field("X-Gatepost-Id", &parcel.stored.id.to_string());
     if let Body::Document(_) = body {
         head.field("Content-Type", "application/json");
-        return head.finish();
+        return head.finish(token);
     }
     let envelope = &parcel.stored.envelope;
     head.field("Content-Type", "message/rfc822");
@@ -340,7 +337,7 @@ fn head(
     if let Some(login) = &envelope.login {
         head.field("X-Gatepost-Login", login);
     }
-    head.finish()
+    head.finish(token)
 }
 
 fn received(parcel: &Parcel<'_>) -> String {

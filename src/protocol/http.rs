@@ -37,12 +37,12 @@ impl fmt::Display for HttpError {
 impl std::error::Error for HttpError {}
 
 /// A request's head under construction.
-pub struct RequestHead(Zeroizing<String>);
+pub struct RequestHead(String);
 
 impl RequestHead {
     /// Begins a POST of a body of so many octets. The target and the authority are those of a checked URL.
     pub fn post(target: &str, authority: &str, octets: u64) -> Self {
-        let mut head = Self(Zeroizing::new(format!("POST {target} HTTP/1.1\r\n")));
+        let mut head = Self(format!("POST {target} HTTP/1.1\r\n"));
         head.field("Host", authority);
         head.field("Content-Length", &octets.to_string());
         head.field("Connection", "close");
@@ -62,17 +62,15 @@ impl RequestHead {
         self.0.push_str("\r\n");
     }
 
-    /// Adds a token (RFC 6750 section 2.1), which holds visible ASCII alone.
-    pub fn bearer(&mut self, token: &str) {
-        self.0.push_str("Authorization: Bearer ");
-        self.0.push_str(token);
-        self.0.push_str("\r\n");
-    }
-
-    /// The head with its empty line. It may hold a token, so it is wiped in the end.
-    pub fn finish(mut self) -> Zeroizing<String> {
-        self.0.push_str("\r\n");
-        self.0
+    /// The head with its empty line, and with a token (RFC 6750 section 2.1), which holds visible ASCII alone. The
+    /// token comes last, so that there is one copy of it, which is wiped in the end.
+    pub fn finish(self, token: Option<&str>) -> Zeroizing<String> {
+        let end = match token {
+            Some(token) => ["Authorization: Bearer ", token, "\r\n\r\n"],
+            None => ["\r\n", "", ""],
+        };
+        let [name, token, end] = end;
+        Zeroizing::new([&self.0, name, token, end].concat())
     }
 }
 
@@ -361,9 +359,14 @@ mod tests {
         let mut head = RequestHead::post("/x?y", "a.example:8080", 7);
         head.field("X-Gatepost-From", "\"a\r\nb: 100%\"@é.example");
         assert_eq!(
-            *head.finish(),
+            *head.finish(None),
             "POST /x?y HTTP/1.1\r\nHost: a.example:8080\r\nContent-Length: 7\r\nConnection: close\r\n\
              X-Gatepost-From: \"a%0D%0Ab: 100%25\"@%C3%A9.example\r\n\r\n"
+        );
+        let head = RequestHead::post("/", "a.example", 7).finish(Some("t0ken"));
+        assert!(
+            head.ends_with("\r\nAuthorization: Bearer t0ken\r\n\r\n"),
+            "{head:?}"
         );
     }
 }

@@ -113,8 +113,20 @@ impl LineReader {
             }
         }
         let text = input.strip_suffix(b"\r").unwrap_or(input);
-        self.head.extend_from_slice(text);
+        self.keep(text);
         (input.len(), LineRead::NeedsMore)
+    }
+
+    /// Adds to the head, which may be half a password: where it has to move, nothing stays behind.
+    fn keep(&mut self, text: &[u8]) {
+        let octets = self.head.len() + text.len();
+        if octets > self.head.capacity() {
+            let mut grown = Vec::with_capacity(octets.next_power_of_two());
+            grown.extend_from_slice(&self.head);
+            self.head.zeroize();
+            self.head = grown;
+        }
+        self.head.extend_from_slice(text);
     }
 
     fn refuse<'i>(&mut self, error: LineError) -> LineRead<'i> {
@@ -133,9 +145,8 @@ impl LineReader {
         if self.head.is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut line = std::mem::take(&mut self.head);
-        line.extend_from_slice(text);
-        Cow::Owned(line)
+        self.keep(text);
+        Cow::Owned(std::mem::take(&mut self.head))
     }
 
     /// Whether a line of this text, `taken` octets of which are in the input, is too long.

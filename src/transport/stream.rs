@@ -305,7 +305,8 @@ impl Stream {
     /// Gives back what memory a waiting stream does not need.
     pub fn shrink(&mut self) {
         if let Some(tls) = self.tls.as_mut() {
-            // rustls cuts its buffer down before it asks the reader, which then has nothing.
+            // rustls cuts its buffer down before it asks the reader, which then has nothing, and wipes
+            // what was decrypted there.
             let _ = tls.read_tls(&mut NothingNow);
         }
     }
@@ -400,7 +401,8 @@ impl Read for Counted<'_> {
 struct NothingNow;
 
 impl Read for NothingNow {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(0);
         Err(ErrorKind::WouldBlock.into())
     }
 }

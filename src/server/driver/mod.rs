@@ -23,6 +23,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
 use super::context::{Context, Setup};
 use super::devices::Watch;
 use super::gate::Admitted;
@@ -110,7 +112,7 @@ pub struct Connection {
     session: Session,
     state: State,
     /// Input the session has not taken yet.
-    leftover: Vec<u8>,
+    leftover: Zeroizing<Vec<u8>>,
     draft: Option<Box<OpenMessage>>,
     opened: Instant,
     /// When the wait that is now going on began, by the table above.
@@ -167,7 +169,7 @@ impl Connection {
             proxied,
             card_is_old: false,
             stream: Stream::new(socket),
-            leftover: Vec::new(),
+            leftover: Zeroizing::default(),
             draft: None,
             opened: now,
             waiting_since: now,
@@ -319,7 +321,8 @@ impl Connection {
     fn read(&mut self, turn: &mut Turn, bench: &mut Bench) -> Result<Step, Outcome> {
         turn.count_read();
         let mut buffer = std::mem::take(&mut bench.buffer);
-        let wanted = match self.session.is_in_mail_data() {
+        let is_content = self.session.is_in_mail_data();
+        let wanted = match is_content {
             true => buffer.len(),
             false => COMMAND_READ_OCTETS.min(buffer.len()),
         };
@@ -332,6 +335,10 @@ impl Connection {
                 let (used, step) = self.feed(octets, turn, bench);
                 self.leftover
                     .extend_from_slice(octets.get(used..).unwrap_or_default());
+                if !(is_content && self.session.is_in_mail_data()) {
+                    // It may have been a password, and the next session may not need as much of the buffer.
+                    buffer.get_mut(..count).unwrap_or_default().fill(0);
+                }
                 Ok(step)
             }
             Ok(Received::Nothing) => Err(self.park(Interest::Readable)),
