@@ -12,15 +12,16 @@
 //! | 1 | [`protocol`] | sans-IO SMTP |
 //! | 1 | [`config`] | the INI file as one checked value |
 //! | 1 | [`events`] | one function per log event |
+//! | 1 | [`net`] | reactor, parking, workers |
 //! | 2 | [`directory`] | who is who: users, passwords, recipients |
 //! | 2 | [`policy`] | pure verdicts |
 //! | 2 | [`spool`] | the write-ahead log; the only maker of a `Committed` |
 //! | 2 | [`transport`] | a stream, plain or TLS, that never blocks longer than told |
+//! | 2 | [`control`] | the operator's console: the local socket |
 //! | 3 | [`session`] | the SMTP session, sans-IO, one file per command |
 //! | 3 | [`delivery`] | from the spool to the Maildirs |
 //! | 3 | [`dns`] | questions to DNS, with deadlines |
-//! | 4 | [`net`] | reactor, parking, workers |
-//! | 4 | [`control`] | the operator's console: the local socket |
+//! | 4 | [`devices`] | what is wrong with each client, and what helps |
 //! | 5 | [`server`] | builds everything from the settings and runs it |
 //! | 6 | [`cli`] | one file per subcommand |
 
@@ -28,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod delivery;
+pub mod devices;
 pub mod directory;
 pub mod dns;
 pub mod events;

@@ -7,7 +7,7 @@ use super::console;
 use super::output::{Failure, IO};
 use crate::config;
 use crate::control::client::AskError;
-use crate::server::devices::offline;
+use crate::devices::offline;
 
 /// Runs the command.
 ///

@@ -6,6 +6,7 @@
 //! | `console` | the one thread that serves it, and looks for changed settings |
 //! | `client` | asks a running service |
 //! | `wire` | the two messages |
+//! | `facts` | what is told, as a line or as JSON |
 //! | `pages` | beside all that: the one thread that shows pages to programs over HTTP |
 //!
 //! The protocol is private to one version of the program: client and service are the same binary. One
@@ -31,6 +32,7 @@
 
 pub mod client;
 pub mod console;
+pub(crate) mod facts;
 pub mod pages;
 pub mod socket;
 pub mod wire;

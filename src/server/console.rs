@@ -11,7 +11,7 @@
 //! | `sessions kill ID` | ends one |
 //! | `look` | tells what the file as it is now names and we cannot use ([`super::eyes`]) |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
-//! | `devices` … | tells and forgets what clients did last ([`super::devices`]) |
+//! | `devices` … | tells and forgets what clients did last ([`crate::devices`]) |
 //! | `queue` … | tells and changes what waits ([`super::queue`]) |
 
 use std::net::IpAddr;

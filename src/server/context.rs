@@ -7,13 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::alarm::Board;
 use super::certificates;
-use super::devices::Devices;
 use super::driver::Connection;
 use super::refresh::Refreshes;
 use super::telling;
 use super::unfinished::Unfinished;
 use crate::config::settings::{PortKind, Settings};
 use crate::delivery::{Lanes, NextHops, Notifier};
+use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::events;

@@ -5,7 +5,6 @@
 //! | `broker` | what the helper process may run, by its own reading |
 //! | `certificates` | those of `[tls]` and of sites |
 //! | `context` | what all sessions of one run share |
-//! | `devices` | what each client address did last, what is wrong with it, and what helps |
 //! | `explain` | why a message is or would be refused |
 //! | `gate` | accepted sockets: limits, then a session each |
 //! | `driver` | runs one session: octets in, effects performed, replies out |
@@ -29,7 +28,6 @@
 //! | `pickup` | what local programs leave in the drop folder |
 //! | `probe` | the files that the configuration check asks about |
 //! | `telling` | whom a notification can reach |
-//! | `told` | facts as lines or JSON |
 //! | `run` | start, run, stop, in order |
 
 pub mod alarm;
@@ -37,7 +35,6 @@ mod broker;
 mod certificates;
 mod console;
 pub mod context;
-pub mod devices;
 pub mod driver;
 pub mod explain;
 mod eyes;
@@ -62,7 +59,6 @@ mod sandbox;
 mod sessions;
 mod status;
 mod telling;
-mod told;
 mod unfinished;
 mod unit;
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::gate::Gate;
-use super::told::Facts;
+use crate::control::facts::Facts;
 use crate::delivery::lanes::Standing;
 use crate::mail::date;
 use crate::sys::clock;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::driver::{Connection, sid_of};
-use super::told::Facts;
+use crate::control::facts::Facts;
 use crate::events::control;
 use crate::net::parking::Seen;
 use crate::sys::clock;

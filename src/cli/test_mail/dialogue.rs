@@ -11,8 +11,8 @@ use crate::config::settings::{Port, PortKind, Settings};
 use crate::delivery::login::LoginBy;
 use crate::delivery::smtp_client::{ClientError, SmtpClient};
 use crate::delivery::witness::{Heard, Witness};
+use crate::devices::TEST_NAME;
 use crate::protocol::client::{Offer, ServerReply, mail_data};
-use crate::server::devices::TEST_NAME;
 use crate::transport::client::Trust;
 
 /// A session on one of our own ports.

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::sandbox;
-use super::told::Facts;
 use crate::config::settings::Settings;
+use crate::control::facts::Facts;
 use crate::events;
 use crate::mail::date;
 use crate::policy::alarm::{After, Alarms, Cause, Report, Rules, State};

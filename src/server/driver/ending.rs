@@ -1,7 +1,7 @@
 //! How a session ends: what its client was doing, the last log line, and what devices are told of it.
 
-use super::super::devices::{Begun, Ended, Place, Reached};
 use super::{Bench, Connection, PATIENT, State};
+use crate::devices::{Begun, Ended, Place, Reached};
 use crate::events::{self, EndReason, SessionSummary};
 use crate::net::Outcome;
 use crate::sys::clock;

@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::context::{Context, Setup};
-use super::devices::Watch;
 use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
+use crate::devices::Watch;
 use crate::events::{self, EndReason};
 use crate::mail::ClientKey;
 use crate::net::parking::Ticket;

@@ -18,7 +18,7 @@ mod select;
 
 use std::time::{Duration, Instant};
 
-use super::told::{Fact, Facts};
+use crate::control::facts::{Fact, Facts};
 use crate::control::{Answer, Outcome};
 use crate::delivery::Lanes;
 use crate::delivery::lanes::Look;

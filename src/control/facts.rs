@@ -7,7 +7,7 @@ use crate::protocol::json::quoted;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fact {
+pub(crate) enum Fact {
     Text(String),
     Number(i64),
     YesNo(bool),
@@ -21,30 +21,30 @@ pub(super) enum Fact {
 
 /// Values with their names, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Facts(Vec<(&'static str, Fact)>);
+pub(crate) struct Facts(Vec<(&'static str, Fact)>);
 
 impl Facts {
-    pub(super) fn text(self, key: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn text(self, key: &'static str, value: impl ToString) -> Self {
         self.add(key, Fact::Text(value.to_string()))
     }
 
-    pub(super) fn maybe(self, key: &'static str, value: Option<impl ToString>) -> Self {
+    pub(crate) fn maybe(self, key: &'static str, value: Option<impl ToString>) -> Self {
         let fact = value.map_or(Fact::Nothing, |value| Fact::Text(value.to_string()));
         self.add(key, fact)
     }
 
-    pub(super) fn number(self, key: &'static str, value: impl TryInto<i64>) -> Self {
+    pub(crate) fn number(self, key: &'static str, value: impl TryInto<i64>) -> Self {
         let number = value.try_into().unwrap_or(i64::MAX);
         self.add(key, Fact::Number(number))
     }
 
-    pub(super) fn add(mut self, key: &'static str, fact: Fact) -> Self {
+    pub(crate) fn add(mut self, key: &'static str, fact: Fact) -> Self {
         self.0.push((key, fact));
         self
     }
 
     /// `key=value key=value`; what is not there is left out, what a peer said is escaped.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut line = String::new();
         for (key, fact) in &self.0 {
             let value = match fact {
@@ -61,7 +61,7 @@ impl Facts {
     }
 
     /// A JSON object (RFC 8259).
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let mut object = "{".to_owned();
         for (at, (key, fact)) in self.0.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };

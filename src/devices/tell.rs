@@ -10,8 +10,8 @@ use super::advice::{Setting, Step, ways};
 use super::kind::Weight;
 use super::table::{Device, Trouble};
 use crate::config::settings::Settings;
+use crate::control::facts::{Fact, Facts};
 use crate::mail::date;
-use crate::server::told::{Fact, Facts};
 
 /// The widest line.
 const COLUMNS: usize = 100;

@@ -27,7 +27,7 @@ pub(super) struct Fault {
 
 /// The eyes on one session.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Watch {
+pub(crate) struct Watch {
     fault: Option<Box<Fault>>,
     /// Whom the next reply of class 4yz or 5yz is about.
     reply_is: Awaited,
@@ -48,7 +48,7 @@ enum Awaited {
 
 /// Where a client went away or fell silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Place {
+pub(crate) enum Place {
     /// In the TLS handshake; whether it had sent anything.
     Handshake(Begun),
     /// In the content of a message.
@@ -59,7 +59,7 @@ pub(in crate::server) enum Place {
 
 /// Whether the client had a part in the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Begun {
+pub(crate) enum Begun {
     /// It said something.
     Yes,
     /// Not a word in some seconds.
@@ -70,7 +70,7 @@ pub(in crate::server) enum Begun {
 
 /// How far a session came, at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Reached {
+pub(crate) enum Reached {
     /// No command.
     Nothing,
     /// EHLO or HELO, or another command.
@@ -81,7 +81,7 @@ pub(in crate::server) enum Reached {
 
 impl Watch {
     /// Takes what the session noted.
-    pub(in crate::server) fn note(&mut self, note: &Note) {
+    pub(crate) fn note(&mut self, note: &Note) {
         match note {
             Note::TlsOnPlainPort => self.found(Kind::TlsOnPlainPort, ""),
             Note::OtherProtocol => self.announced(Kind::OtherProtocol, ""),
@@ -113,7 +113,7 @@ impl Watch {
     }
 
     /// TLS failed.
-    pub(in crate::server) fn tls_failed(&mut self, failure: &TlsFailure) {
+    pub(crate) fn tls_failed(&mut self, failure: &TlsFailure) {
         match failure {
             TlsFailure::PlainText => self.found(Kind::PlainOnTlsPort, ""),
             TlsFailure::OldVersion(version) => self.found(Kind::TlsVersion, version),
@@ -130,7 +130,7 @@ impl Watch {
     }
 
     /// The client went away or fell silent.
-    pub(in crate::server) fn broke_off(&mut self, reason: EndReason, place: Place) {
+    pub(crate) fn broke_off(&mut self, reason: EndReason, place: Place) {
         let is_silence = reason == EndReason::Timeout;
         match place {
             Place::Handshake(Begun::Yes) if is_silence => self.found(Kind::TlsSlow, ""),
@@ -144,7 +144,7 @@ impl Watch {
     }
 
     /// A message was accepted.
-    pub(in crate::server) fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         self.accepted += 1;
         self.mend(|_| true);
     }

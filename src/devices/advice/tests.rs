@@ -14,7 +14,7 @@ use crate::config;
     clippy::duplicate_mod,
     reason = "the tests of the session have it as well"
 )]
-#[path = "../../../../tests/support/ini.rs"]
+#[path = "../../../tests/support/ini.rs"]
 mod ini;
 
 const V4: &str = "192.0.2.7";
