@@ -411,6 +411,36 @@ fn a_token_that_cannot_be_read_waits() {
 }
 
 #[test]
+fn a_redirection_takes_neither_mail_nor_token_elsewhere() {
+    const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+    let folder = Folder::new();
+    let elsewhere = Web::start(|_| Answer::status(200, ""));
+    let address = elsewhere.address;
+    let web = Web::start(move |number| {
+        let status = STATUSES[number % STATUSES.len()];
+        let location = format!("Location: http://{address}/\r\nContent-Length: 0\r\n\r\n");
+        Answer::Say(format!("HTTP/1.1 {status} X\r\n{location}"))
+    });
+    let mut webhook = phone(&format!("http://{}", web.address));
+    webhook.token_file = Some(folder.0.join("token"));
+    fs::write(folder.0.join("token"), "t").unwrap();
+    let machine = Machine::start(&folder, only(None, Some(webhook)));
+    for status in STATUSES {
+        let id = machine.send(&[PHONE], TEXT);
+        wait_for("a deferral", || {
+            !logged(&["event=deferred", &id, &format!("answered {status}")]).is_empty()
+        });
+    }
+    machine.stop();
+    assert!(
+        web.asked()
+            .iter()
+            .all(|asked| asked.fields("Authorization") == ["Bearer t"])
+    );
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
 fn every_answer_has_its_outcome() {
     let chunked =
         "HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno \r\n4\r\nroom\r\n0\r\n\r\n";

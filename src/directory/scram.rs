@@ -108,6 +108,8 @@ impl Directory {
 
 /// Keys nobody has a password for.
 fn make_up(key: &hmac::Key, name: &str, iterations: NonZeroU32, salt_octets: usize) -> Keys {
+    #[cfg(test)]
+    super::tests::note_made_up();
     Keys {
         iterations,
         salt: derive(key, "salt", name, salt_octets),

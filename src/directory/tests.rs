@@ -58,6 +58,21 @@ impl Drop for Site {
     }
 }
 
+thread_local! {
+    static WORK: std::cell::RefCell<Vec<secret::Work>> = const { std::cell::RefCell::new(Vec::new()) };
+    static MADE_UP: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// A password is compared with a secret that costs so much.
+pub(super) fn note_work(work: secret::Work) {
+    WORK.with_borrow_mut(|done| done.push(work));
+}
+
+/// Keys that nobody has are made.
+pub(super) fn note_made_up() {
+    MADE_UP.set(MADE_UP.get() + 1);
+}
+
 fn path(address: &str) -> ForwardPath {
     ForwardPath::parse_prefix(&format!("<{address}>"))
         .unwrap()

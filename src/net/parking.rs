@@ -15,7 +15,7 @@
 //! most one live timer; it outlives the job and serves the next one in that place, so that short
 //! sessions leave nothing behind. Limits: as many places as the caller lets in; a place costs about 200 octets.
 //!
-//! Those that are due are taken by turns of their clients, and none has more than half of the workers at a time, so
+//! Those that are due are taken by turns of their clients, and none has more than half of the workers, rounded up, at a time, so
 //! many sessions of one address hold up nobody else.
 //!
 //! [`Lot::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
@@ -506,7 +506,7 @@ impl<J: Job> State<J> {
             .filter(|place| place.generation == ticket.generation)
     }
 
-    /// A job is due. No client has more than half of the workers.
+    /// A job is due. No client has more than half of the workers, rounded up.
     fn queue_up(&mut self, due: Due<J>) {
         let client = due.job.client();
         let most = match self.busy_since.len() {

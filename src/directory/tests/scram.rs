@@ -1,7 +1,7 @@
 //! What SCRAM gets for users, and for those who are none.
 
 use super::super::scram::{ScramLogin, ScramLookup};
-use super::{SECRET, Site, secret};
+use super::{MADE_UP, SECRET, Site, WORK, secret};
 use crate::directory::scram::Measure;
 use crate::directory::secret::{Variant, Work};
 use crate::directory::{Directory, effort};
@@ -125,5 +125,35 @@ fn unknown_names_draw_from_the_file_in_its_proportion() {
     site.write(&mixed(30));
     for (name, work) in names.iter().zip(&works) {
         assert_eq!(work_of(&again, name), *work, "{name}");
+    }
+}
+
+#[test]
+fn a_login_of_nobody_is_as_much_work_as_one_of_a_user() {
+    let (_site, directory) = Site::new("scram-work", Some(&mixed(9)), "");
+    let users: Vec<String> = (0..9).map(|number| format!("u{number}")).collect();
+    let of_users: Vec<Work> = users
+        .iter()
+        .map(|user| directory.users().unwrap().secret(user).unwrap().work())
+        .collect();
+    let nobody = (0..30).map(|number| format!("nobody{number}"));
+    let others = ["", "u1@outside.example", "@here.example", "u1+x"].map(str::to_owned);
+    for login in users.iter().cloned().chain(nobody).chain(others) {
+        let name = directory
+            .local_name(&login)
+            .unwrap_or_else(|| login.clone());
+        let known = users.iter().position(|user| *user == name);
+        let want = known.map_or_else(|| work_of(&directory, &name), |at| of_users[at]);
+        assert!(of_users.contains(&want), "{login}: {want:?}");
+        // PLAIN and LOGIN: one comparison, of what a user of the file costs, whatever the password.
+        for password in [&b"guess"[..], b"", &[b'x'; 600], b"with\0nul"] {
+            WORK.take();
+            let _ = directory.verify(&login, password);
+            assert_eq!(WORK.take(), [want], "{login}");
+        }
+        // SCRAM: the client does the work. Keys that nobody has are made for users as well.
+        MADE_UP.set(0);
+        let _ = directory.scram_keys(&login);
+        assert_eq!((MADE_UP.get(), WORK.take()), (1, vec![]), "{login}");
     }
 }

@@ -87,6 +87,21 @@ fn a_client_with_many_jobs_holds_up_nobody_else() {
 }
 
 #[test]
+fn one_client_has_half_of_the_workers_at_most() {
+    for (workers, most) in [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 4)] {
+        let lot = Lot::new();
+        lot.employ(workers);
+        for number in 0..10 {
+            enter(&lot, 1000 * number + 1);
+        }
+        enter(&lot, 2);
+        let taken: Vec<_> = std::iter::from_fn(|| lot.lock().queue.pop()).collect();
+        let clients: Vec<u32> = taken.iter().map(|due| due.job.client()).collect();
+        assert_eq!(clients, [vec![1; most], vec![2]].concat(), "{workers}");
+    }
+}
+
+#[test]
 fn waiting_jobs_tell_of_themselves_and_busy_ones_have_a_card() {
     let lot = Lot::new();
     for number in 0..200 {
