@@ -2,13 +2,15 @@
 //!
 //! `gatepost devices 1 CRC32 OCTETS`, then a line for each device, the one seen longest ago first: fields between
 //! tabs, empty where there is nothing, `%XX` for what a line cannot hold. Promises: a file that is cut, damaged or
-//! somebody else's is told as such and never half believed; a line of a later version is passed over.
+//! somebody else's is told as such and never half believed; a line of a later version is passed over. What 0.1.0
+//! kept of AUTH is passed over where it may be a password.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::kind::Kind;
 use super::table::{Device, Trouble};
+use crate::protocol::sasl::mechanism_named;
 
 /// The file's name in the spool.
 pub(super) const NAME: &str = "devices";
@@ -130,7 +132,7 @@ fn device(line: &str) -> Option<Device> {
 }
 
 fn trouble<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trouble> {
-    Some(Trouble {
+    let trouble = Trouble {
         kind: Kind::called(fields.next()?)?,
         detail: text(fields)?.unwrap_or_default(),
         reply: text(fields)?.unwrap_or_default(),
@@ -138,7 +140,17 @@ fn trouble<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Trouble> {
         since: number(fields)?,
         times: number(fields)?,
         mended: fields.next()? == "mended",
-    })
+    };
+    (!may_hold_password(&trouble)).then_some(trouble)
+}
+
+/// 0.1.0 kept what followed AUTH as the name of a mechanism, and the response of another mechanism as LOGIN's name.
+fn may_hold_password(trouble: &Trouble) -> bool {
+    let detail = &trouble.detail;
+    match trouble.kind {
+        Kind::Mechanism => !detail.is_empty() && mechanism_named(detail.as_bytes()).is_none(),
+        kind => kind.is_of_login() && detail.contains(['\0', '\x01']),
+    }
 }
 
 fn number<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<u64> {
@@ -225,6 +237,28 @@ mod tests {
         let content = write(&[&full, &bare]);
         assert_eq!(read(&content), Ok(vec![full, bare]));
         assert_eq!(read(&write(&[])), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_may_be_a_password_is_passed_over() {
+        let rows = [
+            (Kind::Mechanism, "CRAM-MD5", true),
+            (Kind::Mechanism, "", true),
+            (Kind::Mechanism, "AGFsaWNlAHNlY3JldA==", false),
+            (Kind::LoginFailed, "alice", true),
+            (Kind::LoginFailed, "\0alice\0secret", false),
+            (Kind::LoginThrottled, "user=alice\x01auth=Bearer x", false),
+            (Kind::RelayDenied, "\0", true),
+        ];
+        for (kind, detail, is_kept) in rows {
+            let mut device = known("192.0.2.1", "one");
+            if let Some(trouble) = device.trouble.as_mut() {
+                (trouble.kind, trouble.detail) = (kind, detail.into());
+            }
+            let read = read(&write(&[&device])).unwrap();
+            assert_eq!(read.len(), 1);
+            assert_eq!(read[0].trouble.is_some(), is_kept, "{kind:?} {detail:?}");
+        }
     }
 
     #[test]

@@ -479,6 +479,10 @@ impl Kind {
     /// What went wrong, as it is told to people; `detail` is what it is about.
     pub(super) fn in_words(self, detail: &str) -> String {
         let words = self.row().map_or("{}", |(_, _, _, words)| words);
+        let detail = match (self, detail) {
+            (Self::Mechanism, "") => "an unknown method",
+            (_, detail) => detail,
+        };
         words.replace("{}", detail)
     }
 }

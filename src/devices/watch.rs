@@ -273,7 +273,7 @@ fn kind_of(rule: Rule) -> Kind {
 /// What a refusal is about.
 fn detail_of(refused: &Refused) -> &str {
     match &refused.what {
-        Subject::Mechanism(name) => name,
+        Subject::Mechanism(name) => name.unwrap_or_default(),
         _ if refused.reply / 100 == 4 => refused.rule.log_reason(),
         Subject::Client | Subject::Command(_) | Subject::Sender(None) => "",
         Subject::Sender(Some(address)) => bare(address),

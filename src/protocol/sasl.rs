@@ -1,4 +1,8 @@
-//! SASL exchanges of the server's side: PLAIN (RFC 4616), LOGIN, and SCRAM's messages in Base64.
+//! SASL exchanges of the server's side: PLAIN (RFC 4616), LOGIN, and SCRAM's messages in Base64; the names of
+//! mechanisms.
+//!
+//! Promises: a mechanism's name is one of [`MECHANISM_NAMES`], never what a client wrote, which may be a password; a
+//! login is never the response of another mechanism.
 
 use std::borrow::Cow;
 
@@ -73,6 +77,43 @@ pub enum ScramNext {
     Ended(String),
 }
 
+/// Names of mechanisms, of ours and of others: most of IANA's registry, and what clients use beside it.
+const MECHANISM_NAMES: [&str; 27] = [
+    "ANONYMOUS",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "EXTERNAL",
+    "GS2-KRB5",
+    "GS2-KRB5-PLUS",
+    "GSS-SPNEGO",
+    "GSSAPI",
+    "KERBEROS_V4",
+    "LOGIN",
+    "MSN",
+    "NTLM",
+    "OAUTHBEARER",
+    "OTP",
+    "PLAIN",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-512-PLUS",
+    "SCRAM-SHA3-512",
+    "SCRAM-SHA3-512-PLUS",
+    "SKEY",
+    "SRP",
+    "XOAUTH",
+    "XOAUTH2",
+];
+
+/// The name of a mechanism that `word` is, in whatever case.
+pub fn mechanism_named(word: &[u8]) -> Option<&'static str> {
+    let mut names = MECHANISM_NAMES.into_iter();
+    names.find(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 /// `Username:` and `Password:`, which is what clients look for.
 const NAME_CHALLENGE: &str = "VXNlcm5hbWU6";
 const PASSWORD_CHALLENGE: &str = "UGFzc3dvcmQ6";
@@ -98,8 +139,7 @@ impl Exchange {
         match self {
             Self::Plain => plain(&octets),
             Self::LoginName => {
-                let name = String::from_utf8(octets.to_vec()).map_err(|_| BadResponse)?;
-                *self = Self::LoginPassword(name);
+                *self = Self::LoginPassword(login_name(&octets)?.to_owned());
                 Ok(Next::Challenge(PASSWORD_CHALLENGE))
             }
             Self::LoginPassword(name) => Ok(Next::Login(std::mem::take(name), octets)),
@@ -154,6 +194,16 @@ fn decode(line: &str) -> Result<Zeroizing<Vec<u8>>, BadResponse> {
         .decode(line)
         .map(Zeroizing::new)
         .map_err(|_| BadResponse)
+}
+
+/// What LOGIN's first response names. The responses of PLAIN and of the OAuth mechanisms hold control characters and
+/// a password or a token, and a name is logged: some clients send them here.
+fn login_name(octets: &[u8]) -> Result<&str, BadResponse> {
+    let name = std::str::from_utf8(octets).map_err(|_| BadResponse)?;
+    match name.contains(|letter: char| letter.is_control()) {
+        true => Err(BadResponse),
+        false => Ok(name),
+    }
 }
 
 /// `authzid NUL authcid NUL passwd`; an authorization identity must be the login itself.
@@ -214,6 +264,36 @@ mod tests {
             exchange.respond(&STANDARD.encode("secret")),
             login("alice", "secret")
         );
+    }
+
+    #[test]
+    fn what_is_another_mechanisms_response_is_no_login() {
+        for response in [
+            "\0alice\0secret",
+            "alice\0alice\0secret",
+            "user=alice\x01auth=Bearer token\x01\x01",
+            "n,a=alice,\x01auth=Bearer token\x01\x01",
+            "alice\r\n",
+        ] {
+            let got = Exchange::LoginName.respond(&STANDARD.encode(response));
+            assert_eq!(got, Err(BadResponse), "{response:?}");
+        }
+    }
+
+    #[test]
+    fn a_mechanism_is_named_in_our_words_or_not_at_all() {
+        let rows = [
+            ("CRAM-MD5", Some("CRAM-MD5")),
+            ("cram-md5", Some("CRAM-MD5")),
+            ("ScRaM-ShA-256-pLuS", Some("SCRAM-SHA-256-PLUS")),
+            ("", None),
+            ("PLAIN=", None),
+            ("PLAIN\tsecret", None),
+            ("AGFsaWNlAHNlY3JldA==", None),
+        ];
+        for (word, want) in rows {
+            assert_eq!(mechanism_named(word.as_bytes()), want, "{word:?}");
+        }
     }
 
     #[test]

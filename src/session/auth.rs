@@ -8,10 +8,7 @@ use crate::directory::LoginOutcome;
 use crate::policy::access;
 use crate::policy::rule::Rule;
 use crate::policy::verdict::{Cause, Refusal};
-use crate::protocol::sasl::{Exchange, Next};
-
-/// The longest name of a mechanism, letters (RFC 4422 section 3.1).
-const MECHANISM_MAX: usize = 20;
+use crate::protocol::sasl::{Exchange, Next, mechanism_named};
 
 /// A login that is being judged.
 pub(super) struct Attempt {
@@ -248,13 +245,14 @@ impl Session {
         self.say(replies::authentication_failed(), output)
     }
 
-    /// What a client calls its mechanism is told, for it says what to choose on the device.
-    fn refuse_mechanism(&mut self, name: &[u8], output: &mut Output) -> Step {
-        let name: String = String::from_utf8_lossy(name)
-            .chars()
-            .take(MECHANISM_MAX)
-            .collect();
-        let why = format!("{name} is not offered");
+    /// The mechanism that a client wants is told, for it says what to choose on the device. What is no mechanism's
+    /// name is not, for it may be the password.
+    fn refuse_mechanism(&mut self, word: &[u8], output: &mut Output) -> Step {
+        let name = mechanism_named(word);
+        let why = match name {
+            Some(name) => format!("{name} is not offered"),
+            None => "what follows AUTH is no mechanism that is known".to_owned(),
+        };
         let refusal = Refusal::new(Rule::Mechanism, "auth", "mechanisms", why);
         self.refuse(Subject::Mechanism(name), &refusal, output)
     }

@@ -96,8 +96,8 @@ pub enum Subject {
     Client,
     /// A command.
     Command(&'static str),
-    /// AUTH by a mechanism of this name.
-    Mechanism(String),
+    /// AUTH by a mechanism of this name; none where what follows AUTH is no name that is known.
+    Mechanism(Option<&'static str>),
     /// A sender, by its reverse-path; none where it was not yet looked at.
     Sender(Option<String>),
     /// A recipient, by its forward-path.

@@ -92,12 +92,17 @@ impl Scene<'_> {
         let names = MECHANISMS.iter().rev();
         let names = names.filter(|(mechanism, _)| offered.contains(mechanism));
         let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+        let why = match self.detail {
+            "" => "What it names is no method that is known".to_owned(),
+            name => format!(
+                "{} needs passwords kept so that they can be read, which is not done here",
+                told(name)
+            ),
+        };
         vec![vec![act(format!(
             "on the device: another method of login, one of {}; it may be called \"plain\", \"basic\" \
-             or \"normal password\". {} needs passwords kept so that they can be read, which is not \
-             done here",
-            names.join(", "),
-            told(self.detail)
+             or \"normal password\". {why}",
+            names.join(", ")
         ))]]
     }
 
