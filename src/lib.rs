@@ -22,9 +22,14 @@
 //! | 3 | [`delivery`] | from the spool to the Maildirs |
 //! | 3 | [`dns`] | questions to DNS, with deadlines |
 //! | 4 | [`devices`] | what is wrong with each client, and what helps |
-//! | 5 | [`server`] | builds everything from the settings and runs it |
-//! | 6 | [`cli`] | one file per subcommand |
+//! | 4 | [`probe`] | holds a configuration against the machine |
+//! | 5 | [`server`] | takes connections in, drives their sessions |
+//! | 6 | [`admin`] | what the operator is told of a running service |
+//! | 6 | [`maildrop`] | mail of local programs |
+//! | 7 | [`service`] | builds everything from the settings and runs it |
+//! | 8 | [`cli`] | one file per subcommand |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -34,11 +39,14 @@ pub mod directory;
 pub mod dns;
 pub mod events;
 pub mod mail;
+pub mod maildrop;
 pub mod net;
 pub mod policy;
+pub mod probe;
 pub mod proposals;
 pub mod protocol;
 pub mod server;
+pub mod service;
 pub mod session;
 pub mod spool;
 pub mod stats;

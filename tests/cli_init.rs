@@ -15,7 +15,7 @@ use gatepost::config::Loaded;
 use gatepost::config::settings::StartTls;
 use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
 use gatepost::mail::{Domain, ForwardPath, Target};
-use gatepost::server::probe;
+use gatepost::probe;
 
 use support::{TempFolder, data, gatepost};
 

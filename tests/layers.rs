@@ -26,8 +26,12 @@ const RANKS: &[(&str, u8)] = &[
     ("delivery", 3),
     ("dns", 3),
     ("devices", 4),
+    ("probe", 4),
     ("server", 5),
-    ("cli", 6),
+    ("admin", 6),
+    ("maildrop", 6),
+    ("service", 7),
+    ("cli", 8),
 ];
 const FILE_MAX_LINES: usize = 700;
 const FUNCTION_MAX_LINES: usize = 70;

@@ -86,7 +86,7 @@ fn every_metric_is_told_with_what_it_means() {
         let lines = wrapped(meaning, 80);
         format!(".It Va {name}\n{lines}\n")
     };
-    let want: String = gatepost::server::metrics::families()
+    let want: String = gatepost::admin::metrics::families()
         .iter()
         .map(entry)
         .collect();

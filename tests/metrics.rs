@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use exposition::Scrape;
-use gatepost::server::metrics::families;
+use gatepost::admin::metrics::families;
 use gatepost::stats::Stats;
 use support::{Client, PATIENCE, Server, TempFolder, gatepost, own_address};
 

@@ -22,7 +22,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepost::server::{Prepared, probe};
+use gatepost::probe;
+use gatepost::service::Prepared;
 use gatepost::sys::only_thread::OnlyThread;
 
 use support::old_kernel::without;
@@ -546,7 +547,7 @@ fn inner(config: &Path) {
     let alone = OnlyThread::at_start().unwrap();
     assert!(OnlyThread::at_start().is_none(), "there is one");
     let loaded = probe::load(config).unwrap();
-    gatepost::server::logger::install(&loaded.settings.log);
+    gatepost::service::logger::install(&loaded.settings.log);
     let prepared = Prepared::new(loaded.settings, Vec::new()).unwrap();
     let server = prepared.sandboxed(alone).unwrap().start().unwrap();
     let stop = server.remote();

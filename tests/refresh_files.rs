@@ -11,7 +11,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepost::server::{Prepared, probe};
+use gatepost::probe;
+use gatepost::service::Prepared;
 
 use support::{Client, PATIENCE, Server, TCP_PORT, TempFolder, base_ini, data, own_address};
 

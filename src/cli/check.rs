@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::config::serving::Serving;
 use crate::config::settings::{Port, Settings};
 use crate::policy::admission::{Row, rows};
-use crate::server::probe;
+use crate::probe;
 
 use super::arguments::Arguments;
 use super::output::{Failure, complain, lines, say};

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::admin::explain::{Client, explain};
 use crate::config::settings::{PortKind, Settings};
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::mail::{ForwardPath, ReversePath};
-use crate::server::explain::{Client, explain};
-use crate::server::probe;
+use crate::probe;
 
 use super::arguments::Arguments;
 use super::output::{Failure, complain, lines, say};

@@ -7,10 +7,10 @@ use std::io::ErrorKind;
 use super::arguments::Arguments;
 use super::output::{Failure, NOT_PERMITTED, UNAVAILABLE};
 use super::{console, serve};
+use crate::admin::queue::Choice;
 use crate::config;
 use crate::control::client::AskError;
-use crate::server::StartError;
-use crate::server::queue::{Choice, offline};
+use crate::service::{StartError, offline_queue};
 use crate::spool::SpoolError;
 
 /// The options with a value.
@@ -36,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let settings =
         config::parse(&arguments.config).map_err(|found| Failure::configuration(&found))?;
     let behind = words.get(1..).unwrap_or_default();
-    let answer = offline::answer(&settings, behind).map_err(|error| failure(&error))?;
+    let answer = offline_queue::answer(&settings, behind).map_err(|error| failure(&error))?;
     console::print(answer)
 }
 

@@ -1,7 +1,8 @@
 //! `gatepost serve`: runs the service in the foreground.
 
 use crate::events;
-use crate::server::{Prepared, StartError, logger, probe};
+use crate::probe;
+use crate::service::{Prepared, StartError, logger};
 use crate::sys::only_thread::OnlyThread;
 use crate::sys::{inherited, manager};
 

@@ -5,10 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::alarm::Board;
-use super::certificates;
+use super::active_alarms::ActiveAlarms;
 use super::driver::Connection;
-use super::refresh::Refreshes;
 use super::telling;
 use super::unfinished::Unfinished;
 use crate::config::settings::{PortKind, Settings};
@@ -20,6 +18,8 @@ use crate::events;
 use crate::net::parking::Lot;
 use crate::policy::throttle::Throttle;
 use crate::policy::unknown::Unknowns;
+use crate::probe::certificates;
+use crate::server::refreshes::Refreshes;
 use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
@@ -63,7 +63,7 @@ impl Setup {
     }
 
     /// The next one; what was read of users and aliases goes on.
-    pub(super) fn after(before: &Self, settings: Arc<Settings>, tls: Option<ServerTls>) -> Self {
+    pub(crate) fn after(before: &Self, settings: Arc<Settings>, tls: Option<ServerTls>) -> Self {
         Self {
             tls,
             directory: Arc::new(Directory::after(&settings, &before.directory)),
@@ -72,7 +72,7 @@ impl Setup {
     }
 
     /// The same with other certificates.
-    pub(super) fn showing(&self, tls: &ServerTls) -> Self {
+    pub(crate) fn showing(&self, tls: &ServerTls) -> Self {
         Self {
             settings: Arc::clone(&self.settings),
             directory: Arc::clone(&self.directory),
@@ -81,7 +81,7 @@ impl Setup {
     }
 
     /// The same with one port of another kind: for a listener that could not be moved.
-    pub(super) fn with_kind(&self, port: &str, kind: PortKind) -> Self {
+    pub(crate) fn with_kind(&self, port: &str, kind: PortKind) -> Self {
         let mut settings = Settings::clone(&self.settings);
         let found = settings.ports.iter_mut().find(|known| known.name == port);
         if let Some(found) = found {
@@ -110,8 +110,8 @@ pub struct Context {
     pub stats: Arc<Stats>,
     /// What goes wrong.
     pub troubles: Arc<Troubles>,
-    /// What is wrong now.
-    pub board: Board,
+    /// The alarms that are on.
+    pub active_alarms: ActiveAlarms,
     /// What each client address did last.
     pub devices: Arc<Devices>,
     /// How the configuration was read again.
@@ -127,7 +127,7 @@ pub struct Context {
     /// When the disk failed at a message, nanoseconds since the start; 0 = it worked since.
     spool_failed: AtomicU64,
     /// What unfinished messages take of the spool.
-    pub(super) unfinished: Arc<Unfinished>,
+    pub(crate) unfinished: Arc<Unfinished>,
     throttle: Mutex<Throttle>,
     unknowns: Mutex<Unknowns>,
     stopping: OnceLock<Instant>,
@@ -149,7 +149,7 @@ impl Context {
             setup: RwLock::new(setup),
             spool,
             troubles: lanes.troubles(),
-            board: Board::default(),
+            active_alarms: ActiveAlarms::default(),
             walls: None,
             lanes,
             notifier,
@@ -168,18 +168,18 @@ impl Context {
     }
 
     /// The same, in a sandbox.
-    pub(super) fn within(mut self, walls: Option<Walls>) -> Self {
+    pub(crate) fn within(mut self, walls: Option<Walls>) -> Self {
         self.walls = walls;
         self
     }
 
     /// Who carries mail elsewhere.
-    pub(super) fn lanes(&self) -> &Lanes {
+    pub(crate) fn lanes(&self) -> &Lanes {
         &self.lanes
     }
 
     /// What cuts short whatever waits for a server at the end.
-    pub(super) fn brake(&self) -> &Arc<Brake> {
+    pub(crate) fn brake(&self) -> &Arc<Brake> {
         self.lanes.brake()
     }
 
@@ -190,7 +190,7 @@ impl Context {
     }
 
     /// Sessions begin with this from now on.
-    pub(super) fn replace(&self, next: Arc<Setup>) {
+    pub(crate) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);
         self.notifier.set_rules(telling::rules(&next));
         self.devices
@@ -203,13 +203,13 @@ impl Context {
     }
 
     /// Where `[metrics] listen` is served now.
-    pub(super) fn metrics_on(&self) -> Vec<SocketAddr> {
+    pub(crate) fn metrics_on(&self) -> Vec<SocketAddr> {
         let addresses = self.metrics_on.lock();
         addresses.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// It is served there from now on.
-    pub(super) fn set_metrics_on(&self, addresses: Vec<SocketAddr>) {
+    pub(crate) fn set_metrics_on(&self, addresses: Vec<SocketAddr>) {
         // It is replaced as a whole.
         let mut current = self
             .metrics_on
@@ -250,7 +250,7 @@ impl Context {
     }
 
     /// When the disk failed at a message, where it has taken none since.
-    pub(super) fn spool_failed_at(&self) -> Option<Instant> {
+    pub(crate) fn spool_failed_at(&self) -> Option<Instant> {
         let nanoseconds = self.spool_failed.load(Ordering::Relaxed);
         (nanoseconds > 0).then(|| self.started + Duration::from_nanos(nanoseconds))
     }

@@ -79,7 +79,7 @@ impl Admitted {
     ///
     /// # Errors
     /// It has as many as it may have.
-    pub(super) fn claim(&mut self, client: ClientKey, limits: &Connections) -> Result<(), Full> {
+    pub(crate) fn claim(&mut self, client: ClientKey, limits: &Connections) -> Result<(), Full> {
         let counts = self.sessions.counts.lock();
         let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
         counts.add_one_of(client, limits)?;
@@ -122,14 +122,14 @@ impl Drop for Admitted {
 
 /// Why a connection is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     InAll,
     PerAddress,
 }
 
 impl Full {
     /// Counts and logs that a client was turned away; gives what it hears.
-    pub(super) fn tell(self, context: &Context, port: &Port, client: SocketAddr) -> Option<Reply> {
+    pub(crate) fn tell(self, context: &Context, port: &Port, client: SocketAddr) -> Option<Reply> {
         let (reply, reason) = match self {
             Self::InAll => (replies::too_many_sessions(), "too many sessions"),
             Self::PerAddress => (
@@ -162,14 +162,14 @@ impl Gate {
 
     /// Other listeners and another setup from now on, both at once: no session comes in on a port that
     /// its settings do not know.
-    pub(super) fn replace(&self, posts: Vec<Post>, setup: Arc<Setup>) {
+    pub(crate) fn replace(&self, posts: Vec<Post>, setup: Arc<Setup>) {
         let mut current = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         *current = posts;
         self.context.replace(setup);
     }
 
     /// Sessions are shown these certificates from now on; all else stays.
-    pub(super) fn show(&self, tls: &ServerTls) {
+    pub(crate) fn show(&self, tls: &ServerTls) {
         let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
         for post in posts.iter_mut() {
             post.setup = post.setup.take().map(|own| Arc::new(own.showing(tls)));
@@ -179,13 +179,13 @@ impl Gate {
     }
 
     /// The listeners there are.
-    pub(super) fn posts(&self) -> Vec<Post> {
+    pub(crate) fn posts(&self) -> Vec<Post> {
         let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
         posts.clone()
     }
 
     /// How many sessions there are.
-    pub(super) fn counts(&self) -> SessionCounts {
+    pub(crate) fn counts(&self) -> SessionCounts {
         let counts = self.lock_counts();
         SessionCounts {
             now: counts.all,

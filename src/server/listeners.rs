@@ -181,7 +181,7 @@ impl Want {
         self.address.ip() == address.ip() && self.address.port() == address.port()
     }
 
-    pub(super) fn failed(&self, reason: Reason) -> BindError {
+    pub(crate) fn failed(&self, reason: Reason) -> BindError {
         BindError {
             port: Arc::clone(&self.port),
             address: self.address,
@@ -190,13 +190,13 @@ impl Want {
     }
 
     /// Whether the error says that the machine lacks this family, and that is no fault.
-    pub(super) fn may_miss(&self, error: &io::Error) -> bool {
+    pub(crate) fn may_miss(&self, error: &io::Error) -> bool {
         self.is_default
             && (error.raw_os_error() == Some(libc::EAFNOSUPPORT)
                 || error.kind() == io::ErrorKind::AddrNotAvailable)
     }
 
-    pub(super) fn log_missing(&self) {
+    pub(crate) fn log_missing(&self) {
         let reason = "this machine has no such family";
         events::address_skipped(&self.port, self.address, reason);
     }

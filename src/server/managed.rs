@@ -9,17 +9,17 @@
 //!
 //! The watchdog is fed by the reactor's own loop, so that a stuck one is noticed.
 
-use super::refresh::Ending;
 use crate::events;
+use crate::server::refreshes::Ending;
 use crate::sys::manager;
 
 /// The spool is opened, which may take a while after a crash.
-pub(super) fn recovering() {
+pub(crate) fn recovering() {
     manager::status("opens the spool");
 }
 
 /// Greets on this many listeners; where it was, how the last refresh ended.
-pub(super) fn ready(listeners: usize, refreshed: Option<Ending>) {
+pub(crate) fn ready(listeners: usize, refreshed: Option<Ending>) {
     let listens = match listeners {
         0 => "no SMTP port is enabled".to_owned(),
         1 => "listens on 1 address".to_owned(),
@@ -38,12 +38,12 @@ pub(super) fn ready(listeners: usize, refreshed: Option<Ending>) {
 }
 
 /// A refresh begins; [`ready`] ends it.
-pub(super) fn reloading() {
+pub(crate) fn reloading() {
     // One that has gone does not wait for the end of it.
     let _ = manager::reloading();
 }
 
 /// The service ends, with this many sessions still there.
-pub(super) fn stopping(sessions: usize) {
+pub(crate) fn stopping(sessions: usize) {
     manager::stopping(&format!("ends; {sessions} sessions are left"));
 }

@@ -9,7 +9,7 @@ use crate::session::note::{Note, Refused, Subject};
 use crate::stats::{Counter, Stats};
 
 /// Logs a note of the session `sid`.
-pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
+pub(crate) fn log(sid: &str, client: SocketAddr, note: &Note) {
     match note {
         Note::TlsOnPlainPort => events::client_misbehaves(
             sid,
@@ -45,7 +45,7 @@ pub(super) fn log(sid: &str, client: SocketAddr, note: &Note) {
 }
 
 /// Counts a note.
-pub(super) fn count(stats: &Stats, note: &Note) {
+pub(crate) fn count(stats: &Stats, note: &Note) {
     match note {
         Note::LoggedIn { .. } => stats.logins.count(),
         Note::LoginFailed { .. } => stats.logins_failed.count(),

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::gate::Gate;
-use super::{certificates, probe};
 use crate::config::settings::Settings;
 use crate::events::control;
+use crate::probe::{self, certificates};
 use crate::sys::sandbox::reach;
 use crate::sys::stamp::Stamp;
 use crate::sys::{clock, readable};
@@ -27,7 +27,7 @@ use crate::transport::tls::ServerTls;
 use crate::troubles::Kind;
 
 /// How the alarm calls a pair that was not taken up.
-pub(super) const SUBJECT: &str = "certificate";
+pub(crate) const SUBJECT: &str = "certificate";
 /// How long a changed pair must stay as it is before it is read: half a file may be a good one.
 const SETTLING: Duration = Duration::from_millis(500);
 /// Looks at which a pair that stays as it is has to be bad before that is told.
@@ -35,7 +35,7 @@ const BAD_LOOKS: u8 = 2;
 
 /// Every pair that is in use.
 #[derive(Debug, Clone)]
-pub(super) struct Renewal {
+pub(crate) struct Renewal {
     /// In the order in which they were loaded.
     pairs: Vec<Pair>,
     looked: Instant,
@@ -154,7 +154,7 @@ struct Renewed {
 
 impl Renewal {
     /// Of the pairs that these settings name; they are read behind this.
-    pub(super) fn of(settings: &Settings) -> Self {
+    pub(crate) fn of(settings: &Settings) -> Self {
         let files = certificates::files(settings);
         Self {
             pairs: files.map(|(file, key)| Pair::new(file, key)).collect(),
@@ -163,14 +163,14 @@ impl Renewal {
     }
 
     /// When to look next; never without a pair, or where nobody wants it.
-    pub(super) fn next_look(&self, watch: Option<Duration>) -> Option<Instant> {
+    pub(crate) fn next_look(&self, watch: Option<Duration>) -> Option<Instant> {
         let every = watch.filter(|_| !self.pairs.is_empty())?;
         let settles = self.pairs.iter().any(Pair::is_settling);
         Some(self.looked + if settles { every.min(SETTLING) } else { every })
     }
 
     /// Looks at every pair, and takes up those that were renewed.
-    pub(super) fn look(&mut self, context: &Context, gate: &Gate) {
+    pub(crate) fn look(&mut self, context: &Context, gate: &Gate) {
         self.looked = clock::monotonic();
         for place in 0..self.pairs.len() {
             self.look_at(place, context, gate);
@@ -210,7 +210,7 @@ impl Renewal {
     }
 
     /// A refresh was to read the pairs and may not read one: what is in use stays.
-    pub(super) fn kept(&mut self, reason: &str, context: &Context) {
+    pub(crate) fn kept(&mut self, reason: &str, context: &Context) {
         for pair in &mut self.pairs {
             let State::Settled(before) = pair.state else {
                 continue;
@@ -225,7 +225,7 @@ impl Renewal {
     }
 
     /// How the pair at this place is watched, and why what its files hold is not in use.
-    pub(super) fn told(
+    pub(crate) fn told(
         &self,
         place: usize,
         watch: Option<Duration>,

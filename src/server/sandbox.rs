@@ -22,7 +22,7 @@ use crate::sys::sandbox::{self, Access, Part, Plan, Scope, Walls, reach};
 use crate::transport::roots;
 
 /// Walls off this thread and those it starts.
-pub(super) fn enter(settings: &Settings, alone: OnlyThread) -> Walls {
+pub(crate) fn enter(settings: &Settings, alone: OnlyThread) -> Walls {
     let walls = sandbox::enter(&plan(settings), alone);
     for (part, reason) in &walls.lack {
         events::sandbox::partial(part, reason);
@@ -32,7 +32,7 @@ pub(super) fn enter(settings: &Settings, alone: OnlyThread) -> Walls {
 }
 
 /// What holds, in words without blanks.
-pub(super) fn words(walls: Option<&Walls>) -> String {
+pub(crate) fn words(walls: Option<&Walls>) -> String {
     let Some(walls) = walls else {
         return "no".to_owned();
     };
@@ -50,13 +50,13 @@ pub(super) fn words(walls: Option<&Walls>) -> String {
 }
 
 /// What is missing of it, in words without blanks; none where nothing is.
-pub(super) fn lacks(walls: Option<&Walls>) -> Option<String> {
+pub(crate) fn lacks(walls: Option<&Walls>) -> Option<String> {
     let lacks: Vec<&str> = walls?.lack.iter().map(|(part, _)| *part).collect();
     (!lacks.is_empty()).then(|| lacks.join(","))
 }
 
 /// Tells of system calls that were refused since it was called last.
-pub(super) fn tell_refused() {
+pub(crate) fn tell_refused() {
     for refused in sandbox::take_refused() {
         let name = refused.name.unwrap_or("unknown");
         events::sandbox::refused(name, refused.number, refused.times);

@@ -8,7 +8,7 @@ use crate::directory::Lookup;
 use crate::mail::{ForwardPath, ReversePath, Target};
 
 /// The rules of the notifier under this setup.
-pub(super) fn rules(setup: &Arc<Setup>) -> NotifierRules {
+pub(crate) fn rules(setup: &Arc<Setup>) -> NotifierRules {
     let settings = &setup.settings;
     let known = Arc::clone(setup);
     let directory = Arc::clone(&setup.directory);

@@ -24,7 +24,7 @@ pub struct Unfinished {
 }
 
 /// What an unfinished message has of its client's share; gives it back when dropped.
-pub(super) struct Share {
+pub(crate) struct Share {
     unfinished: Arc<Unfinished>,
     client: ClientKey,
     counted: u64,
@@ -32,16 +32,16 @@ pub(super) struct Share {
 
 /// The unfinished messages of a client would take too much.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OverShare {
+pub(crate) struct OverShare {
     /// What they take, octets.
-    pub(super) taken: u64,
+    pub(crate) taken: u64,
     /// What they may take, octets.
-    pub(super) limit: u64,
+    pub(crate) limit: u64,
 }
 
 impl Unfinished {
     /// The share of a message that begins.
-    pub(super) fn begin(self: &Arc<Self>, client: ClientKey) -> Share {
+    pub(crate) fn begin(self: &Arc<Self>, client: ClientKey) -> Share {
         Share {
             unfinished: Arc::clone(self),
             client,
@@ -57,7 +57,7 @@ impl Unfinished {
 
 impl Share {
     /// Lets the message have so many octets in all; `free` tells what is free above `free_space`.
-    pub(super) fn grow(
+    pub(crate) fn grow(
         &mut self,
         octets: u64,
         free: impl FnOnce() -> u64,

@@ -20,7 +20,7 @@ use crate::mail::memory::Budget;
 use crate::mail::{Domain, MessageId, TlsFacts};
 use crate::policy::facts::{Finding, Question};
 use crate::policy::unknown::Unknown;
-use crate::server::probe;
+use crate::probe;
 use crate::spool::{Committed, Refusal};
 
 #[path = "../../tests/support/ini.rs"]

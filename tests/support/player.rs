@@ -14,8 +14,8 @@ use gatepost::mail::memory::Budget;
 use gatepost::mail::{MessageId, TlsFacts};
 use gatepost::policy::facts::{Finding, Question};
 use gatepost::policy::unknown::Unknown;
+use gatepost::probe;
 use gatepost::protocol::scram::{ChannelBindings, SERVER_NONCE_OCTETS};
-use gatepost::server::probe;
 use gatepost::session::{Answer, Effect, Output, Paced, Session, SessionStart, Step, Telling};
 use gatepost::spool::Refusal;
 

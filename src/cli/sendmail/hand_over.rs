@@ -18,9 +18,9 @@ use super::Sending;
 use crate::config::Settings;
 use crate::directory::Directory;
 use crate::mail::ForwardPath;
-use crate::server::pickup::folder_of;
-use crate::server::pickup::judge::{self, Author, UNKNOWN, Why};
-use crate::server::pickup::paper::Paper;
+use crate::maildrop::folder_of;
+use crate::maildrop::judge::{self, Author, UNKNOWN, Why};
+use crate::maildrop::paper::Paper;
 use crate::sys::disk::{Disk, RealDisk};
 use crate::sys::{clock, dropped, machine, process, random};
 

@@ -602,7 +602,7 @@ fn session_of(
 }
 
 /// A session's id in the log.
-pub(super) fn sid_of(serial: u64) -> String {
+pub(crate) fn sid_of(serial: u64) -> String {
     format!("{serial:08x}")
 }
 

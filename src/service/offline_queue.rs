@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::Queue;
+use crate::admin::queue::{self, Queue};
 use crate::config::settings::Settings;
 use crate::control::Answer;
 use crate::delivery::{Deliverer, DeliveryOptions, Moment};
 use crate::mail::MessageId;
-use crate::server::run::{self, StartError};
+use crate::service::run::{self, StartError};
 use crate::sys::disk::RealDisk;
 use crate::sys::process;
 
@@ -27,7 +27,7 @@ pub fn answer(settings: &Settings, words: &[&str]) -> Result<Answer, StartError>
     }
     let is_there = settings.spool.join("log").exists();
     match words {
-        ["list", "json"] if !is_there => return Ok(Answer::done(super::json_of(&[], 0))),
+        ["list", "json"] if !is_there => return Ok(Answer::done(queue::json_of(&[], 0))),
         ["list", ..] if !is_there => {
             let spool = settings.spool.display();
             return Ok(Answer::done(format!("there is no spool in {spool} yet\n")));

@@ -1,23 +1,23 @@
 //! What the service does, told to the operator.
 
-use super::certificates;
-use super::context::{Context, Setup};
-use super::gate::Post;
 use super::observed::{Door, Observed};
-use super::renewal::Renewal;
-use super::sandbox;
 use crate::config::serving::Serving;
 use crate::control::facts::{Fact, Facts};
 use crate::directory::FileTrouble;
 use crate::mail::date;
 use crate::policy::admission::{Row, rows};
+use crate::probe::certificates;
+use crate::server::context::{Context, Setup};
+use crate::server::gate::Post;
+use crate::server::renewal::Renewal;
+use crate::server::sandbox;
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::sys::sandbox::refused_total;
 use crate::transport::tls::ServerTls;
 
 /// The status of one moment.
-pub(super) struct Status {
+pub(crate) struct Status {
     head: Facts,
     listeners: Vec<Listener>,
     metrics: Vec<Facts>,
@@ -33,7 +33,7 @@ struct Listener {
 }
 
 impl Status {
-    pub(super) fn of(observed: &Observed, renewal: &Renewal) -> Self {
+    pub(crate) fn of(observed: &Observed, renewal: &Renewal) -> Self {
         sandbox::tell_refused();
         let context = &*observed.context;
         let setup = context.setup();
@@ -44,13 +44,13 @@ impl Status {
             metrics: metrics(context),
             certificates: certificates(&setup, renewal),
             directory: directory(&setup),
-            alarms: context.board.facts(),
+            alarms: context.active_alarms.facts(),
             counters: counters(&context.stats),
         }
     }
 
     /// Lines for people; those of the listeners look as `check` prints them.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = format!("service {}\n", self.head.line());
         for listener in &self.listeners {
             for stage in &listener.stages {
@@ -81,7 +81,7 @@ impl Status {
     }
 
     /// One object.
-    pub(super) fn json(self) -> String {
+    pub(crate) fn json(self) -> String {
         let listeners = self.listeners.into_iter();
         let listeners = listeners.map(|one| one.head.add("stages", Fact::List(one.stages)));
         let whole = self

@@ -10,7 +10,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::super::context::{Context, Setup};
 use super::judge::{self, Author, Judged, LOCAL, Why};
 use super::paper::{NotAPaper, Paper, head_max_octets};
 use crate::config::settings::Settings;
@@ -21,6 +20,7 @@ use crate::mail::{
 };
 use crate::protocol::chunk::LineEnds;
 use crate::protocol::content::Inspector;
+use crate::server::context::{Context, Setup};
 use crate::session::HOPS_MAX;
 use crate::spool::{Draft, Refusal};
 use crate::sys::clock;

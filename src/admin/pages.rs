@@ -1,7 +1,7 @@
 //! What `[metrics] listen` serves: `/metrics` for Prometheus and `/health` for whoever balances loads.
 //!
 //! Promises: where nothing is listened on there is no thread and no memory for it. A refresh moves the listeners
-//! as it moves ports ([`super::relisten`]). Mail comes first: an address that cannot be had at the start is told
+//! as it moves ports ([`crate::server::relisten`]). Mail comes first: an address that cannot be had at the start is told
 //! to the log, and the service runs without; the next refresh tries it again. What is asked for more often than
 //! once in [`FRESH`] is told as it was, so that nobody keeps the spool's lock busy.
 
@@ -12,16 +12,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::health;
-use super::listeners::{BindError, Reason, Want};
 use super::metrics;
 use super::observed::Observed;
-use super::relisten::{Doors, Moved, Open, relisten};
 use crate::config::Settings;
 use crate::config::settings::PortKind;
 use crate::control::pages::{self, Page, Pages};
 use crate::events::control as told;
 use crate::protocol::exposition::MEDIA_TYPE;
 use crate::protocol::http_request::Status;
+use crate::server::listeners::{BindError, Reason, Want};
+use crate::server::relisten::{Doors, Moved, Open, relisten};
 use crate::sys::{clock, socket};
 
 /// How long a page is told as it was.
@@ -31,7 +31,7 @@ pub const FRESH: Duration = Duration::from_secs(1);
 const NAME: &str = "metrics";
 
 /// The listeners of `[metrics] listen` and the thread behind them.
-pub(super) struct PageServer {
+pub(crate) struct PageServer {
     observed: Observed,
     open: Vec<Open>,
     next_number: usize,
@@ -39,7 +39,7 @@ pub(super) struct PageServer {
 }
 
 /// Binds what can be had; what cannot has a log line.
-pub(super) fn bind(settings: &Settings) -> Vec<(Want, TcpListener)> {
+pub(crate) fn bind(settings: &Settings) -> Vec<(Want, TcpListener)> {
     let bind = |want: Want| match socket::listen(want.address) {
         Ok(listener) => Some((want, listener)),
         Err(error) => {
@@ -68,7 +68,7 @@ fn words(error: &BindError) -> String {
 
 impl PageServer {
     /// With the listeners of the start.
-    pub(super) fn new(observed: Observed, bound: Vec<(Want, TcpListener)>) -> Self {
+    pub(crate) fn new(observed: Observed, bound: Vec<(Want, TcpListener)>) -> Self {
         let mut server = Self {
             observed,
             open: Vec::new(),
@@ -97,7 +97,7 @@ impl PageServer {
 
     /// From what is listened on to what the settings want; gives a line for each change, and why something
     /// could not be had.
-    pub(super) fn relisten(&mut self, settings: &Settings) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn relisten(&mut self, settings: &Settings) -> (Vec<String>, Vec<String>) {
         // A thread that a fault has ended took its listeners with it.
         if self
             .running

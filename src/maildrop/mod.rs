@@ -29,8 +29,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::context::Context;
 use crate::events::pickup;
+use crate::server::context::Context;
 use crate::sys::dropped;
 use crate::sys::stamp::Stamp;
 use crate::sys::{clock, machine, process, random, replace};
@@ -57,14 +57,14 @@ pub fn folder_of(spool: &Path) -> PathBuf {
 
 /// Makes the folder where it is missing. Where that fails the service runs on: local programs hear that
 /// their mail cannot be left.
-pub(super) fn prepare(spool: &Path) {
+pub(crate) fn prepare(spool: &Path) {
     if let Err(error) = dropped::make_folder(&folder_of(spool)) {
         pickup::unavailable(error);
     }
 }
 
 /// Ends the thread.
-pub(super) struct Pickup {
+pub(crate) struct Pickup {
     stop: Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -74,7 +74,7 @@ impl Pickup {
     ///
     /// # Errors
     /// The system gives none.
-    pub(super) fn start(context: Arc<Context>) -> io::Result<Self> {
+    pub(crate) fn start(context: Arc<Context>) -> io::Result<Self> {
         let spool = context.setup().settings.spool.clone();
         let pickup = Rounds {
             folder: folder_of(&spool),
@@ -90,7 +90,7 @@ impl Pickup {
     }
 
     /// Ends it after the message it is at.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         drop(self.stop);
         // A thread that panicked has left the files for the next start.
         let _ = self.thread.join();

@@ -9,11 +9,10 @@
 //! | `queue delete` … | gone, and its sender hears nothing |
 //!
 //! `…` is `ID`, `all`, or `to DOMAIN` ([`Choice`]). The same words are served by the running service and, where
-//! none runs, straight on the spool ([`offline`]). Promises: what was done is durable before it is told;
+//! none runs, straight on the spool (`service::offline_queue`). Promises: what was done is durable before it is told;
 //! nothing waits for a delivery: a message that is being carried is held after that attempt, and is not
 //! deleted. Limits: [`LISTED_MAX_OCTETS`] of a list, the rest is counted.
 
-pub mod offline;
 mod select;
 
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ pub use select::Choice;
 const LISTED_MAX_OCTETS: usize = 3 * 1024 * 1024;
 
 /// How long the operator's command waits for copies to become durable.
-pub(super) const COPIES_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const COPIES_WAIT: Duration = Duration::from_secs(5);
 
 /// How long it waits for the queue to be read.
 const READ_WAIT: Duration = Duration::from_secs(2);
@@ -51,13 +50,13 @@ enum Action {
 }
 
 /// The queue, with whoever serves it.
-pub(super) struct Queue<'a> {
-    pub(super) spool: &'a Spool,
+pub(crate) struct Queue<'a> {
+    pub(crate) spool: &'a Spool,
     /// None where no service runs.
-    pub(super) lanes: Option<&'a Lanes>,
+    pub(crate) lanes: Option<&'a Lanes>,
     /// Makes copies of these messages durable that are in Maildirs already, as far as it can be done in
     /// [`COPIES_WAIT`].
-    pub(super) settle_copies: &'a dyn Fn(&[MessageId]),
+    pub(crate) settle_copies: &'a dyn Fn(&[MessageId]),
 }
 
 /// A message as it is told.
@@ -94,7 +93,7 @@ impl State {
 
 impl Queue<'_> {
     /// Does what the words behind `queue` say.
-    pub(super) fn answer(&self, words: &[&str], by: &str) -> Answer {
+    pub(crate) fn answer(&self, words: &[&str], by: &str) -> Answer {
         if !self.spool.wait_until_read(clock::monotonic() + READ_WAIT) {
             let why = "the queue is being read after the start; try again in a moment";
             return Answer::refused(Outcome::Unavailable, why);
@@ -354,7 +353,7 @@ impl Queue<'_> {
 }
 
 /// A list as JSON, and how many there was no room for.
-fn json_of(objects: &[String], more: usize) -> String {
+pub(crate) fn json_of(objects: &[String], more: usize) -> String {
     format!("{{\"messages\":[{}],\"more\":{more}}}\n", objects.join(","))
 }
 

@@ -7,21 +7,21 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::context::Context;
-use super::driver::{Connection, sid_of};
 use crate::control::facts::Facts;
 use crate::events::control;
 use crate::net::parking::Seen;
+use crate::server::context::Context;
+use crate::server::driver::{Connection, sid_of};
 use crate::sys::clock;
 
 /// Sessions that are listed.
-pub(super) const LISTED_MAX: usize = 10_000;
+pub(crate) const LISTED_MAX: usize = 10_000;
 /// How often busy sessions are asked again, and after which time.
 const ROUNDS: usize = 4;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(5);
 
 /// One line per session, oldest first.
-pub(super) fn text(context: &Context) -> String {
+pub(crate) fn text(context: &Context) -> String {
     let (seen, more) = list(context);
     let now = clock::monotonic();
     let mut text = String::new();
@@ -39,7 +39,7 @@ pub(super) fn text(context: &Context) -> String {
 }
 
 /// An object with the list, and how many more there are.
-pub(super) fn json(context: &Context) -> String {
+pub(crate) fn json(context: &Context) -> String {
     let (seen, more) = list(context);
     let now = clock::monotonic();
     let mut text = "{\"sessions\":[".to_owned();
@@ -52,7 +52,7 @@ pub(super) fn json(context: &Context) -> String {
 }
 
 /// Ends the session with this id; none if there is no such session.
-pub(super) fn kill(context: &Context, id: &str, by: &str) -> Option<String> {
+pub(crate) fn kill(context: &Context, id: &str, by: &str) -> Option<String> {
     let serial = u64::from_str_radix(id, 16).ok()?;
     let ticket = context.lot.find(|card| card.serial == serial)?;
     if !context.lot.end(ticket) {

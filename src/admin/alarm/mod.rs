@@ -11,17 +11,15 @@
 //! wrong then is told once more, and what was mended meanwhile is not.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::context::Context;
-use super::sandbox;
 use crate::config::settings::Settings;
-use crate::control::facts::Facts;
 use crate::events;
-use crate::mail::date;
-use crate::policy::alarm::{After, Alarms, Cause, Report, Rules, State};
+use crate::policy::alarm::{After, Alarms, Rules, State};
+use crate::server::context::Context;
+use crate::server::sandbox;
 use crate::sys::clock;
 use crate::transport::client::Brake;
 use crate::troubles::Troubles;
@@ -32,7 +30,7 @@ mod sight;
 use bell::Bell;
 
 /// Whether the program of an alarm may find this in its environment.
-pub(super) fn allows(variable: &str, value: &str) -> bool {
+pub(crate) fn allows(variable: &str, value: &str) -> bool {
     bell::allows(variable, value)
 }
 
@@ -40,45 +38,6 @@ pub(super) fn allows(variable: &str, value: &str) -> bool {
 pub const LOOK_MAX: Duration = Duration::from_secs(60);
 /// The shortest.
 const SPACING: Duration = Duration::from_secs(1);
-
-/// What is wrong now, for the operator who asks.
-#[derive(Debug, Default)]
-pub struct Board(Mutex<Vec<Report>>);
-
-impl Board {
-    /// What is wrong, one fact list for each alarm.
-    pub(super) fn facts(&self) -> Vec<Facts> {
-        let facts = |report: &Report| {
-            Facts::default()
-                .text("cause", report.place.cause.word())
-                .text("subject", &report.place.subject)
-                .text("since", date::rfc3339(report.since))
-                .text("reason", &report.words)
-        };
-        self.lock().iter().map(facts).collect()
-    }
-
-    /// What is wrong.
-    pub(super) fn reports(&self) -> Vec<Report> {
-        self.lock().clone()
-    }
-
-    /// How many alarms of this cause are on.
-    pub(super) fn count(&self, cause: Cause) -> usize {
-        let reports = self.lock();
-        let of_it = reports.iter().filter(|report| report.place.cause == cause);
-        of_it.count()
-    }
-
-    fn show(&self, reports: Vec<Report>) {
-        *self.lock() = reports;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Report>> {
-        // It is replaced as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Starts the thread; it ends after [`Troubles::stop`].
 ///
@@ -143,7 +102,7 @@ impl Watch {
             }
         }
         let current = self.alarms.current();
-        self.context.board.show(current.collect());
+        self.context.active_alarms.show(current.collect());
         rules
     }
 

@@ -19,16 +19,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::context::Setup;
-use super::gate::Post;
-use super::listeners::{Want, wanted};
 use super::observed::Observed;
-use super::refresh::Ending;
 use crate::config::Settings;
 use crate::control::facts::{Fact, Facts};
 use crate::net::parking::Crew;
 use crate::net::reactor::Echo;
 use crate::policy::alarm::{Cause, Report};
+use crate::server::context::Setup;
+use crate::server::gate::Post;
+use crate::server::listeners::{Want, wanted};
+use crate::server::refreshes::Ending;
 use crate::spool::Refusal;
 use crate::sys::{clock, folder};
 
@@ -48,7 +48,7 @@ struct Finding {
 
 /// How the service is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Health {
+pub(crate) struct Health {
     problems: Vec<Finding>,
     warnings: Vec<Finding>,
 }
@@ -61,7 +61,7 @@ struct Threads {
 }
 
 /// How the service is now.
-pub(super) fn of(observed: &Observed) -> Health {
+pub(crate) fn of(observed: &Observed) -> Health {
     let mut health = Health::default();
     let setup = observed.context.setup();
     health.look_at_threads(observed);
@@ -74,7 +74,7 @@ pub(super) fn of(observed: &Observed) -> Health {
 
 /// The listeners that the settings want and that are not open. One that may be missing, where the machine lacks
 /// its family, counts only where its port has none at all on its number.
-pub(super) fn missing(settings: &Settings, posts: &[Post]) -> Vec<Want> {
+pub(crate) fn missing(settings: &Settings, posts: &[Post]) -> Vec<Want> {
     let is_open = |want: &Want| {
         let here = |post: &&Post| post.open.port == want.port;
         let mut own = posts.iter().filter(here);
@@ -100,18 +100,18 @@ fn instead(want: &Want, posts: &[Post]) -> String {
 
 impl Health {
     /// Whether mail is taken.
-    pub(super) fn is_well(&self) -> bool {
+    pub(crate) fn is_well(&self) -> bool {
         self.problems.is_empty()
     }
 
     /// What is wrong, in one line.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let words = self.problems.iter().map(Finding::words);
         words.collect::<Vec<_>>().join("; ")
     }
 
     /// A line for each problem and each warning, behind one that says how it is.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = match self.is_well() {
             true => "healthy\n".to_owned(),
             false => String::new(),
@@ -126,7 +126,7 @@ impl Health {
     }
 
     /// One object.
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let facts = |findings: &[Finding]| findings.iter().map(Finding::facts).collect();
         let whole = Facts::default()
             .add("healthy", Fact::YesNo(self.is_well()))
@@ -248,7 +248,7 @@ impl Health {
         }
         // Of the directory everything is told, and as it is now.
         let told = |report: &Report| report.place.cause == Cause::Directory;
-        let reports = observed.context.board.reports();
+        let reports = observed.context.active_alarms.reports();
         for report in reports.iter().filter(|report| !told(report)) {
             let (cause, subject) = (report.place.cause.word(), &report.place.subject);
             let words = format!("{cause} {subject}: {}", report.words);

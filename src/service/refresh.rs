@@ -1,34 +1,37 @@
 //! Takes up a changed configuration while the service runs.
 //!
 //! The file is read and checked as at a start; with an error nothing changes. Then the next [`Setup`] is
-//! built whole, listeners are moved ([`super::relisten`]), and setup and listeners take the place of the
+//! built whole, listeners are moved ([`crate::server::relisten`]), and setup and listeners take the place of the
 //! old ones in one step. Sessions keep the setup they began with. Runs in the console's thread, so that
 //! two refreshes never meet, and the reactor never waits for a file.
 //!
 //! What cannot change while the service runs is named, and stays as it was at the start: [`AT_START`].
 //! The certificate is loaded anew each time; where only root may read it, the one that root loaded
-//! stays until the next start. Between refreshes [`super::renewal`] watches it.
+//! stays until the next start. Between refreshes [`crate::server::renewal`] watches it.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::context::{Context, Setup};
-use super::gate::{Gate, Post};
-use super::listeners::wanted;
-use super::observed::Observed;
-use super::pages::PageServer;
-use super::relisten::{Doors, Moved, Open, relisten};
-use super::renewal::{self, Renewal};
-use super::{certificates, logger, managed, probe, sandbox};
+use super::logger;
+use crate::admin::observed::Observed;
+use crate::admin::pages::PageServer;
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
 use crate::net::reactor::Remote;
+use crate::probe::{self, certificates};
+use crate::server::context::{Context, Setup};
+use crate::server::gate::{Gate, Post};
+use crate::server::listeners::wanted;
+use crate::server::refreshes::Ending;
+use crate::server::relisten::{Doors, Moved, Open, relisten};
+use crate::server::renewal::{self, Renewal};
+use crate::server::{managed, sandbox};
 use crate::sys::stamp::Stamp;
-use crate::sys::{broker, clock, machine, socket};
+use crate::sys::{broker, machine, socket};
 use crate::transport::identity::Identity;
 use crate::transport::tls::ServerTls;
 use crate::troubles::Kind;
@@ -38,7 +41,7 @@ mod report;
 use report::Report;
 
 /// Keys that a running service cannot change.
-pub(super) const AT_START: &[(&str, &str)] = &[
+pub(crate) const AT_START: &[(&str, &str)] = &[
     ("server", "spool"),
     ("server", "user"),
     ("server", "sandbox"),
@@ -55,67 +58,8 @@ const SETTLING: Duration = Duration::from_millis(300);
 /// How often that is waited for.
 const SETTLING_MAX: usize = 5;
 
-/// How a refresh ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Everything is as the file says.
-    Applied,
-    /// Some listener could not be had.
-    InPart,
-    /// The file has errors.
-    NotChanged,
-}
-
-impl Ending {
-    /// The ending in words.
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::InPart => "applied in part",
-            Self::NotChanged => "configuration not changed",
-        }
-    }
-}
-
-/// How the refreshes since the start ended.
-#[derive(Debug, Default)]
-pub struct Refreshes(Mutex<Told>);
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Told {
-    last: Option<(SystemTime, Ending)>,
-    taken_up: Option<SystemTime>,
-}
-
-impl Refreshes {
-    fn note(&self, ending: Ending) {
-        let now = clock::now();
-        let mut told = self.lock();
-        told.last = Some((now, ending));
-        match ending {
-            Ending::Applied | Ending::InPart => told.taken_up = Some(now),
-            Ending::NotChanged => {}
-        }
-    }
-
-    /// When the last one was and how it ended; none since the start.
-    pub(super) fn last(&self) -> Option<(SystemTime, Ending)> {
-        self.lock().last
-    }
-
-    /// When a file was taken up last; none since the start.
-    pub(super) fn taken_up(&self) -> Option<SystemTime> {
-        self.lock().taken_up
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        // It is written as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Refreshes one service.
-pub(super) struct Refresher {
+pub(crate) struct Refresher {
     context: Arc<Context>,
     gate: Arc<Gate>,
     remote: Remote,
@@ -130,7 +74,7 @@ pub(super) struct Refresher {
 
 impl Refresher {
     /// For a service that has just been built.
-    pub(super) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
+    pub(crate) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
         let Observed {
             context,
             gate,
@@ -150,26 +94,26 @@ impl Refresher {
     }
 
     /// When to look at the certificates next.
-    pub(super) fn next_look(&self) -> Option<Instant> {
+    pub(crate) fn next_look(&self) -> Option<Instant> {
         let watch = self.context.setup().settings.tls.watch;
         self.renewal.next_look(watch)
     }
 
     /// Takes up certificates that were renewed, where it is time to look.
-    pub(super) fn look_at_certificates(&mut self, now: Instant) {
+    pub(crate) fn look_at_certificates(&mut self, now: Instant) {
         if self.next_look().is_some_and(|at| now >= at) {
             self.renewal.look(&self.context, &self.gate);
         }
     }
 
     /// The pairs, as they are watched.
-    pub(super) fn renewal(&self) -> &Renewal {
+    pub(crate) fn renewal(&self) -> &Renewal {
         &self.renewal
     }
 
     /// Whether the file has changed since it was last read. Waits a moment for whoever writes it: half a
     /// file may be a good one, but is not what was meant.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let file = &self.context.setup().settings.file;
         let mut found = Stamp::of(file);
         for _ in 0..SETTLING_MAX {
@@ -188,7 +132,7 @@ impl Refresher {
     }
 
     /// Reads the configuration anew and takes it up; says what changed, what did not and why.
-    pub(super) fn refresh(&mut self, by: &str) -> Answer {
+    pub(crate) fn refresh(&mut self, by: &str) -> Answer {
         managed::reloading();
         let answer = self.read_again(by);
         let ending = self.context.refreshes.last().map(|(_, ending)| ending);

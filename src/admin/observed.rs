@@ -6,29 +6,29 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::context::Context;
-use super::gate::{Gate, Post};
-use super::listeners::Want;
 use crate::config::settings::PortKind;
 use crate::net::reactor::Remote;
+use crate::server::context::Context;
+use crate::server::gate::{Gate, Post};
+use crate::server::listeners::Want;
 
 /// What there is to look at.
 #[derive(Clone)]
-pub(super) struct Observed {
-    pub(super) context: Arc<Context>,
-    pub(super) gate: Arc<Gate>,
-    pub(super) remote: Remote,
+pub(crate) struct Observed {
+    pub(crate) context: Arc<Context>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) remote: Remote,
 }
 
 /// A listener in words.
-pub(super) struct Door<'a> {
-    pub(super) port: &'a str,
-    pub(super) kind: &'static str,
-    pub(super) address: SocketAddr,
+pub(crate) struct Door<'a> {
+    pub(crate) port: &'a str,
+    pub(crate) kind: &'static str,
+    pub(crate) address: SocketAddr,
 }
 
 impl<'a> Door<'a> {
-    pub(super) fn of(post: &'a Post) -> Self {
+    pub(crate) fn of(post: &'a Post) -> Self {
         Self {
             port: &post.open.port,
             kind: word(post.open.kind),
@@ -37,7 +37,7 @@ impl<'a> Door<'a> {
     }
 
     /// One that should be there.
-    pub(super) fn wanted(want: &'a Want) -> Self {
+    pub(crate) fn wanted(want: &'a Want) -> Self {
         Self {
             port: &want.port,
             kind: word(want.kind),

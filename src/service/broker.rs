@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use super::alarm;
+use crate::admin::alarm;
 use crate::config::handlers::Handlers;
 use crate::config::{self, Settings};
 use crate::delivery::command;
@@ -19,7 +19,7 @@ use crate::sys::only_thread::OnlyThread;
 ///
 /// # Errors
 /// See [`broker::start`].
-pub(super) fn start(settings: &Settings, alone: &OnlyThread) -> std::io::Result<()> {
+pub(crate) fn start(settings: &Settings, alone: &OnlyThread) -> std::io::Result<()> {
     broker::start(Box::new(Programs::of(settings)), alone)
 }
 

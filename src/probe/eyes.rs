@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use super::certificates;
-use super::probe;
 use super::unit;
 use crate::config::Settings;
 use crate::config::check::{Sight, Unusable};
 use crate::config::local::Local;
 use crate::control::{Outcome, client};
+use crate::probe;
 use crate::sys::machine;
 use crate::sys::process::{self, Account};
 use crate::sys::readable::{self, Need, Owner, Wish};
@@ -48,7 +48,7 @@ struct Refused {
 
 /// Who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(crate) enum By {
     /// The process that starts.
     Start,
     /// The process that runs.
@@ -88,7 +88,7 @@ enum Folders {
 }
 
 /// Looks at everything.
-pub(super) fn sight(settings: &Settings, by: By) -> Sight {
+pub(crate) fn sight(settings: &Settings, by: By) -> Sight {
     let mut looks = looks(settings);
     if by == By::Refresh {
         // What root read at the start stays in use; whether others can be read, their own rule tells.
@@ -118,7 +118,7 @@ pub(super) fn sight(settings: &Settings, by: By) -> Sight {
 }
 
 /// What the running service says to whoever asks: a line for each path that it cannot use.
-pub(super) fn answer(settings: &Settings) -> String {
+pub(crate) fn answer(settings: &Settings) -> String {
     let looks = looks(settings);
     let mut text = format!("account {}\n", process::user_id());
     let found = refused(&looks, Folders::AreThere, &readable::may);

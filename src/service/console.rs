@@ -9,39 +9,39 @@
 //! | `health [json]` | tells whether mail is taken |
 //! | `sessions [json]` | lists the sessions |
 //! | `sessions kill ID` | ends one |
-//! | `look` | tells what the file as it is now names and we cannot use ([`super::eyes`]) |
+//! | `look` | tells what the file as it is now names and we cannot use ([`crate::probe::eyes`]) |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
 //! | `devices` … | tells and forgets what clients did last ([`crate::devices`]) |
-//! | `queue` … | tells and changes what waits ([`super::queue`]) |
+//! | `queue` … | tells and changes what waits ([`crate::admin::queue`]) |
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::context::{Context, STOP_LIMIT};
-use super::eyes;
-use super::health::{self, Health};
-use super::metrics;
-use super::observed::Observed;
-use super::overview;
-use super::pages::PageServer;
-use super::queue::{COPIES_WAIT, Queue};
 use super::refresh::Refresher;
-use super::renewal::Renewal;
-use super::sessions;
-use super::status::Status;
+use crate::admin::health::{self, Health};
+use crate::admin::metrics;
+use crate::admin::observed::Observed;
+use crate::admin::overview;
+use crate::admin::pages::PageServer;
+use crate::admin::queue::{COPIES_WAIT, Queue};
+use crate::admin::sessions;
+use crate::admin::status::Status;
 use crate::config;
 use crate::control::wire::{self, ADDRESSEE};
 use crate::control::{Answer, Operator, Outcome, Reply, Task};
 use crate::events::control;
 use crate::mail::MessageId;
+use crate::probe::eyes;
+use crate::server::context::{Context, STOP_LIMIT};
+use crate::server::renewal::Renewal;
 use crate::sys::clock;
 
 /// How soon is looked again where a refresh is under way.
 const BUSY: Duration = Duration::from_millis(200);
 
 /// The operator's hands on one service.
-pub(super) struct Console {
+pub(crate) struct Console {
     hands: Arc<Hands>,
     /// When the configuration file was looked at last.
     looked: Instant,
@@ -58,7 +58,7 @@ struct Hands {
 
 impl Console {
     /// For a service that has just been built, with the pairs as they were when they were loaded.
-    pub(super) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
+    pub(crate) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
         let refresher = Refresher::new(observed.clone(), renewal, pages);
         Self {
             addressee: wire::addressee(&observed.context.setup().settings.file),

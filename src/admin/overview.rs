@@ -17,11 +17,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::context::Context;
-use super::gate::Gate;
 use crate::control::facts::Facts;
 use crate::delivery::lanes::Standing;
 use crate::mail::date;
+use crate::server::context::Context;
+use crate::server::gate::Gate;
 use crate::sys::clock;
 use crate::sys::disk::{Disk, RealDisk};
 
@@ -42,7 +42,7 @@ struct Client {
 }
 
 /// The lines that come behind those of the status.
-pub(super) fn text(context: &Context, gate: &Gate) -> String {
+pub(crate) fn text(context: &Context, gate: &Gate) -> String {
     let mut ports: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     for post in gate.posts() {
         ports.insert(post.open.port, 0);

@@ -23,29 +23,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::alarm;
 use super::broker;
-use super::certificates;
 use super::console::Console;
-use super::context::{Context, STOP_LIMIT, Setup};
-use super::driver::Bench;
-use super::gate::{Gate, Post};
-use super::listeners::{self, BindError, Want};
-use super::managed;
-use super::observed::Observed;
-use super::pages::{self, PageServer};
-use super::pickup::{self, Pickup};
-use super::relisten::Open;
-use super::renewal::Renewal;
-use super::sandbox;
-use super::telling;
+use crate::admin::alarm;
+use crate::admin::observed::Observed;
+use crate::admin::pages::{self, PageServer};
 use crate::config::settings::Settings;
 use crate::control::console;
 use crate::control::socket::{self, Begun, Socket, SocketError};
 use crate::delivery::{Deliverer, DeliveryOptions, LaneOptions, Lanes, NextHops, Notifier};
 use crate::devices::Devices;
 use crate::events;
+use crate::maildrop::{self, Pickup};
 use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
+use crate::probe::certificates;
+use crate::server::context::{Context, STOP_LIMIT, Setup};
+use crate::server::driver::Bench;
+use crate::server::gate::{Gate, Post};
+use crate::server::listeners::{self, BindError, Want};
+use crate::server::managed;
+use crate::server::relisten::Open;
+use crate::server::renewal::Renewal;
+use crate::server::sandbox;
+use crate::server::telling;
 use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
@@ -343,7 +343,7 @@ impl SignalSource for SignalOrders {
 }
 
 /// The account to become; none without root.
-pub(super) fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
+pub(crate) fn account(settings: &Settings) -> Result<Option<Account>, StartError> {
     if !process::is_root() {
         return Ok(None);
     }
@@ -482,12 +482,12 @@ fn settle_in(settings: &Settings, account: Option<Account>) -> Result<(), StartE
         become_account(settings, account)?;
     }
     // Not as root: what is in the account's own folder is not root's to give away.
-    pickup::prepare(&settings.spool);
+    maildrop::prepare(&settings.spool);
     Ok(())
 }
 
 /// Takes on the account for good.
-pub(super) fn become_account(settings: &Settings, account: Account) -> Result<(), StartError> {
+pub(crate) fn become_account(settings: &Settings, account: Account) -> Result<(), StartError> {
     let user = &settings.user;
     let became = process::become_account(user, account);
     became.map_err(|error| StartError::Account(format!("cannot become {user:?}: {error}")))
@@ -510,7 +510,7 @@ fn make_folder(folder: &Path, account: Option<Account>) -> std::io::Result<()> {
 }
 
 /// The spool with its log; the queue is still to be read.
-pub(super) fn open_spool(
+pub(crate) fn open_spool(
     settings: &Settings,
     disk: Arc<dyn Disk>,
     stats: Arc<Stats>,

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::probe;
 use crate::config::serving::Serving;
 use crate::config::settings::Settings;
+use crate::probe;
 use crate::transport::certificate;
 use crate::transport::tls::ServerTls;
 
@@ -39,7 +39,7 @@ pub fn of_session(settings: &Settings, tls: &ServerTls, local: IpAddr) -> Server
 
 /// Certificates and keys, that of `[tls]` first. It counts only where something wants TLS, and sites only where
 /// they are loaded, as for the check.
-pub(super) fn files(settings: &Settings) -> impl Iterator<Item = (&Path, &Path)> {
+pub(crate) fn files(settings: &Settings) -> impl Iterator<Item = (&Path, &Path)> {
     let main = [(&settings.tls.certificate, &settings.tls.private_key)];
     let main = main.into_iter().filter(|_| settings.wants_tls());
     let loaded = settings.load_internet_sites;

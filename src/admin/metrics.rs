@@ -8,17 +8,17 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::certificates;
-use super::context::Setup;
-use super::gate::SessionCounts;
 use super::health::{self, Health};
 use super::observed::{Door, Observed};
-use super::refresh::Ending;
 use crate::delivery::lanes::LaneVitals;
 use crate::mail::date;
 use crate::net::parking::Crew;
 use crate::policy::alarm::Cause;
+use crate::probe::certificates;
 use crate::protocol::exposition::{Exposition, Kind, Number, Samples};
+use crate::server::context::Setup;
+use crate::server::gate::SessionCounts;
+use crate::server::refreshes::Ending;
 use crate::spool::vitals::Vitals;
 use crate::stats::{BOUNDS, Stats};
 use crate::sys::clock;
@@ -51,7 +51,7 @@ struct Look<'a> {
 }
 
 /// All numbers, as Prometheus reads them.
-pub(super) fn text(observed: &Observed) -> String {
+pub(crate) fn text(observed: &Observed) -> String {
     let context = &*observed.context;
     let look = Look {
         observed,
@@ -378,7 +378,7 @@ fn certificates_of(look: &Look<'_>, samples: &mut Samples<'_>) {
 }
 
 fn alarms(look: &Look<'_>, samples: &mut Samples<'_>) {
-    let board = &look.observed.context.board;
+    let board = &look.observed.context.active_alarms;
     for cause in Cause::ALL {
         samples.of(
             &[("cause", cause.word())],

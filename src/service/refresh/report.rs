@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::super::gate::Post;
-use super::super::relisten::Moved;
-use super::super::sandbox::HeldBack;
 use super::AT_START;
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
+use crate::server::gate::Post;
+use crate::server::relisten::Moved;
+use crate::server::sandbox::HeldBack;
 use crate::sys::sandbox::reach;
 
 /// What is told of a refresh, to whoever asked and to the log.

@@ -1,5 +1,11 @@
 //! What the configuration check asks of the world: certificates, users, aliases, password and token files as
 //! they are on disk now. Shared by `check` and by every start.
+//!
+//! | file | purpose |
+//! | --- | --- |
+//! | `certificates` | those of `[tls]` and of sites |
+//! | `eyes` | the same files with the eyes of the account that will read them |
+//! | `unit` | the account that a systemd unit names |
 
 use std::io;
 use std::net::IpAddr;
@@ -8,8 +14,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::certificates;
-use super::eyes::{self, By};
 use crate::config::check::{
     AliasesFacts, CertificateFault, Currency, PasswordFacts, Probe, Sight, UsersFacts,
 };
@@ -25,6 +29,11 @@ use crate::sys::sandbox::reach;
 use crate::sys::{clock, machine, process, replace, socket};
 use crate::transport::certificate::{self, CertificateError, Culprit, Validity};
 use crate::transport::roots;
+use eyes::By;
+
+pub mod certificates;
+pub(crate) mod eyes;
+mod unit;
 
 /// Looks at the files themselves.
 #[derive(Debug)]
@@ -105,7 +114,7 @@ pub fn why(error: &CertificateError, certificate: &Path, private_key: &Path) -> 
 }
 
 /// That an account cannot read a file, and what helps.
-pub(super) fn cannot_read(account: &str) -> String {
+pub(crate) fn cannot_read(account: &str) -> String {
     format!(
         "the account {account} cannot read it, only root may read it; let a deploy hook copy it, or give it \
          a group and mode 0640 (RENEWED CERTIFICATES in gatepost(8))"

@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::config::alarm::Alarm;
 use crate::mail::date;
 use crate::policy::alarm::{Cause, Place, Sight};
-use crate::server::certificates;
+use crate::probe::certificates;
 use crate::server::context::{Context, Setup};
 use crate::spool::{Refusal, Spool};
 use crate::sys::clock;

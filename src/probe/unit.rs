@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "gatepost.service";
 /// Where systemd looks for units; the first that has one wins.
-pub(super) const FOLDERS: &[&str] = &[
+pub(crate) const FOLDERS: &[&str] = &[
     "/etc/systemd/system",
     "/run/systemd/system",
     "/usr/local/lib/systemd/system",
@@ -19,17 +19,17 @@ pub(super) const FOLDERS: &[&str] = &[
 
 /// As whom a unit starts the service.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Unit {
+pub(crate) struct Unit {
     /// `User=`.
-    pub(super) user: String,
+    pub(crate) user: String,
     /// `Group=`.
-    pub(super) group: Option<String>,
+    pub(crate) group: Option<String>,
     /// `SupplementaryGroups=`.
-    pub(super) groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
 }
 
 /// The unit that starts a service with this configuration, where it starts it as another account than root.
-pub(super) fn of(config: &Path) -> Option<Unit> {
+pub(crate) fn of(config: &Path) -> Option<Unit> {
     let runs = Path::new("/run/systemd/system").is_dir();
     let folders = FOLDERS.iter().map(PathBuf::from);
     runs.then(|| in_folders(&folders.collect::<Vec<_>>(), config))?
