@@ -2,14 +2,20 @@
 //!
 //! Promises: noting is cheap and never waits; one who fails is noted with the words of the last failure and
 //! how many there were in a row; one who works again is noted as such, so that a success is told from mere
-//! silence. Words are one line without control characters, whoever said them. Refuses to know: what is an alarm, who hears of it, and any clock. Limits: [`NOTED_MAX`] names,
+//! silence. Words are one line without control characters, whoever said them. Mailboxes have a record of their own
+//! (`mailboxes`). Refuses to know: what is an alarm, who hears of it, and any clock. Limits: [`NOTED_MAX`] names,
 //! which come from the settings; words are cut at [`WORDS_MAX_OCTETS`].
+
+mod mailboxes;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use mailboxes::Mailboxes;
+pub use mailboxes::{MAILBOXES_MAX, Unwritable};
 
 /// Names that are noted.
 pub const NOTED_MAX: usize = 64;
@@ -61,12 +67,15 @@ pub struct Troubles {
     state: Mutex<State>,
     /// How many fail: what works all the time costs no lock.
     failing: AtomicUsize,
+    /// How many mailboxes do.
+    unwritable: AtomicUsize,
     woken: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     noted: BTreeMap<String, Noted>,
+    mailboxes: Mailboxes,
     /// Somebody should look.
     is_new: bool,
     stopping: bool,
@@ -161,6 +170,10 @@ impl Troubles {
         let noted = state.noted.values();
         let failing = noted.filter(|noted| **noted != Noted::Works).count();
         self.failing.store(failing, Ordering::Relaxed);
+        let unwritable = state.mailboxes.count();
+        self.unwritable.store(unwritable, Ordering::Relaxed);
+        let unwritable = state.mailboxes.count();
+        self.unwritable.store(unwritable, Ordering::Relaxed);
         drop(state);
         self.woken.notify_all();
     }

@@ -421,6 +421,98 @@ fn a_full_disk_of_the_mailboxes_rings_though_the_spool_has_room() {
     drop(tmpfs);
 }
 
+/// A server on which the Maildir of alice is a file.
+fn without_mailbox(ini: &str) -> (Server, PathBuf) {
+    let server = Server::start(ini);
+    let folder = server.folder.path().join("mail/alice");
+    fs::create_dir_all(&folder).unwrap();
+    let maildir = folder.join("Maildir");
+    fs::write(&maildir, "").unwrap();
+    (server, maildir)
+}
+
+/// What `status`, `overview` and `health` say of mailboxes.
+fn told_of_mailboxes(server: &Server) -> Vec<String> {
+    let mut told = Vec::new();
+    for words in [&["status"][..], &["top", "--once"], &["health"]] {
+        let answer = server.command(words);
+        assert_eq!(answer.code, Some(0), "{words:?} {}", answer.output);
+        let lines = answer
+            .output
+            .lines()
+            .filter(|line| line.contains("mailbox alice") || line.contains("cause=mailbox"));
+        told.extend(lines.map(str::to_owned));
+    }
+    told
+}
+
+#[test]
+fn a_mailbox_that_takes_no_mail_is_told_until_it_does() {
+    let bell = Bell::new();
+    let (server, maildir) = without_mailbox(&(bell.ini() + "[queue]\nretry = 2s\n"));
+    send(&server, "alice@here.example");
+    bell.wait_for(&server, &["on mailbox alice"]);
+    let told = told_of_mailboxes(&server);
+    assert_eq!(told.len(), 3, "{told:?}");
+    let place = maildir.display().to_string();
+    assert!(told.iter().all(|line| line.contains(&place)), "{told:?}");
+    assert!(
+        told[2].starts_with("warning: alarm: mailbox alice: "),
+        "{told:?}"
+    );
+    // Another mailbox that works ends nothing.
+    send(&server, "bob@here.example");
+    server.wait_for_mail("bob", 1);
+    assert_eq!(told_of_mailboxes(&server).len(), 3);
+    fs::remove_file(&maildir).unwrap();
+    server.wait_for_mail("alice", 1);
+    bell.wait_for(&server, &["on mailbox alice", "over mailbox alice"]);
+    assert!(told_of_mailboxes(&server).is_empty());
+}
+
+#[test]
+fn a_mailbox_is_told_no_more_once_nothing_waits_for_it() {
+    let bell = Bell::new();
+    let (server, _) = without_mailbox(&bell.ini());
+    let [first, second] = ["s", "t"].map(|sender| {
+        let mut client = Client::greeted(server.tcp());
+        client.command("EHLO client.example", "250");
+        client.command(&format!("MAIL FROM:<{sender}@there.example>"), "250");
+        client.command("RCPT TO:<alice@here.example>", "250");
+        client.command("DATA", "354");
+        let reply = client.command("Subject: s\r\n\r\ntext\r\n.", "250");
+        let id = reply.trim_end().rsplit(' ').next().unwrap().to_owned();
+        let tried = || server.command(&["queue", "show", &id]).output;
+        wait_for(&server, "an attempt", || tried().contains("\nattempt "));
+        id
+    });
+    bell.wait_for(&server, &["on mailbox alice"]);
+    server.command(&["queue", "delete", &second]);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(told_of_mailboxes(&server).len(), 3);
+    server.command(&["queue", "delete", &first]);
+    bell.wait_for(&server, &["on mailbox alice", "over mailbox alice"]);
+    assert!(told_of_mailboxes(&server).is_empty());
+}
+
+#[test]
+fn a_mailbox_is_told_no_more_once_its_user_is_removed() {
+    let bell = Bell::new();
+    let (server, _) = without_mailbox(&(bell.ini() + "settle = 1s\n"));
+    send(&server, "alice@here.example");
+    bell.wait_for(&server, &["on mailbox alice"]);
+    let users = server.folder.path().join("users");
+    let text = fs::read_to_string(&users).unwrap();
+    let others: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("alice:"))
+        .collect();
+    let fresh = server.folder.path().join("users.new");
+    fs::write(&fresh, others.join("\n") + "\n").unwrap();
+    fs::rename(&fresh, &users).unwrap();
+    bell.wait_for(&server, &["on mailbox alice", "over mailbox alice"]);
+}
+
 /// A deliverer on a simulated disk, with one message for alice in its spool.
 fn deliverer_on(disk: &SimDisk) -> (Deliverer, Arc<Troubles>) {
     let mut options = SpoolOptions::new("/srv/spool".into(), 1);

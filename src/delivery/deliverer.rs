@@ -527,11 +527,10 @@ impl Deliverer {
                         served.end(place, judge.ended(place, Action::Failed, reason));
                         continue;
                     }
-                    Ok(delivered) => self.note_copy(delivered),
+                    Ok(delivered) => self.note_copy(user, delivered),
                     Err(error) => {
-                        self.note_failed_copy(&error);
-                        let reason = self.maildirs.explain(user, &error);
-                        let reason = Reason::own(status_of(&error), reason);
+                        let words = self.note_failed_copy(user, stored.id, &error);
+                        let reason = Reason::own(status_of(&error), words);
                         // A copy that may be torn is written again before anybody says that it failed.
                         let in_doubt = letter.replayed && self.maildirs.has_copy(user, letter.id);
                         if self.put_off(judge, place, &reason, in_doubt, &mut served) {
@@ -589,15 +588,23 @@ impl Deliverer {
         }
     }
 
-    /// A full disk is everybody's trouble; a full mailbox, or a folder that is not ours, a user's.
-    fn note_failed_copy(&self, error: &io::Error) {
+    /// A full disk is the trouble of all mailboxes, another error that of one; a mailbox that is full by its quota
+    /// is no trouble of the operator's. Gives the words.
+    fn note_failed_copy(&self, user: &str, id: MessageId, error: &io::Error) -> String {
+        let words = self.maildirs.explain(user, error);
+        let is_own_quota =
+            error.kind() == io::ErrorKind::QuotaExceeded && error.raw_os_error().is_none();
         if error.kind() == io::ErrorKind::StorageFull {
             self.troubles.failed(MAILBOXES, Kind::Space, error);
+        } else if !is_own_quota {
+            self.troubles.mailbox_failed(user, id, &words);
         }
+        words
     }
 
-    fn note_copy(&mut self, delivered: Delivered) {
+    fn note_copy(&mut self, user: &str, delivered: Delivered) {
         self.troubles.works(MAILBOXES);
+        self.troubles.mailbox_works(user);
         match delivered {
             Delivered::Written(copy) => self.unsynced.add(copy, &*self.disk),
             Delivered::Taken | Delivered::NeverFits(_) => {}

@@ -148,6 +148,11 @@ impl Directory {
         }
     }
 
+    /// Whether a name, in lower case, is nobody's: it stands in the users file no more.
+    pub fn is_gone(&self, user: &str) -> bool {
+        user != POSTMASTER && self.users().is_some_and(|users| !users.contains(user))
+    }
+
     /// The users as the file has them now, else as it last had them.
     fn users(&self) -> Option<Arc<Users>> {
         self.look().view.map(|view| Arc::clone(&view.users))

@@ -45,11 +45,13 @@ pub enum Cause {
     Spool,
     /// The users or the aliases file cannot be taken up.
     Directory,
+    /// A mailbox takes no copy.
+    Mailbox,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Login,
         Self::Unreachable,
         Self::QueueAge,
@@ -57,6 +59,7 @@ impl Cause {
         Self::Certificate,
         Self::Spool,
         Self::Directory,
+        Self::Mailbox,
     ];
 
     /// Its name in the log, in the status and for programs.
@@ -69,6 +72,7 @@ impl Cause {
             Self::Certificate => "certificate",
             Self::Spool => "spool",
             Self::Directory => "directory",
+            Self::Mailbox => "mailbox",
         }
     }
 
@@ -82,6 +86,7 @@ impl Cause {
             Self::Certificate => "the certificate needs a look",
             Self::Spool => "mail cannot be written to disk",
             Self::Directory => "a file of users or aliases is not in use",
+            Self::Mailbox => "a mailbox takes no mail",
         }
     }
 }

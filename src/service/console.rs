@@ -170,7 +170,12 @@ impl Hands {
             lanes: Some(self.context().lanes()),
             settle_copies: &settle_copies,
         };
-        queue.answer(words, by)
+        let answer = queue.answer(words, by);
+        if !matches!(words, ["list" | "show", ..]) {
+            // An alarm may be over because its message is.
+            self.context().troubles.nudge();
+        }
+        answer
     }
 
     fn unban(&self, who: &str, by: &str) -> Answer {

@@ -13,7 +13,7 @@ use super::meta::Meta;
 use super::settle::Party;
 use super::store::Place;
 use super::{Settled, Spool, SpoolError, Stored};
-use crate::mail::{MessageId, Progress};
+use crate::mail::{MessageId, Progress, Target};
 use crate::sys::disk::OpenMode;
 
 /// What became of messages that the operator did something to.
@@ -51,6 +51,26 @@ impl Spool {
         drop(state);
         ids.sort_unstable();
         ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// A message with a recipient left whose copy goes into the mailbox of `user`: `known` where that is one, else the
+    /// oldest. Reads every message where `known` is none.
+    pub fn next_waiting_for(&self, user: &str, known: MessageId) -> Option<MessageId> {
+        let mut buffer = Vec::new();
+        let mut waits = |id: &MessageId| {
+            let stored = match self.read(*id, &mut buffer) {
+                Ok(stored) => stored,
+                // Nobody can tell, and it is still there.
+                Err(SpoolError::Io { .. }) => return *id == known,
+                Err(_) => return false,
+            };
+            let mut due = stored.due();
+            due.any(|(_, recipient)| matches!(&recipient.target, Target::User(to) if to == user))
+        };
+        match waits(&known) {
+            true => Some(known),
+            false => self.ids().into_iter().find(waits),
+        }
     }
 
     /// Holds a message, or releases it; whether that was new.

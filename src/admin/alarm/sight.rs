@@ -9,9 +9,10 @@
 //! | certificate | days left of each certificate in use; a pair that a refresh refused |
 //! | spool | a commit or a checkpoint that failed |
 //! | directory | the users and the aliases file, where one of them is not in use as it is now |
+//! | mailbox | a copy that could not be written, while mail waits for that mailbox |
 //!
-//! A success shows that a login, a connection, a commit, a checkpoint or a pair is mended; space comes and
-//! goes, and has to stay for a while.
+//! A success shows that a login, a connection, a commit, a checkpoint, a pair or a mailbox is mended; space comes
+//! and goes, and has to stay for a while.
 
 use std::time::{Duration, SystemTime};
 
@@ -50,6 +51,7 @@ pub(super) fn of(context: &Context, setup: &Setup) -> Sight {
     }
     note_certificates(&mut sight, setup, now);
     note_directory(&mut sight, setup);
+    note_mailboxes(&mut sight, context, setup);
     sight
 }
 
@@ -138,6 +140,31 @@ fn note_directory(sight: &mut Sight, setup: &Setup) {
         sight.mended.remove(&place);
         sight.wrong.insert(place, trouble.to_string());
     }
+}
+
+/// A mailbox whose alarm is on and that is noted no more is mended, or nothing waits for it.
+fn note_mailboxes(sight: &mut Sight, context: &Context, setup: &Setup) {
+    let Context {
+        troubles, spool, ..
+    } = context;
+    for (user, known) in troubles.mailboxes() {
+        let next = spool.next_waiting_for(&user, known.waiting);
+        troubles.mailbox_waits(&user, known.waiting, next);
+        // What waits for a name that is nobody's any more expires, and the operator knows.
+        if next.is_some() && !setup.directory.is_gone(&user) {
+            let place = place(Cause::Mailbox, &user);
+            sight.wrong.insert(place, known.words);
+        }
+    }
+    let on = context
+        .active_alarms
+        .reports()
+        .into_iter()
+        .map(|report| report.place);
+    let on = on.filter(|place| place.cause == Cause::Mailbox);
+    sight
+        .mended
+        .extend(on.filter(|place| !sight.wrong.contains_key(place)));
 }
 
 fn place(cause: Cause, subject: &str) -> Place {

@@ -79,6 +79,7 @@ impl Deliverer {
             };
             match self.maildirs.finish(user, letter) {
                 Ok(Finished::Whole(copy)) => {
+                    self.troubles.mailbox_works(user);
                     self.unsynced.add(copy, &*self.disk);
                     served.end(place, judge.delivered(place));
                     self.stats.recipients_delivered.count();
@@ -86,7 +87,7 @@ impl Deliverer {
                 }
                 Ok(Finished::Nothing) => {}
                 Err(error) => {
-                    self.note_failed_copy(&error);
+                    self.note_failed_copy(user, stored.id, &error);
                     all_whole = false;
                 }
             }
