@@ -1,5 +1,6 @@
 //! What `gatepost check` has said 0 to, `serve` does not end with 78, whatever the mistake: forty of them, each
-//! tried with both.
+//! tried with both, and odd values of every key for some seconds. `GATEPOST_ODD_SECONDS` and
+//! `GATEPOST_ODD_SEED` have that go on for longer, or again.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -9,9 +10,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use gatepost::config::keys::{self, KeyRule, Kind};
 use support::checking::run_whole;
+use support::random::Random;
 use support::{PATIENCE, TempFolder, base_ini, data, gatepost, own_address};
 
 /// Lines that replace those of the base, and what is done to the files beside it as a shell script.
@@ -181,7 +184,10 @@ fn served(folder: &Path) -> (Option<i32>, String) {
             child.wait().unwrap();
             return (None, text);
         }
-        assert!(Instant::now() < until, "neither greets nor ends: {text}");
+        if Instant::now() >= until {
+            child.kill().unwrap();
+            panic!("neither greets nor ends: {text}");
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -229,4 +235,244 @@ fn what_check_lets_pass_serve_does_not_end_with_78() {
         "{passed} {refused} {only_check}"
     );
     eprintln!("check passed {passed}, both refused {refused}, check alone refused {only_check}");
+}
+
+/// What goes into any value, odd or not. Addresses are of this machine alone, and paths below the folder or nowhere.
+const ODD: &[&str] = &[
+    "",
+    "0",
+    "1",
+    "-1",
+    "+1",
+    "007",
+    "1.5",
+    "1e3",
+    "0x10",
+    "1K",
+    "1k",
+    "1KB",
+    "1 K",
+    "0s",
+    "1s",
+    "1ms",
+    "1y",
+    "1d 1h",
+    "18446744073709551615",
+    "18446744073709551616",
+    "18446744073709551615G",
+    "18446744073709551615d",
+    "yes",
+    "YES",
+    "on",
+    "none",
+    "all",
+    "enabled",
+    "é",
+    "\u{1f4ec}",
+    "\u{7f}",
+    "\t",
+    "a b",
+    "a,b",
+    ",",
+    ",,",
+    "a,,b",
+    "a,",
+    ";",
+    "# x",
+    "; x",
+    "x ; y",
+    "x # y",
+    "\"x\"",
+    "'x'",
+    "\"",
+    "[x]",
+    "=",
+    "==",
+    "$HOME",
+    "~",
+    "~/x",
+    "%n",
+    "%",
+    "\\",
+    "x\\",
+    "{hostname}",
+    "{date}",
+    "{hostname} {date} {x}",
+    "{",
+    "@",
+    "@x",
+    "@here.example",
+    "@staff",
+    "*",
+    "*@here.example",
+    "x@",
+    "a@b@c",
+    "\"a b\"@here.example",
+    "<a@here.example>",
+    "alice",
+    "Alice",
+    "alice@here.example",
+    "postmaster",
+    ".",
+    "..",
+    "a.",
+    ".a",
+    "here.example",
+    "HERE.example.",
+    "xn--",
+    "xn--a",
+    "bücher.example",
+    "-a.example",
+    "_a.example",
+    "1.2.3.4",
+    "1.2.3.4/33",
+    "1.2.3.4/0",
+    "10.0.0.1/8",
+    "::/0",
+    "::1",
+    "::ffff:1.2.3.4",
+    "fe80::1%lo",
+    "[::1]",
+    "[::1]:2",
+    "127.0.0.1",
+    "127.1",
+    "127.0.0.1:0",
+    "127.0.0.1:99999",
+    "127.0.0.1:2/3",
+    "localhost",
+    "localhost:25",
+    "unix:",
+    "unix:x",
+    "lmtp:",
+    "lmtp:unix:",
+    "lmtp:unix:x",
+    "lmtp:unix:/nowhere",
+    "lmtp:localhost:0",
+    "lmtp:localhost:24",
+    "maildir",
+    "|x",
+    ">x",
+    "http://",
+    "http://x:0/",
+    "http://x:99999/",
+    "http://[::1",
+    "https://u@x/",
+    "http://localhost/a b",
+    "https://localhost",
+    "/proc/nothing/x",
+    "users",
+    "own.crt",
+    "own.key",
+    "nowhere",
+    "folder",
+    "/dev/null",
+    "users/x",
+    "nobody",
+    "65534",
+    "syslog",
+    "journal",
+    "stderr",
+    "debug",
+    "json",
+    "plain",
+    "main",
+    "tcp",
+    "x",
+    "/bin/true",
+];
+
+/// The edges of what a key takes, else one of the odd values, else several as a list.
+fn odd_value(key: &KeyRule, random: &mut Random) -> String {
+    let edge = |text: &str| {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let unit = &text[digits.len()..];
+        let number: u64 = digits.parse().unwrap();
+        let around = [number.saturating_sub(1), number, number.saturating_add(1)];
+        around.map(|number| format!("{number}{unit}"))
+    };
+    let own: Vec<String> = match key.kind {
+        Kind::Number { min, max } | Kind::NumberOrZero { min, max } => {
+            [edge(&min.to_string()), edge(&max.to_string())].concat()
+        }
+        Kind::Size { min, max } | Kind::Duration { min, max } | Kind::Durations { min, max } => {
+            [edge(min), edge(max)].concat()
+        }
+        Kind::Interval { max } => edge(max).to_vec(),
+        Kind::Word(words) | Kind::Words(words) => {
+            words.iter().map(|word| (*word).to_owned()).collect()
+        }
+        Kind::YesNo => vec!["yes".to_owned(), "no".to_owned()],
+        _ => vec![key.default.sample().to_owned()],
+    };
+    let odd = |random: &mut Random| random.one_of(ODD).to_owned();
+    match random.below(10) {
+        0..=5 => own[random.below(own.len() as u64) as usize].clone(),
+        6..=7 => odd(random),
+        8 => format!("{}, {}", odd(random), odd(random)),
+        _ => odd(random).repeat(1 + random.below(400) as usize),
+    }
+}
+
+/// Up to four keys with odd values, all of which the tests' machine can stand.
+fn odd_lines(random: &mut Random) -> String {
+    // Where the log goes is how this test sees that the service started.
+    let all: Vec<&KeyRule> = keys::all().filter(|key| key.section != "log").collect();
+    let mut lines = String::new();
+    for _ in 0..1 + random.below(4) {
+        let key = all[random.below(all.len() as u64) as usize];
+        let section = key.section.replace("NAME", "x");
+        let value = odd_value(key, random);
+        lines.push_str(&format!("[{section}]\n{} = {value}\n", key.name));
+        if random.below(3) == 0 {
+            for key in keys::of_section(&section).unwrap() {
+                if matches!(key.default, keys::Default::Required(_)) && !lines.contains(key.name) {
+                    lines.push_str(&format!("{} = {}\n", key.name, key.default.sample()));
+                }
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn what_check_says_of_odd_values_serve_says_as_well() {
+    let wanted = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let seed = wanted("GATEPOST_ODD_SEED").unwrap_or(now.as_nanos() as u64) | 1;
+    eprintln!("seed {seed}");
+    let until = Instant::now() + Duration::from_secs(wanted("GATEPOST_ODD_SECONDS").unwrap_or(6));
+    let mut random = Random(seed);
+    let (mut passed, mut refused) = (0, 0);
+    while Instant::now() < until {
+        let extra = odd_lines(&mut random);
+        let folder = prepared(&extra, "mkdir folder");
+        let check = run_whole(&folder, &["check", "--config", "gatepost.ini"]);
+        let what = || format!("seed {seed}\n{extra}{:#?}", check.problems);
+        // What a start finds of the machine is none of check's: a port, a disk, an account.
+        let codes = [Some(0), Some(78)];
+        assert!(codes.contains(&check.code), "{:?} {}", check.code, what());
+        let (code, log) = served(folder.path());
+        assert!(
+            !log.contains("panicked") && !log.contains("event=bug"),
+            "{}{log}",
+            what()
+        );
+        match check.code {
+            Some(0) => {
+                passed += 1;
+                assert!(
+                    [None, Some(69), Some(73), Some(74), Some(77)].contains(&code),
+                    "{code:?} {}{log}",
+                    what()
+                );
+            }
+            _ => refused += 1,
+        }
+    }
+    eprintln!("check passed {passed}, refused {refused}");
+    assert!(passed > 0 && refused > 0, "seed {seed}: {passed} {refused}");
 }
