@@ -6,13 +6,15 @@
 mod fake_host;
 mod support;
 
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fake_host::{Act, FakeHost, Setup};
 use support::filled::{fill, folder_of};
-use support::{PATIENCE, Said, Server, gatepost, has_program};
+use support::{Client, PATIENCE, Said, Server, TempFolder, data, gatepost, has_program};
 
 fn smarthost(address: SocketAddr) -> String {
     let (host, port) = (address.ip(), address.port());
@@ -416,17 +418,75 @@ fn others_are_answered_while_many_messages_are_changed() {
 
 #[test]
 fn a_maildir_that_cannot_be_written_is_told_with_its_path_its_owner_and_what_to_do() {
-    let server = Server::start_with("[queue]\ndelay_notice = 0\n", |command| {
+    let mut server = Server::start_with("[queue]\ndelay_notice = 0\n", |command| {
         let folder = folder_of(command);
-        std::fs::create_dir_all(folder.join("mail")).unwrap();
-        std::fs::write(folder.join("mail/alice"), "").unwrap();
-        fill(&folder, &["alice@here.example"], 1);
+        let bobs = folder.join("mail/bob/Maildir");
+        for name in ["cur", "tmp"] {
+            fs::create_dir_all(bobs.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("tmp", bobs.join("new")).unwrap();
+        fs::write(folder.join("mail/alice"), "").unwrap();
+        fill(&folder, &["alice@here.example", "bob@here.example"], 1);
     });
+    let why =
+        |name: &str| format!("/mail/{name}: Not a directory; its owner is uid 0; move it away");
+    for name in ["alice", "bob/Maildir/new"] {
+        server.wait_for_log(&why(name));
+    }
     let told = || server.command(&["queue"]).output;
-    wait_for(&server, "the reason", || told().contains("reason="));
+    wait_for(&server, "the reason", || {
+        told().contains(&why("bob/Maildir/new"))
+    });
+}
+
+#[test]
+fn a_maildir_of_another_account_is_told_with_the_place_that_refuses() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("SKIPPED: only root can give folders away");
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let folder = TempFolder::short("owner");
+    let root = folder.path();
+    let place = |name: &str, owner: u32, mode: u32| {
+        fs::create_dir_all(root.join(name)).unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        chown(root.join(name), Some(owner), None).unwrap();
+    };
+    for (name, mode) in [("users", 0o644), ("p256.crt", 0o644), ("p256.key", 0o600)] {
+        fs::copy(data(name), root.join(name)).unwrap();
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    place("mail", NOBODY, 0o700);
+    place("mail/alice", 0, 0o700);
+    place("mail/bob", NOBODY, 0o700);
+    place("mail/bob/Maildir", NOBODY, 0o700);
+    for name in ["cur", "new"] {
+        place(&format!("mail/bob/Maildir/{name}"), NOBODY, 0o700);
+    }
+    place("mail/bob/Maildir/tmp", 0, 0o755);
+    let extra = format!(
+        "[server]\nuser = nobody\nspool = {0}/spool\n[control]\nsocket = {0}/run/control\n\
+         [tls]\ncertificate = {0}/p256.crt\nprivate_key = {0}/p256.key\n\
+         [auth]\nusers = {0}/users\n[delivery]\nmail_root = {0}/mail\n",
+        root.display()
+    );
+    let server = Server::start_elsewhere(&root.join("gatepost.ini"), &extra);
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    for user in ["alice", "bob"] {
+        client.message(&format!("{user}@here.example"), "Subject: x\r\n\r\nx\r\n");
+    }
+    let told = || server.command(&["queue"]).output;
+    wait_for(&server, "both reasons", || {
+        told().matches("reason=").count() == 2
+    });
     let said = told();
-    let why = "/mail/alice: Not a directory";
-    for part in [why, "; its owner is uid 0; move it away"] {
-        assert!(said.contains(part), "{part}: {said}");
+    for place in ["alice", "bob/Maildir/tmp"] {
+        let why = format!(
+            "{}/mail/{place}: Permission denied; its owner is uid 0; let uid {NOBODY}, the service, write there",
+            root.display()
+        );
+        assert!(said.contains(&why), "{why}: {said}");
     }
 }

@@ -208,7 +208,8 @@ impl Maildirs {
     /// Why no copy could be written, for the operator.
     pub fn explain(&self, user: &str, error: &io::Error) -> String {
         let maildir = self.maildir(user).ok();
-        let why = maildir.and_then(|maildir| folder::why_refused(&maildir, error));
+        let why = maildir
+            .and_then(|maildir| folder::why_refused(&maildir, &["tmp", "new", "cur"], error));
         why.unwrap_or_else(|| error.to_string())
     }
 

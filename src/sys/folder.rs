@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::stamp::Stamp;
 use super::{machine, process};
@@ -69,9 +69,9 @@ pub fn writable(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Why nothing can be written below a folder, for the operator: the path, who owns it, and what to do. Nothing where the
-/// error is no matter of owners and kinds of file.
-pub fn why_refused(folder: &Path, error: &io::Error) -> Option<String> {
+/// Why nothing can be written into folders inside a folder, for the operator: the path of what is in the way, who owns it, and
+/// what to do. Nothing where the error is no matter of owners and kinds of file. Folders inside may not be links.
+pub fn why_refused(folder: &Path, inside: &[&str], error: &io::Error) -> Option<String> {
     let cure = match error.kind() {
         io::ErrorKind::PermissionDenied => {
             let own = process::user_id();
@@ -81,8 +81,20 @@ pub fn why_refused(folder: &Path, error: &io::Error) -> Option<String> {
         io::ErrorKind::ReadOnlyFilesystem => "mount its file system writable".to_owned(),
         _ => return None,
     };
-    let mut above = folder.ancestors();
-    let (there, facts) = above.find_map(|path| Some((path, path.symlink_metadata().ok()?)))?;
+    let below = inside.iter().map(|name| folder.join(name));
+    let all = below.chain(folder.ancestors().map(Path::to_owned));
+    let found = all.filter_map(|path| Some((path.symlink_metadata().ok()?, path)));
+    let found: Vec<_> = found.collect();
+    let is_in_the_way = |(facts, path): &&(fs::Metadata, PathBuf)| match error.kind() {
+        io::ErrorKind::NotADirectory => {
+            let may_be_link = folder.starts_with(path);
+            !(facts.is_dir() || may_be_link && path.is_dir())
+        }
+        _ => writable(path).is_err(),
+    };
+    // Where it was mended meanwhile, what is nearest.
+    let nearest = found.iter().find(|(_, path)| folder.starts_with(path));
+    let (facts, there) = found.iter().find(is_in_the_way).or(nearest)?;
     let (there, owner, error) = (there.display(), facts.uid(), machine::reason(error));
     Some(format!(
         "{there}: {error}; its owner is uid {owner}; {cure}"
