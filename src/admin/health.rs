@@ -25,8 +25,8 @@ use crate::control::facts::{Fact, Facts};
 use crate::net::parking::Crew;
 use crate::net::reactor::Echo;
 use crate::policy::alarm::{Cause, Report};
+use crate::server::acceptor::ListenerEntry;
 use crate::server::context::Setup;
-use crate::server::gate::Post;
 use crate::server::listeners::{Want, wanted};
 use crate::server::refreshes::Ending;
 use crate::spool::Refusal;
@@ -74,13 +74,13 @@ pub(crate) fn of(observed: &Observed) -> Health {
 
 /// The listeners that the settings want and that are not open. One that may be missing, where the machine lacks
 /// its family, counts only where its port has none at all on its number.
-pub(crate) fn missing(settings: &Settings, posts: &[Post]) -> Vec<Want> {
+pub(crate) fn missing(settings: &Settings, entries: &[ListenerEntry]) -> Vec<Want> {
     let is_open = |want: &Want| {
-        let here = |post: &&Post| post.open.port == want.port;
-        let mut own = posts.iter().filter(here);
+        let here = |entry: &&ListenerEntry| entry.open.port == want.port;
+        let mut own = entries.iter().filter(here);
         match want.is_default {
-            true => own.any(|post| post.open.address.port() == want.address.port()),
-            false => own.any(|post| post.open.address == want.address),
+            true => own.any(|entry| entry.open.address.port() == want.address.port()),
+            false => own.any(|entry| entry.open.address == want.address),
         }
     };
     let mut wants = wanted(settings);
@@ -89,9 +89,9 @@ pub(crate) fn missing(settings: &Settings, posts: &[Post]) -> Vec<Want> {
 }
 
 /// Where the port goes on that could not be moved.
-fn instead(want: &Want, posts: &[Post]) -> String {
-    let own = posts.iter().filter(|post| post.open.port == want.port);
-    let addresses: Vec<String> = own.map(|post| post.open.address.to_string()).collect();
+fn instead(want: &Want, entries: &[ListenerEntry]) -> String {
+    let own = entries.iter().filter(|entry| entry.open.port == want.port);
+    let addresses: Vec<String> = own.map(|entry| entry.open.address.to_string()).collect();
     match addresses.is_empty() {
         true => String::new(),
         false => format!(", it goes on with {}", addresses.join(", ")),
@@ -210,19 +210,19 @@ impl Health {
     }
 
     fn look_at_listeners(&mut self, observed: &Observed, settings: &Settings) {
-        let posts = observed.gate.posts();
-        if posts.is_empty() && wanted(settings).is_empty() {
+        let entries = observed.acceptor.entries();
+        if entries.is_empty() && wanted(settings).is_empty() {
             self.warning("listener", "no SMTP port is enabled");
         }
         if observed.context.stop_deadline().is_some() {
             // They close first.
             return;
         }
-        for want in missing(settings, &posts) {
+        for want in missing(settings, &entries) {
             let why = format!("port {} does not listen on {}", want.port, want.address);
-            match posts.is_empty() {
+            match entries.is_empty() {
                 true => self.problem("listener", why),
-                false => self.warning("listener", why + &instead(&want, &posts)),
+                false => self.warning("listener", why + &instead(&want, &entries)),
             }
         }
     }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::health::{self, Health};
-use super::observed::{Door, Observed};
+use super::observed::{ListenerView, Observed};
 use crate::delivery::lanes::LaneVitals;
 use crate::mail::date;
 use crate::net::parking::Crew;
 use crate::policy::alarm::Cause;
 use crate::probe::certificates;
 use crate::protocol::exposition::{Exposition, Kind, Number, Samples};
+use crate::server::acceptor::SessionCounts;
 use crate::server::context::Setup;
-use crate::server::gate::SessionCounts;
 use crate::server::refreshes::Ending;
 use crate::spool::vitals::Vitals;
 use crate::stats::{BOUNDS, Stats};
@@ -57,7 +57,7 @@ pub(crate) fn text(observed: &Observed) -> String {
         observed,
         setup: context.setup(),
         health: health::of(observed),
-        sessions: observed.gate.counts(),
+        sessions: observed.acceptor.counts(),
         crew: context.lot.crew(),
         spool: context.spool.vitals(),
         lanes: context.lanes().vitals(clock::monotonic()),
@@ -317,21 +317,23 @@ const FAMILIES: &[Family] = &[
 ];
 
 fn listeners(look: &Look<'_>, samples: &mut Samples<'_>) {
-    let posts = look.observed.gate.posts();
-    let mut one = |door: Door<'_>, is_open| {
-        let address = door.address.to_string();
+    let entries = look.observed.acceptor.entries();
+    let mut one = |view: ListenerView<'_>, is_open| {
+        let address = view.address.to_string();
         let labels = [
-            ("port", door.port),
-            ("kind", door.kind),
+            ("port", view.port),
+            ("kind", view.kind),
             ("address", &address),
         ];
         samples.of(&labels, is_open);
     };
-    posts.iter().for_each(|post| one(Door::of(post), true));
-    let missing = health::missing(&look.setup.settings, &posts);
+    entries
+        .iter()
+        .for_each(|entry| one(ListenerView::of(entry), true));
+    let missing = health::missing(&look.setup.settings, &entries);
     missing
         .iter()
-        .for_each(|want| one(Door::wanted(want), false));
+        .for_each(|want| one(ListenerView::wanted(want), false));
 }
 
 fn lanes(look: &Look<'_>, samples: &mut Samples<'_>, value: fn(&LaneVitals) -> Number) {

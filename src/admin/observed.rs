@@ -8,31 +8,31 @@ use std::sync::Arc;
 
 use crate::config::settings::PortKind;
 use crate::net::reactor::Remote;
+use crate::server::acceptor::{Acceptor, ListenerEntry};
 use crate::server::context::Context;
-use crate::server::gate::{Gate, Post};
 use crate::server::listeners::Want;
 
 /// What there is to look at.
 #[derive(Clone)]
 pub(crate) struct Observed {
     pub(crate) context: Arc<Context>,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) remote: Remote,
 }
 
 /// A listener in words.
-pub(crate) struct Door<'a> {
+pub(crate) struct ListenerView<'a> {
     pub(crate) port: &'a str,
     pub(crate) kind: &'static str,
     pub(crate) address: SocketAddr,
 }
 
-impl<'a> Door<'a> {
-    pub(crate) fn of(post: &'a Post) -> Self {
+impl<'a> ListenerView<'a> {
+    pub(crate) fn of(entry: &'a ListenerEntry) -> Self {
         Self {
-            port: &post.open.port,
-            kind: word(post.open.kind),
-            address: post.open.address,
+            port: &entry.open.port,
+            kind: word(entry.open.kind),
+            address: entry.open.address,
         }
     }
 

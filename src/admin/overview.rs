@@ -20,8 +20,8 @@ use std::sync::Arc;
 use crate::control::facts::Facts;
 use crate::delivery::lanes::Standing;
 use crate::mail::date;
+use crate::server::acceptor::Acceptor;
 use crate::server::context::Context;
-use crate::server::gate::Gate;
 use crate::sys::clock;
 use crate::sys::disk::{Disk, RealDisk};
 
@@ -42,10 +42,10 @@ struct Client {
 }
 
 /// The lines that come behind those of the status.
-pub(crate) fn text(context: &Context, gate: &Gate) -> String {
+pub(crate) fn text(context: &Context, acceptor: &Acceptor) -> String {
     let mut ports: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-    for post in gate.posts() {
-        ports.insert(post.open.port, 0);
+    for entry in acceptor.entries() {
+        ports.insert(entry.open.port, 0);
     }
     let mut sessions: HashMap<IpAddr, usize> = HashMap::new();
     context.lot.cards(|_, card| {

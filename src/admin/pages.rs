@@ -1,7 +1,7 @@
 //! What `[metrics] listen` serves: `/metrics` for Prometheus and `/health` for whoever balances loads.
 //!
 //! Promises: where nothing is listened on there is no thread and no memory for it. A refresh moves the listeners
-//! as it moves ports ([`crate::server::relisten`]). Mail comes first: an address that cannot be had at the start is told
+//! as it moves ports ([`crate::server::rebind`]). Mail comes first: an address that cannot be had at the start is told
 //! to the log, and the service runs without; the next refresh tries it again. What is asked for more often than
 //! once in [`FRESH`] is told as it was, so that nobody keeps the spool's lock busy.
 
@@ -21,7 +21,7 @@ use crate::events::control as told;
 use crate::protocol::exposition::MEDIA_TYPE;
 use crate::protocol::http_request::Status;
 use crate::server::listeners::{BindError, Reason, Want};
-use crate::server::relisten::{Doors, Moved, Open, relisten};
+use crate::server::rebind::{ListenerOps, Moved, Open, rebind};
 use crate::sys::{clock, socket};
 
 /// How long a page is told as it was.
@@ -97,7 +97,7 @@ impl PageServer {
 
     /// From what is listened on to what the settings want; gives a line for each change, and why something
     /// could not be had.
-    pub(crate) fn relisten(&mut self, settings: &Settings) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn rebind(&mut self, settings: &Settings) -> (Vec<String>, Vec<String>) {
         // A thread that a fault has ended took its listeners with it.
         if self
             .running
@@ -109,7 +109,7 @@ impl PageServer {
         }
         let wants = wanted(settings);
         let number = self.next_number;
-        let moved = relisten(&self.open, &wants, number, &mut Hinges(&self.running));
+        let moved = rebind(&self.open, &wants, number, &mut Listeners(&self.running));
         let (moved, error) = match moved {
             Ok(moved) => (moved, None),
             Err(error) => (Moved::default(), Some(error)),
@@ -182,9 +182,9 @@ fn failure((error, stays): &(BindError, Vec<SocketAddr>)) -> String {
     }
 }
 
-struct Hinges<'a>(&'a Option<(pages::Remote, JoinHandle<()>)>);
+struct Listeners<'a>(&'a Option<(pages::Remote, JoinHandle<()>)>);
 
-impl Doors for Hinges<'_> {
+impl ListenerOps for Listeners<'_> {
     fn open(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         socket::listen(address)
     }

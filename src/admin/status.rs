@@ -1,14 +1,14 @@
 //! What the service does, told to the operator.
 
-use super::observed::{Door, Observed};
+use super::observed::{ListenerView, Observed};
 use crate::config::serving::Serving;
 use crate::control::facts::{Fact, Facts};
 use crate::directory::FileTrouble;
 use crate::mail::date;
 use crate::policy::admission::{Row, rows};
 use crate::probe::certificates;
+use crate::server::acceptor::ListenerEntry;
 use crate::server::context::{Context, Setup};
-use crate::server::gate::Post;
 use crate::server::renewal::Renewal;
 use crate::server::sandbox;
 use crate::stats::Stats;
@@ -37,10 +37,13 @@ impl Status {
         sandbox::tell_refused();
         let context = &*observed.context;
         let setup = context.setup();
-        let posts = observed.gate.posts();
+        let entries = observed.acceptor.entries();
         Self {
             head: head(observed),
-            listeners: posts.iter().map(|post| listener(post, &setup)).collect(),
+            listeners: entries
+                .iter()
+                .map(|entry| listener(entry, &setup))
+                .collect(),
             metrics: metrics(context),
             certificates: certificates(&setup, renewal),
             directory: directory(&setup),
@@ -99,7 +102,7 @@ impl Status {
 fn head(observed: &Observed) -> Facts {
     let context = &*observed.context;
     let settings = &context.setup().settings;
-    let sessions = observed.gate.counts();
+    let sessions = observed.acceptor.counts();
     let uptime = clock::monotonic().saturating_duration_since(context.started);
     let last = context.refreshes.last();
     let result = last.map_or("never refreshed", |(_, ending)| ending.words());
@@ -118,20 +121,20 @@ fn head(observed: &Observed) -> Facts {
         .number("queue", context.spool.undelivered())
 }
 
-fn listener(post: &Post, setup: &Setup) -> Listener {
-    let settings = match &post.setup {
+fn listener(entry: &ListenerEntry, setup: &Setup) -> Listener {
+    let settings = match &entry.setup {
         Some(own) => &own.settings,
         None => &setup.settings,
     };
     let rows = settings
-        .port(&post.open.port)
-        .map(|port| rows(settings, port, post.open.address.ip()));
-    let door = Door::of(post);
+        .port(&entry.open.port)
+        .map(|port| rows(settings, port, entry.open.address.ip()));
+    let view = ListenerView::of(entry);
     Listener {
         head: Facts::default()
-            .text("port", door.port)
-            .text("kind", door.kind)
-            .text("address", door.address),
+            .text("port", view.port)
+            .text("kind", view.kind)
+            .text("address", view.address),
         stages: rows.into_iter().flatten().map(admits).collect(),
     }
 }

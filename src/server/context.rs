@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::active_alarms::ActiveAlarms;
 use super::driver::Connection;
-use super::telling;
+use super::dsn_rules;
 use super::unfinished::Unfinished;
 use crate::config::settings::{PortKind, Settings};
 use crate::delivery::{Lanes, NextHops, Notifier};
@@ -192,7 +192,7 @@ impl Context {
     /// Sessions begin with this from now on.
     pub(crate) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);
-        self.notifier.set_rules(telling::rules(&next));
+        self.notifier.set_rules(dsn_rules::rules(&next));
         self.devices
             .set_limit(settings.devices, &settings.relay.internal);
         events::count_singly(&settings.relay.internal);

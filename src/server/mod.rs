@@ -4,27 +4,27 @@
 //! | --- | --- |
 //! | `active_alarms` | the alarms that are on |
 //! | `context` | what all sessions of one run share |
-//! | `gate` | accepted sockets: limits, then a session each |
+//! | `acceptor` | accepted sockets: limits, then a session each |
 //! | `driver` | runs one session: octets in, effects performed, replies out |
 //! | `listeners` | the listeners that are wanted, and binding them |
 //! | `refreshes` | how the refreshes since the start ended |
-//! | `relisten` | from the listeners that are open to those that are wanted |
+//! | `rebind` | from the listeners that are open to those that are wanted |
 //! | `renewal` | takes up certificates that were renewed |
 //! | `sandbox` | what the running service keeps when it walls itself off |
-//! | `managed` | what the service manager is told |
+//! | `service_manager` | what the service manager is told |
 //! | `notes` | from what a session noted to the log |
-//! | `telling` | whom a notification can reach |
+//! | `dsn_rules` | whom a notification can reach |
 
+pub mod acceptor;
 pub mod active_alarms;
 pub mod context;
 pub mod driver;
-pub mod gate;
+pub mod dsn_rules;
 pub mod listeners;
-pub mod managed;
 pub mod notes;
+pub mod rebind;
 pub mod refreshes;
-pub mod relisten;
 pub mod renewal;
 pub mod sandbox;
-pub mod telling;
+pub mod service_manager;
 pub mod unfinished;

@@ -14,8 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::acceptor::Acceptor;
 use super::context::Context;
-use super::gate::Gate;
 use crate::config::settings::Settings;
 use crate::events::control;
 use crate::probe::{self, certificates};
@@ -170,14 +170,14 @@ impl Renewal {
     }
 
     /// Looks at every pair, and takes up those that were renewed.
-    pub(crate) fn look(&mut self, context: &Context, gate: &Gate) {
+    pub(crate) fn look(&mut self, context: &Context, acceptor: &Acceptor) {
         self.looked = clock::monotonic();
         for place in 0..self.pairs.len() {
-            self.look_at(place, context, gate);
+            self.look_at(place, context, acceptor);
         }
     }
 
-    fn look_at(&mut self, place: usize, context: &Context, gate: &Gate) {
+    fn look_at(&mut self, place: usize, context: &Context, acceptor: &Acceptor) {
         let (Some(pair), Some(current)) = (self.pairs.get_mut(place), &context.setup().tls) else {
             return;
         };
@@ -196,7 +196,7 @@ impl Renewal {
         match read {
             Ok(renewed) => {
                 let was_bad = pair.works(seen).is_some();
-                take_up(file, renewed, was_bad, gate);
+                take_up(file, renewed, was_bad, acceptor);
                 if self.pairs.iter().all(|pair| pair.problem.is_none()) {
                     context.troubles.works(SUBJECT);
                 }
@@ -245,7 +245,7 @@ impl Renewal {
     }
 }
 
-fn take_up(file: &Path, renewed: Option<Renewed>, was_bad: bool, gate: &Gate) {
+fn take_up(file: &Path, renewed: Option<Renewed>, was_bad: bool, acceptor: &Acceptor) {
     if renewed.is_some() || was_bad {
         control::certificate_loaded(file);
     }
@@ -255,7 +255,7 @@ fn take_up(file: &Path, renewed: Option<Renewed>, was_bad: bool, gate: &Gate) {
     if let Some(warning) = renewed.warning {
         control::certificate_not_valid(file, &warning);
     }
-    gate.show(&renewed.tls);
+    acceptor.show(&renewed.tls);
 }
 
 #[cfg(test)]

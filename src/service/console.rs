@@ -139,7 +139,7 @@ impl Hands {
     }
 
     fn overview(&self) -> String {
-        self.status().text() + &overview::text(&self.observed.context, &self.observed.gate)
+        self.status().text() + &overview::text(&self.observed.context, &self.observed.acceptor)
     }
 
     fn kill(&self, id: &str, by: &str) -> Answer {

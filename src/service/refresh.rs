@@ -1,7 +1,7 @@
 //! Takes up a changed configuration while the service runs.
 //!
 //! The file is read and checked as at a start; with an error nothing changes. Then the next [`Setup`] is
-//! built whole, listeners are moved ([`crate::server::relisten`]), and setup and listeners take the place of the
+//! built whole, listeners are moved ([`crate::server::rebind`]), and setup and listeners take the place of the
 //! old ones in one step. Sessions keep the setup they began with. Runs in the console's thread, so that
 //! two refreshes never meet, and the reactor never waits for a file.
 //!
@@ -23,13 +23,13 @@ use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
 use crate::net::reactor::Remote;
 use crate::probe::{self, certificates};
+use crate::server::acceptor::{Acceptor, ListenerEntry};
 use crate::server::context::{Context, Setup};
-use crate::server::gate::{Gate, Post};
 use crate::server::listeners::wanted;
+use crate::server::rebind::{ListenerOps, Moved, Open, rebind};
 use crate::server::refreshes::Ending;
-use crate::server::relisten::{Doors, Moved, Open, relisten};
 use crate::server::renewal::{self, Renewal};
-use crate::server::{managed, sandbox};
+use crate::server::{sandbox, service_manager};
 use crate::sys::stamp::Stamp;
 use crate::sys::{broker, machine, socket};
 use crate::transport::identity::Identity;
@@ -61,7 +61,7 @@ const SETTLING_MAX: usize = 5;
 /// Refreshes one service.
 pub(crate) struct Refresher {
     context: Arc<Context>,
-    gate: Arc<Gate>,
+    acceptor: Arc<Acceptor>,
     remote: Remote,
     /// What was in force at the start.
     at_start: Effective,
@@ -77,14 +77,14 @@ impl Refresher {
     pub(crate) fn new(observed: Observed, renewal: Renewal, pages: PageServer) -> Self {
         let Observed {
             context,
-            gate,
+            acceptor,
             remote,
         } = observed;
         let settings = Arc::clone(&context.setup().settings);
         Self {
-            next_number: gate.posts().len(),
+            next_number: acceptor.entries().len(),
             context,
-            gate,
+            acceptor,
             remote,
             at_start: settings.effective.clone(),
             pages,
@@ -102,7 +102,7 @@ impl Refresher {
     /// Takes up certificates that were renewed, where it is time to look.
     pub(crate) fn look_at_certificates(&mut self, now: Instant) {
         if self.next_look().is_some_and(|at| now >= at) {
-            self.renewal.look(&self.context, &self.gate);
+            self.renewal.look(&self.context, &self.acceptor);
         }
     }
 
@@ -133,10 +133,10 @@ impl Refresher {
 
     /// Reads the configuration anew and takes it up; says what changed, what did not and why.
     pub(crate) fn refresh(&mut self, by: &str) -> Answer {
-        managed::reloading();
+        service_manager::reloading();
         let answer = self.read_again(by);
         let ending = self.context.refreshes.last().map(|(_, ending)| ending);
-        managed::ready(self.gate.posts().len(), ending);
+        service_manager::ready(self.acceptor.entries().len(), ending);
         answer
     }
 
@@ -271,10 +271,10 @@ impl Refresher {
 
     /// The metrics go first, for a port may want what they have; and once more, where they want what a port had.
     fn move_all(&mut self, settings: &Settings, report: &mut Report) -> io::Result<Moved> {
-        let (mut lines, mut failures) = self.pages.relisten(settings);
+        let (mut lines, mut failures) = self.pages.rebind(settings);
         let moved = self.move_listeners(settings)?;
         if !failures.is_empty() {
-            let (more, left) = self.pages.relisten(settings);
+            let (more, left) = self.pages.rebind(settings);
             lines.extend(more);
             failures = left;
         }
@@ -285,35 +285,35 @@ impl Refresher {
 
     fn move_listeners(&mut self, settings: &Settings) -> io::Result<Moved> {
         let open: Vec<Open> = self
-            .gate
-            .posts()
+            .acceptor
+            .entries()
             .into_iter()
-            .map(|post| post.open)
+            .map(|entry| entry.open)
             .collect();
-        let mut doors = Hinges(&self.remote);
-        let moved = relisten(&open, &wanted(settings), self.next_number, &mut doors)?;
+        let mut ops = Listeners(&self.remote);
+        let moved = rebind(&open, &wanted(settings), self.next_number, &mut ops)?;
         self.next_number += moved.fresh.len();
         Ok(moved)
     }
 
     /// Puts everything in force.
     fn take_up(&mut self, setup: Arc<Setup>, moved: Moved, report: &mut Report) {
-        report.listeners(&moved, &self.gate.posts());
+        report.listeners(&moved, &self.acceptor.entries());
         let settings = Arc::clone(&setup.settings);
-        let posts = moved.open.into_iter().map(|open| post(open, &setup));
-        let mut posts: Vec<Post> = posts.collect();
+        let entries = moved.open.into_iter().map(|open| entry(open, &setup));
+        let mut entries: Vec<ListenerEntry> = entries.collect();
         let fresh: Vec<usize> = moved.fresh.iter().map(|(number, _)| *number).collect();
-        self.gate.replace(posts.clone(), Arc::clone(&setup));
+        self.acceptor.replace(entries.clone(), Arc::clone(&setup));
         if let Err(error) = self.remote.add(moved.fresh) {
             report.failure(format!("the new listeners cannot be served: {error}"));
-            posts.retain(|post| !fresh.contains(&post.open.number));
-            self.gate.replace(posts, setup);
+            entries.retain(|entry| !fresh.contains(&entry.open.number));
+            self.acceptor.replace(entries, setup);
         }
         let limits = &settings.limits;
         let spool = &self.context.spool;
         spool.set_limits(limits.free_space, limits.mail_memory);
         logger::set_level(settings.log.level);
-        if self.gate.posts().is_empty() {
+        if self.acceptor.entries().is_empty() {
             events::no_port_enabled();
             report.lines.push("no SMTP port is enabled".to_owned());
         }
@@ -355,16 +355,16 @@ fn unless_same(
 }
 
 /// A port that could not be moved and speaks otherwise now goes on as it did.
-fn post(open: Open, setup: &Arc<Setup>) -> Post {
+fn entry(open: Open, setup: &Arc<Setup>) -> ListenerEntry {
     let port = setup.settings.port(&open.port);
     let other_kind = port.is_some_and(|port| port.kind != open.kind);
     let own = other_kind.then(|| Arc::new(setup.with_kind(&open.port, open.kind)));
-    Post { open, setup: own }
+    ListenerEntry { open, setup: own }
 }
 
-struct Hinges<'a>(&'a Remote);
+struct Listeners<'a>(&'a Remote);
 
-impl Doors for Hinges<'_> {
+impl ListenerOps for Listeners<'_> {
     fn open(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         socket::listen(address)
     }

@@ -37,15 +37,15 @@ use crate::events;
 use crate::maildrop::{self, Pickup};
 use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::probe::certificates;
+use crate::server::acceptor::{Acceptor, ListenerEntry};
 use crate::server::context::{Context, STOP_LIMIT, Setup};
 use crate::server::driver::Bench;
-use crate::server::gate::{Gate, Post};
+use crate::server::dsn_rules;
 use crate::server::listeners::{self, BindError, Want};
-use crate::server::managed;
-use crate::server::relisten::Open;
+use crate::server::rebind::Open;
 use crate::server::renewal::Renewal;
 use crate::server::sandbox;
-use crate::server::telling;
+use crate::server::service_manager;
 use crate::spool::{Spool, SpoolError, SpoolOptions};
 use crate::stats::Stats;
 use crate::sys::disk::{Disk, RealDisk};
@@ -183,7 +183,7 @@ impl Prepared {
 
 /// A service that is ready to greet.
 pub struct Server {
-    reactor: Reactor<Gate>,
+    reactor: Reactor<Acceptor>,
     kept: Kept,
     workers: usize,
     listeners: usize,
@@ -227,11 +227,11 @@ impl Server {
         if bound.is_empty() {
             events::no_port_enabled();
         }
-        let (posts, listeners) = posts(bound);
+        let (entries, listeners) = entries(bound);
         let lot = Arc::clone(&context.lot);
-        let gate = Arc::new(Gate::new(Arc::clone(&context), posts));
+        let acceptor = Arc::new(Acceptor::new(Arc::clone(&context), entries));
         let open = listeners.len();
-        let for_gate = Arc::clone(&gate);
+        let for_gate = Arc::clone(&acceptor);
         let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
         let mut reactor = reactor.map_err(StartError::System)?;
         let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
@@ -239,7 +239,7 @@ impl Server {
         let watch = alarm::start(Arc::clone(&context)).map_err(StartError::System)?;
         let observed = Observed {
             context,
-            gate,
+            acceptor,
             remote: reactor.remote(),
         };
         let pages = PageServer::new(observed.clone(), for_pages);
@@ -273,7 +273,7 @@ impl Server {
     /// The poll failed; the helper process has ended, and a new start makes another.
     pub fn run(self) -> std::io::Result<()> {
         events::started(env!("CARGO_PKG_VERSION"), self.workers);
-        managed::ready(self.listeners, None);
+        service_manager::ready(self.listeners, None);
         let result = self.reactor.run();
         self.kept.devices.write();
         // While there is still a committer.
@@ -394,9 +394,9 @@ fn open_for(setup: Arc<Setup>, walls: Option<Walls>) -> Result<(Arc<Context>, Ke
     let settings = Arc::clone(&setup.settings);
     let stats = Arc::<Stats>::default();
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    managed::recovering();
+    service_manager::recovering();
     let spool = open_spool(&settings, Arc::clone(&disk), Arc::clone(&stats))?;
-    let rules = telling::rules(&setup);
+    let rules = dsn_rules::rules(&setup);
     let notifier = Notifier::new(Arc::clone(&spool), rules, Arc::clone(&stats));
     let notifier = Arc::new(notifier);
     let internal = &settings.relay.internal;
@@ -457,7 +457,7 @@ fn start_spool(
 }
 
 /// Numbers the listeners of a start.
-fn posts(bound: Vec<(Want, TcpListener)>) -> (Vec<Post>, Vec<Numbered>) {
+fn entries(bound: Vec<(Want, TcpListener)>) -> (Vec<ListenerEntry>, Vec<Numbered>) {
     let numbered = bound.into_iter().enumerate();
     let pair = |(number, (want, listener)): (usize, (Want, TcpListener))| {
         events::listening(&want.port, want.address);
@@ -467,7 +467,7 @@ fn posts(bound: Vec<(Want, TcpListener)>) -> (Vec<Post>, Vec<Numbered>) {
             kind: want.kind,
             address: want.address,
         };
-        (Post { open, setup: None }, (number, listener))
+        (ListenerEntry { open, setup: None }, (number, listener))
     };
     numbered.map(pair).unzip()
 }

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::acceptor::Admitted;
 use super::context::{Context, Setup};
-use super::gate::Admitted;
 use super::notes;
 use crate::config::settings::{Port, PortKind};
 use crate::devices::Watch;

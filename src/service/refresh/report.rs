@@ -7,8 +7,8 @@ use super::AT_START;
 use crate::config::{Effective, Problem, Settings};
 use crate::control::{Answer, Outcome};
 use crate::events::{self, control};
-use crate::server::gate::Post;
-use crate::server::relisten::Moved;
+use crate::server::acceptor::ListenerEntry;
+use crate::server::rebind::Moved;
 use crate::server::sandbox::HeldBack;
 use crate::sys::sandbox::reach;
 
@@ -81,10 +81,10 @@ impl Report {
         }
     }
 
-    pub(super) fn listeners(&mut self, moved: &Moved, before: &[Post]) {
+    pub(super) fn listeners(&mut self, moved: &Moved, before: &[ListenerEntry]) {
         for open in &moved.open {
-            let was = before.iter().find(|post| post.open.number == open.number);
-            if was.is_some_and(|post| post.open.port == open.port) {
+            let was = before.iter().find(|entry| entry.open.number == open.number);
+            if was.is_some_and(|entry| entry.open.port == open.port) {
                 continue;
             }
             events::listening(&open.port, open.address);

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::context::{Context, Setup};
 use super::driver::{Arrival, Connection};
-use super::managed;
-use super::relisten::Open;
+use super::rebind::Open;
+use super::service_manager;
 use crate::config::settings::{Connections, Port, PortKind};
 use crate::events;
 use crate::mail::ClientKey;
@@ -24,16 +24,16 @@ use crate::sys::{clock, process};
 use crate::transport::tls::ServerTls;
 
 /// The service the reactor runs.
-pub struct Gate {
+pub struct Acceptor {
     context: Arc<Context>,
-    posts: RwLock<Vec<Post>>,
+    entries: RwLock<Vec<ListenerEntry>>,
     sessions: Arc<Sessions>,
     serial: AtomicU64,
 }
 
-/// A listener as the gate knows it.
+/// A listener as the acceptor knows it.
 #[derive(Clone)]
-pub struct Post {
+pub struct ListenerEntry {
     /// The listener.
     pub open: Open,
     /// What its sessions begin with, where that is not what all begin with: the port could not be
@@ -149,12 +149,12 @@ impl Full {
     }
 }
 
-impl Gate {
-    /// A gate for these listeners.
-    pub fn new(context: Arc<Context>, posts: Vec<Post>) -> Self {
+impl Acceptor {
+    /// An acceptor for these listeners.
+    pub fn new(context: Arc<Context>, entries: Vec<ListenerEntry>) -> Self {
         Self {
             context,
-            posts: RwLock::new(posts),
+            entries: RwLock::new(entries),
             sessions: Arc::default(),
             serial: AtomicU64::new(0),
         }
@@ -162,26 +162,26 @@ impl Gate {
 
     /// Other listeners and another setup from now on, both at once: no session comes in on a port that
     /// its settings do not know.
-    pub(crate) fn replace(&self, posts: Vec<Post>, setup: Arc<Setup>) {
-        let mut current = self.posts.write().unwrap_or_else(PoisonError::into_inner);
-        *current = posts;
+    pub(crate) fn replace(&self, entries: Vec<ListenerEntry>, setup: Arc<Setup>) {
+        let mut current = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        *current = entries;
         self.context.replace(setup);
     }
 
     /// Sessions are shown these certificates from now on; all else stays.
     pub(crate) fn show(&self, tls: &ServerTls) {
-        let mut posts = self.posts.write().unwrap_or_else(PoisonError::into_inner);
-        for post in posts.iter_mut() {
-            post.setup = post.setup.take().map(|own| Arc::new(own.showing(tls)));
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.iter_mut() {
+            entry.setup = entry.setup.take().map(|own| Arc::new(own.showing(tls)));
         }
         let next = self.context.setup().showing(tls);
         self.context.replace(Arc::new(next));
     }
 
     /// The listeners there are.
-    pub(crate) fn posts(&self) -> Vec<Post> {
-        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
-        posts.clone()
+    pub(crate) fn entries(&self) -> Vec<ListenerEntry> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.clone()
     }
 
     /// How many sessions there are.
@@ -195,13 +195,13 @@ impl Gate {
 
     /// What a session on this listener begins with: the setup, and the port's index and name in it.
     fn beginning(&self, listener: usize) -> Option<(Arc<Setup>, usize, Arc<str>)> {
-        let posts = self.posts.read().unwrap_or_else(PoisonError::into_inner);
-        let post = posts.iter().find(|post| post.open.number == listener)?;
-        let own = post.setup.as_ref().map(Arc::clone);
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.iter().find(|entry| entry.open.number == listener)?;
+        let own = entry.setup.as_ref().map(Arc::clone);
         let setup = own.unwrap_or_else(|| self.context.setup());
         let mut ports = setup.settings.ports.iter();
-        let index = ports.position(|port| *port.name == *post.open.port)?;
-        Some((setup, index, Arc::clone(&post.open.port)))
+        let index = ports.position(|port| *port.name == *entry.open.port)?;
+        Some((setup, index, Arc::clone(&entry.open.port)))
     }
 
     fn lock_counts(&self) -> MutexGuard<'_, Counts> {
@@ -234,7 +234,7 @@ impl Gate {
     }
 }
 
-impl Service for Gate {
+impl Service for Acceptor {
     type Job = Connection;
 
     fn accepted(
@@ -287,7 +287,7 @@ impl Service for Gate {
     fn stopping(&self) {
         let sessions = self.lock_counts().all;
         events::stopping(sessions);
-        managed::stopping(sessions);
+        service_manager::stopping(sessions);
         self.context.stop(clock::monotonic());
     }
 

@@ -14,7 +14,7 @@
 //! Between closing and binding on one number there is a moment in which a client is refused; that is
 //! the price of not sharing ports (SO_REUSEPORT), which would let another program of the same account
 //! take part of the mail. The address itself is tried on another number first, and if the binding fails
-//! all the same, what was closed is opened again. Refuses to know: the reactor; [`Doors`] opens and closes.
+//! all the same, what was closed is opened again. Refuses to know: the reactor; [`ListenerOps`] opens and closes.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -37,7 +37,7 @@ pub struct Open {
 }
 
 /// Opens and closes listeners.
-pub trait Doors {
+pub trait ListenerOps {
     /// Opens one; it does not accept yet.
     ///
     /// # Errors
@@ -77,15 +77,15 @@ enum Fate {
 ///
 /// # Errors
 /// The service is going down.
-pub fn relisten(
+pub fn rebind(
     open: &[Open],
     wants: &[Want],
     first_number: usize,
-    doors: &mut dyn Doors,
+    ops: &mut dyn ListenerOps,
 ) -> io::Result<Moved> {
     let mut fates: Vec<Fate> = Vec::new();
     for want in wants {
-        fates.push(first_try(open, want, doors));
+        fates.push(first_try(open, want, ops));
     }
     let staying = settle_conflicts(open, wants, &mut fates);
     let kept = |number| {
@@ -96,7 +96,7 @@ pub fn relisten(
     let goes = |o: &&Open| !kept(o.number) && !staying.contains(&o.number);
     let mut closed: Vec<Open> = open.iter().filter(goes).cloned().collect();
     if !closed.is_empty() {
-        doors.close(closed.iter().map(|open| open.number).collect())?;
+        ops.close(closed.iter().map(|open| open.number).collect())?;
     }
     let mut assembly = Assembly {
         moved: Moved::default(),
@@ -105,17 +105,17 @@ pub fn relisten(
     let stays = |open: &&Open| staying.contains(&open.number);
     assembly.moved.open = open.iter().filter(stays).cloned().collect();
     for (want, fate) in wants.iter().zip(fates) {
-        assembly.add(want, fate, &mut closed, doors);
+        assembly.add(want, fate, &mut closed, ops);
     }
     assembly.moved.closed = closed;
     Ok(assembly.finish())
 }
 
-fn first_try(open: &[Open], want: &Want, doors: &mut dyn Doors) -> Fate {
+fn first_try(open: &[Open], want: &Want, ops: &mut dyn ListenerOps) -> Fate {
     if let Some(open) = open.iter().find(|open| open.address == want.address) {
         return Fate::Kept(open.number);
     }
-    match doors.open(want.address) {
+    match ops.open(want.address) {
         Ok(listener) => Fate::Bound(listener),
         Err(error) if want.may_miss(&error) => {
             want.log_missing();
@@ -126,7 +126,7 @@ fn first_try(open: &[Open], want: &Want, doors: &mut dyn Doors) -> Fate {
             if !ours || error.kind() != ErrorKind::AddrInUse {
                 return Fate::Failed(Reason::System(error));
             }
-            match doors.open(SocketAddr::new(want.address.ip(), 0)) {
+            match ops.open(SocketAddr::new(want.address.ip(), 0)) {
                 Ok(_) => Fate::AfterClosing,
                 Err(error) => Fate::Failed(Reason::System(error)),
             }
@@ -189,16 +189,16 @@ struct Assembly {
 }
 
 impl Assembly {
-    fn add(&mut self, want: &Want, fate: Fate, closed: &mut Vec<Open>, doors: &mut dyn Doors) {
+    fn add(&mut self, want: &Want, fate: Fate, closed: &mut Vec<Open>, ops: &mut dyn ListenerOps) {
         match fate {
             Fate::Kept(number) => self.moved.open.push(open_as(want, number)),
             Fate::Bound(listener) => self.fresh(open_as(want, 0), listener),
             Fate::Missing => {}
             Fate::Failed(reason) => self.fail(want, reason),
-            Fate::AfterClosing => match doors.open(want.address) {
+            Fate::AfterClosing => match ops.open(want.address) {
                 Ok(listener) => self.fresh(open_as(want, 0), listener),
                 Err(error) => {
-                    self.open_again(want, closed, doors);
+                    self.open_again(want, closed, ops);
                     self.fail(want, Reason::System(error));
                 }
             },
@@ -216,13 +216,13 @@ impl Assembly {
         self.moved.failures.push((want.failed(reason), Vec::new()));
     }
 
-    fn open_again(&mut self, want: &Want, closed: &mut Vec<Open>, doors: &mut dyn Doors) {
+    fn open_again(&mut self, want: &Want, closed: &mut Vec<Open>, ops: &mut dyn ListenerOps) {
         let covers = |open: &Open| overlap(open.address, want.address) && open.port == want.port;
         let (again, rest) = closed.drain(..).partition(covers);
         *closed = rest;
         let again: Vec<Open> = again;
         for open in again {
-            match doors.open(open.address) {
+            match ops.open(open.address) {
                 Ok(listener) => self.fresh(open, listener),
                 Err(_) => closed.push(open),
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::sys::socket;
 
-/// Doors on real sockets, with the reactor's part played by a map.
+/// ListenerOps on real sockets, with the reactor's part played by a map.
 #[derive(Default)]
 struct House {
     open: BTreeMap<usize, TcpListener>,
@@ -14,7 +14,7 @@ struct House {
     closed_once: bool,
 }
 
-impl Doors for House {
+impl ListenerOps for House {
     fn open(&mut self, address: SocketAddr) -> io::Result<TcpListener> {
         if self.closed_once && self.cursed.contains(&address) {
             return Err(ErrorKind::AddrInUse.into());
@@ -73,7 +73,7 @@ impl Scene {
 
     fn apply(&mut self, wants: &[Want]) -> Moved {
         self.house.closed_once = false;
-        let mut moved = relisten(&self.open, wants, self.next, &mut self.house).unwrap();
+        let mut moved = rebind(&self.open, wants, self.next, &mut self.house).unwrap();
         for (number, listener) in std::mem::take(&mut moved.fresh) {
             self.next = self.next.max(number + 1);
             self.house.open.insert(number, listener);
