@@ -12,7 +12,7 @@
 //! | 1 | [`protocol`] | sans-IO SMTP |
 //! | 1 | [`config`] | the INI file as one checked value |
 //! | 1 | [`events`] | one function per log event |
-//! | 1 | [`net`] | reactor, parking, workers |
+//! | 1 | [`net`] | reactor, parked sessions, workers |
 //! | 2 | [`directory`] | who is who: users, passwords, recipients |
 //! | 2 | [`policy`] | pure verdicts |
 //! | 2 | [`spool`] | the write-ahead log; the only maker of a `Committed` |

@@ -149,7 +149,7 @@ impl Health {
         let context = &observed.context;
         let threads = Threads {
             reactor: observed.remote.ask(REACTOR_PATIENCE),
-            crew: context.lot.crew(),
+            crew: context.parked.crew(),
             commit_since: context.spool.vitals().commit_since,
         };
         if context.stop_deadline().is_some() {

@@ -58,7 +58,7 @@ pub(crate) fn text(observed: &Observed) -> String {
         setup: context.setup(),
         health: health::of(observed),
         sessions: observed.acceptor.counts(),
-        crew: context.lot.crew(),
+        crew: context.parked.crew(),
         spool: context.spool.vitals(),
         lanes: context.lanes().vitals(clock::monotonic()),
         usage: usage(),

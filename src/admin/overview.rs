@@ -48,13 +48,13 @@ pub(crate) fn text(context: &Context, acceptor: &Acceptor) -> String {
         ports.insert(entry.open.port, 0);
     }
     let mut sessions: HashMap<IpAddr, usize> = HashMap::new();
-    context.lot.cards(|_, card| {
-        match ports.get_mut(&card.port) {
+    context.parked.infos(|_, info| {
+        match ports.get_mut(&info.port) {
             Some(count) => *count += 1,
             // Its port was closed.
-            None => drop(ports.insert(Arc::clone(&card.port), 1)),
+            None => drop(ports.insert(Arc::clone(&info.port), 1)),
         }
-        *sessions.entry(card.client.ip()).or_default() += 1;
+        *sessions.entry(info.client.ip()).or_default() += 1;
     });
     let mut text = format!("host {}\n", host(context).line());
     for (name, sessions) in ports {
@@ -99,18 +99,18 @@ fn clients(context: &Context, busiest: Vec<(IpAddr, usize)>) -> Vec<(IpAddr, Cli
     });
     let mut known: HashMap<IpAddr, Client> = known.collect();
     let mut asked = Vec::new();
-    context.lot.cards(|ticket, card| {
-        if asked.len() < ASKED_MAX && known.contains_key(&card.client.ip()) {
+    context.parked.infos(|ticket, info| {
+        if asked.len() < ASKED_MAX && known.contains_key(&info.client.ip()) {
             asked.push(ticket);
         }
     });
     for ticket in asked {
         // It may have ended, or be busy.
-        let Some(seen) = context.lot.look_again(ticket) else {
+        let Some(seen) = context.parked.look_again(ticket) else {
             continue;
         };
-        let client = known.get_mut(&seen.card.client.ip());
-        if let (Some(client), Some(view)) = (client, seen.view) {
+        let client = known.get_mut(&seen.info.client.ip());
+        if let (Some(client), Some(view)) = (client, seen.snapshot) {
             client.messages += view.messages;
             client.helo = client.helo.take().or(view.helo);
             client.user = client.user.take().or(view.login);

@@ -1,6 +1,6 @@
 //! The sessions there are, told to the operator, and ending one of them.
 //!
-//! Looks at the lot a few places at a time, so that with ten thousand sessions nobody waits longer than
+//! Looks at the parked sessions a few places at a time, so that with ten thousand sessions nobody waits longer than
 //! some microseconds. A session that a worker has just now is asked again a few times, then told as
 //! `working`. Limits: [`LISTED_MAX`] sessions are listed, the rest are counted.
 
@@ -54,8 +54,8 @@ pub(crate) fn json(context: &Context) -> String {
 /// Ends the session with this id; none if there is no such session.
 pub(crate) fn kill(context: &Context, id: &str, by: &str) -> Option<String> {
     let serial = u64::from_str_radix(id, 16).ok()?;
-    let ticket = context.lot.find(|card| card.serial == serial)?;
-    if !context.lot.end(ticket) {
+    let ticket = context.parked.find(|info| info.serial == serial)?;
+    if !context.parked.end(ticket) {
         return None;
     }
     let sid = sid_of(serial);
@@ -67,28 +67,28 @@ pub(crate) fn kill(context: &Context, id: &str, by: &str) -> Option<String> {
 fn list(context: &Context) -> (Vec<Seen<Connection>>, usize) {
     let mut seen: Vec<Seen<Connection>> = Vec::new();
     let mut more = 0;
-    context.lot.look(|one| match seen.len() < LISTED_MAX {
+    context.parked.look(|one| match seen.len() < LISTED_MAX {
         true => seen.push(one),
         false => more += 1,
     });
     for _ in 0..ROUNDS {
-        if seen.iter().all(|one| one.view.is_some()) {
+        if seen.iter().all(|one| one.snapshot.is_some()) {
             break;
         }
         thread::sleep(BETWEEN_ROUNDS);
         ask_again(context, &mut seen);
     }
-    seen.sort_unstable_by_key(|one| one.card.serial);
+    seen.sort_unstable_by_key(|one| one.info.serial);
     (seen, more)
 }
 
 /// Busy sessions may wait by now, or have ended.
 fn ask_again(context: &Context, seen: &mut Vec<Seen<Connection>>) {
     seen.retain_mut(|one| {
-        if one.view.is_some() {
+        if one.snapshot.is_some() {
             return true;
         }
-        match context.lot.look_again(one.ticket) {
+        match context.parked.look_again(one.ticket) {
             Some(again) => {
                 *one = again;
                 true
@@ -99,14 +99,14 @@ fn ask_again(context: &Context, seen: &mut Vec<Seen<Connection>>) {
 }
 
 fn facts(seen: &Seen<Connection>, now: Instant) -> Facts {
-    let card = &seen.card;
-    let seconds = now.saturating_duration_since(card.opened).as_secs();
+    let info = &seen.info;
+    let seconds = now.saturating_duration_since(info.opened).as_secs();
     let facts = Facts::default()
-        .text("id", card.sid())
-        .text("client", card.client)
-        .text("port", &card.port)
+        .text("id", info.sid())
+        .text("client", info.client)
+        .text("port", &info.port)
         .number("seconds", seconds);
-    let Some(view) = &seen.view else {
+    let Some(view) = &seen.snapshot else {
         return facts.text("state", "working");
     };
     facts

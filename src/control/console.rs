@@ -37,7 +37,7 @@ pub const IDLE_MAX: Duration = Duration::from_secs(1);
 /// An answer whose memory is given back to the system.
 const LARGE_OCTETS: usize = 128 * 1024;
 /// How long clients may take once the service has ended.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Stack of a thread, octets: a refresh reads certificates in it.
 const STACK_OCTETS: usize = 1024 * 1024;
 
@@ -185,7 +185,7 @@ impl<O: Operator> Console<O> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
                 Order::HangUp => hung_up = true,
-                Order::Stop => self.stop_at = Some(clock::monotonic() + FAREWELL),
+                Order::Stop => self.stop_at = Some(clock::monotonic() + CLOSE_TIMEOUT),
                 Order::Ended(client, answer) => self.ended(client, &answer),
             }
         }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | whose request is not whole | after [`PATIENCE`]; or when all places are taken and it waits the longest |
 //! | that takes its answer slowly | after [`PATIENCE`] more; or as above, where no other waits for a request |
-//! | that has its answer | at the peer's end, or after [`FAREWELL`]: what it still sends must not cost it the answer |
+//! | that has its answer | at the peer's end, or after [`CLOSE_TIMEOUT`]: what it still sends must not cost it the answer |
 //!
 //! So whoever says nothing, or an octet a second, holds up nobody: a newcomer always gets a place, and its request is
 //! mostly there already. Limits: [`CLIENTS_MAX`] connections at a time, the rest wait in the kernel; a head of
@@ -34,7 +34,7 @@ pub const CLIENTS_MAX: usize = 32;
 /// How long a peer may take to send its request, and then to take its answer.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to end, once it has its answer.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Octets that are thrown away meanwhile.
 const FAREWELL_OCTETS: usize = 64 * 1024;
 /// Connections taken before the thread rests.
@@ -327,7 +327,7 @@ impl Client {
                 Some(asked) => (State::Taking(answer_to(asked, pages), 0), now + PATIENCE),
                 None => {
                     self.stream.shutdown(Shutdown::Write)?;
-                    (State::Leaving(FAREWELL_OCTETS), now + FAREWELL)
+                    (State::Leaving(FAREWELL_OCTETS), now + CLOSE_TIMEOUT)
                 }
             };
         }

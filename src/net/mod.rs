@@ -2,7 +2,7 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `parking` | the lot: every session's place, the queue of those with work, their deadlines |
+//! | `parking` | the parked sessions: every session's place, the queue of those with work, their deadlines |
 //! | `reactor` | the one thread on mio: listeners, readiness, deadlines, signals |
 //! | `turns` | the queue, in which clients take turns |
 //! | `workers` | the fixed threads that run sessions as plain code |
@@ -23,7 +23,7 @@ pub mod workers;
 
 /// Why a job runs.
 #[derive(Debug)]
-pub enum Wake<M> {
+pub enum WakeReason<M> {
     /// It was just accepted.
     Opened,
     /// The peer sent something, hung up, or takes octets again.
@@ -48,7 +48,7 @@ pub enum Outcome {
         /// When it is woken all the same.
         deadline: Instant,
     },
-    /// Wait for [`parking::Lot::send`] until the deadline; the peer does not wake it.
+    /// Wait for [`parking::ParkedSessions::send`] until the deadline; the peer does not wake it.
     Hold {
         /// When it is woken all the same.
         deadline: Instant,
@@ -112,13 +112,13 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
     /// What a held job waits for.
     type Message: Send + 'static;
     /// What a worker lends to each job it runs.
-    type Bench: Send + 'static;
+    type WorkerBuffers: Send + 'static;
     /// Whose job it is: those that are due go by turns of these.
     type Client: Eq + Hash + Clone + Send + 'static;
-    /// What the lot knows of a job whoever has it; small, for there is one for each place.
-    type Card: Clone + Send + 'static;
+    /// What `ParkedSessions` knows of a job whoever has it; small, for there is one for each place.
+    type SessionInfo: Clone + Send + 'static;
     /// What a job tells of itself while it waits.
-    type View: Send + 'static;
+    type SessionSnapshot: Send + 'static;
 
     /// Runs until the job would wait for something. Must not block on the peer.
     ///
@@ -127,24 +127,24 @@ pub trait Job: AsRawFd + Send + Sized + 'static {
     fn run(
         &mut self,
         ticket: parking::Ticket,
-        wake: Wake<Self::Message>,
+        wake: WakeReason<Self::Message>,
         signals: Signals,
-        bench: &mut Self::Bench,
+        buffers: &mut Self::WorkerBuffers,
     ) -> Outcome;
 
-    /// Whose it is now. Called while the lot is locked.
+    /// Whose it is now. Called while `ParkedSessions` is locked.
     fn client(&self) -> Self::Client;
 
-    /// What the lot keeps of it while it lives.
-    fn card(&self) -> Self::Card;
+    /// What `ParkedSessions` keeps of it while it lives.
+    fn info(&self) -> Self::SessionInfo;
 
-    /// Another card, where what was known of it has changed since. Called while the lot is locked.
-    fn renewed_card(&mut self) -> Option<Self::Card> {
+    /// Another info, where what was known of it has changed since. Called while `ParkedSessions` is locked.
+    fn renewed_info(&mut self) -> Option<Self::SessionInfo> {
         None
     }
 
-    /// What it does now. Called while the lot is locked: no system call, no waiting.
-    fn view(&self) -> Self::View;
+    /// What it does now. Called while `ParkedSessions` is locked: no system call, no waiting.
+    fn snapshot(&self) -> Self::SessionSnapshot;
 
     /// The job panicked: log it. It is dropped afterwards.
     fn broken(&mut self, reason: &str);
@@ -178,6 +178,6 @@ pub trait Service: Send + Sync {
 pub struct Start<J> {
     /// The job.
     pub job: Box<J>,
-    /// Its first deadline; it runs at once, with [`Wake::Opened`].
+    /// Its first deadline; it runs at once, with [`WakeReason::Opened`].
     pub deadline: Instant,
 }

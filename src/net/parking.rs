@@ -1,4 +1,4 @@
-//! The parking lot: every session's place, the queue of those with work, their deadlines.
+//! The parked sessions: every session's place, the queue of those with work, their deadlines.
 //!
 //! A place is in one of these states; all change under one lock, which is held for a few hundred
 //! instructions and never over a system call but a wake-up.
@@ -18,15 +18,15 @@
 //! Those that are due are taken by turns of their clients, and none has more than half of the workers, rounded up, at a time, so
 //! many sessions of one address hold up nobody else.
 //!
-//! [`Lot::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
-//! looks at all jobs by [`Lot::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
-//! by [`Lot::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
+//! [`ParkedSessions::crew`] tells how the workers are: a worker that runs a job is busy from when it took it. The operator
+//! looks at all jobs by [`ParkedSessions::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
+//! by [`ParkedSessions::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::turns::Turns;
-use super::{Interest, Job, Outcome, Signals, Wake};
+use super::{Interest, Job, Outcome, Signals, WakeReason};
 use crate::sys::clock;
 
 /// Places looked at before the lock is let go for a moment.
@@ -46,8 +46,8 @@ impl Ticket {
     }
 }
 
-/// The parking lot.
-pub struct Lot<J: Job> {
+/// The parked sessions.
+pub struct ParkedSessions<J: Job> {
     state: Mutex<State<J>>,
     work: Condvar,
 }
@@ -56,14 +56,14 @@ pub struct Lot<J: Job> {
 pub(super) struct Due<J: Job> {
     pub(super) ticket: Ticket,
     pub(super) job: Box<J>,
-    pub(super) wake: Wake<J::Message>,
+    pub(super) wake: WakeReason<J::Message>,
     /// What the poll found since the job last ran.
     pub(super) signals: Signals,
 }
 
 impl<J: Job> Due<J> {
     /// A due job; its signals are filled in when a worker takes it.
-    pub(super) fn new(ticket: Ticket, job: Box<J>, wake: Wake<J::Message>) -> Self {
+    pub(super) fn new(ticket: Ticket, job: Box<J>, wake: WakeReason<J::Message>) -> Self {
         Self {
             ticket,
             job,
@@ -73,14 +73,14 @@ impl<J: Job> Due<J> {
     }
 }
 
-/// A job as [`Lot::look`] found it.
+/// A job as [`ParkedSessions::look`] found it.
 pub struct Seen<J: Job> {
     /// Where it is.
     pub ticket: Ticket,
     /// What is known of it.
-    pub card: J::Card,
+    pub info: J::SessionInfo,
     /// What it told of itself; none while it is busy.
-    pub view: Option<J::View>,
+    pub snapshot: Option<J::SessionSnapshot>,
 }
 
 /// How the workers are at one moment.
@@ -122,12 +122,12 @@ struct Place<J: Job> {
     message: Option<J::Message>,
     deadline: Instant,
     timer: Option<Instant>,
-    card: Option<J::Card>,
+    info: Option<J::SessionInfo>,
     /// Whose turn it is, from when its job is due until it has run.
     turn_of: Option<J::Client>,
     /// The operator wants its end.
     to_end: bool,
-    /// Whether its job has had its [`Wake::Stop`].
+    /// Whether its job has had its [`WakeReason::Stop`].
     told_of_stop: bool,
 }
 
@@ -138,14 +138,14 @@ enum Standing<J> {
     Busy,
 }
 
-impl<J: Job> Default for Lot<J> {
+impl<J: Job> Default for ParkedSessions<J> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<J: Job> Lot<J> {
-    /// An empty lot.
+impl<J: Job> ParkedSessions<J> {
+    /// With no sessions.
     pub fn new() -> Self {
         let state = State {
             places: Vec::new(),
@@ -196,7 +196,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Held(job) => {
-                state.queue_up(Due::new(ticket, job, Wake::Message(message)));
+                state.queue_up(Due::new(ticket, job, WakeReason::Message(message)));
                 self.call_worker(&state);
             }
             other => {
@@ -207,7 +207,7 @@ impl<J: Job> Lot<J> {
     }
 
     /// Takes a place for a job that is about to be registered. It is busy until `seat` or `queue`.
-    pub(super) fn reserve(&self, deadline: Instant, card: J::Card) -> Ticket {
+    pub(super) fn reserve(&self, deadline: Instant, info: J::SessionInfo) -> Ticket {
         let mut state = self.lock();
         let index = state.free.pop().unwrap_or(state.places.len());
         if index == state.places.len() {
@@ -218,7 +218,7 @@ impl<J: Job> Lot<J> {
                 message: None,
                 deadline,
                 timer: None,
-                card: None,
+                info: None,
                 turn_of: None,
                 to_end: false,
                 told_of_stop: false,
@@ -227,7 +227,7 @@ impl<J: Job> Lot<J> {
         let place = place_at(&mut state.places, index);
         place.standing = Standing::Busy;
         place.deadline = deadline;
-        place.card = Some(card);
+        place.info = Some(info);
         Ticket {
             index,
             generation: place.generation,
@@ -246,7 +246,7 @@ impl<J: Job> Lot<J> {
         self.call_worker(&state);
     }
 
-    /// Tells the lot what the poll found, in one go.
+    /// Tells it what the poll found, in one go.
     pub(super) fn ready(&self, events: &[(usize, Signals)]) {
         let mut state = self.lock();
         let mut due = 0;
@@ -275,7 +275,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Parked(job, _) | Standing::Held(job) if place.deadline <= now => {
-                state.queue_up(Due::new(ticket, job, Wake::Deadline));
+                state.queue_up(Due::new(ticket, job, WakeReason::Deadline));
                 self.call_worker(&state);
                 None
             }
@@ -329,9 +329,9 @@ impl<J: Job> Lot<J> {
         (from < state.places.len()).then_some(seen)
     }
 
-    /// Shows the card of every job there is, in the order of the places, under the lock: `each` has to be
+    /// Shows the info of every job there is, in the order of the places, under the lock: `each` has to be
     /// quick. Costs the jobs nothing.
-    pub fn cards(&self, mut each: impl FnMut(Ticket, &J::Card)) {
+    pub fn infos(&self, mut each: impl FnMut(Ticket, &J::SessionInfo)) {
         for from in (0..).step_by(LOOK_AT_ONCE) {
             let state = self.lock();
             let Some(rest) = state.places.get(from..).filter(|rest| !rest.is_empty()) else {
@@ -342,21 +342,21 @@ impl<J: Job> Lot<J> {
                     index: from + at,
                     generation: place.generation,
                 };
-                if let Some(card) = &place.card {
-                    each(ticket, card);
+                if let Some(info) = &place.info {
+                    each(ticket, info);
                 }
             }
         }
     }
 
-    /// The first job whose card is the one that is looked for.
-    pub fn find(&self, is_it: impl Fn(&J::Card) -> bool) -> Option<Ticket> {
+    /// The first job whose info is the one that is looked for.
+    pub fn find(&self, is_it: impl Fn(&J::SessionInfo) -> bool) -> Option<Ticket> {
         let mut from = 0;
         loop {
             let state = self.lock();
             let places = state.places.get(from..).filter(|rest| !rest.is_empty())?;
             let mut places = places.iter().take(LOOK_AT_ONCE).enumerate();
-            let found = places.find(|(_, place)| place.card.as_ref().is_some_and(&is_it));
+            let found = places.find(|(_, place)| place.info.as_ref().is_some_and(&is_it));
             if let Some((at, place)) = found {
                 return Some(Ticket {
                     index: from + at,
@@ -374,7 +374,7 @@ impl<J: Job> Lot<J> {
             .and_then(|place| place.seen(ticket))
     }
 
-    /// Wakes a job with [`Wake::End`], one that is busy as soon as it would wait. Whether it is there.
+    /// Wakes a job with [`WakeReason::End`], one that is busy as soon as it would wait. Whether it is there.
     pub fn end(&self, ticket: Ticket) -> bool {
         let mut state = self.lock();
         let Some(place) = state.place(ticket) else {
@@ -382,7 +382,7 @@ impl<J: Job> Lot<J> {
         };
         match std::mem::replace(&mut place.standing, Standing::Busy) {
             Standing::Parked(job, _) | Standing::Held(job) => {
-                state.queue_up(Due::new(ticket, job, Wake::End));
+                state.queue_up(Due::new(ticket, job, WakeReason::End));
                 self.call_worker(&state);
                 true
             }
@@ -397,7 +397,7 @@ impl<J: Job> Lot<J> {
         }
     }
 
-    /// Wakes every job with [`Wake::Stop`], one that is busy as soon as it would wait. A held one may ask to
+    /// Wakes every job with [`WakeReason::Stop`], one that is busy as soon as it would wait. A held one may ask to
     /// be held on. The service knows before this is called.
     pub(super) fn stop_all(&self) {
         let mut state = self.lock();
@@ -411,7 +411,7 @@ impl<J: Job> Lot<J> {
             match std::mem::replace(&mut place.standing, Standing::Busy) {
                 Standing::Parked(job, _) | Standing::Held(job) => {
                     place.told_of_stop = true;
-                    state.queue_up(Due::new(ticket, job, Wake::Stop));
+                    state.queue_up(Due::new(ticket, job, WakeReason::Stop));
                 }
                 other => place.standing = other,
             }
@@ -430,7 +430,7 @@ impl<J: Job> Lot<J> {
         self.work.notify_all();
     }
 
-    /// Settles the job a worker has run and gives it the next one; waits for one. `None`: the lot is
+    /// Settles the job a worker has run and gives it the next one; waits for one. `None`: `ParkedSessions` is
     /// closed. The flag says that the reactor has a new timer to look at.
     pub(super) fn settle_and_next(
         &self,
@@ -486,15 +486,15 @@ impl<J: Job> Lot<J> {
 
 impl<J: Job> Place<J> {
     fn seen(&self, ticket: Ticket) -> Option<Seen<J>> {
-        let view = match &self.standing {
+        let snapshot = match &self.standing {
             Standing::Free => return None,
-            Standing::Parked(job, _) | Standing::Held(job) => Some(job.view()),
+            Standing::Parked(job, _) | Standing::Held(job) => Some(job.snapshot()),
             Standing::Busy => None,
         };
         Some(Seen {
             ticket,
-            card: self.card.clone()?,
-            view,
+            info: self.info.clone()?,
+            snapshot,
         })
     }
 }
@@ -542,7 +542,7 @@ impl<J: Job> State<J> {
         place.standing = Standing::Free;
         place.noted = Signals::default();
         place.message = None;
-        place.card = None;
+        place.info = None;
         place.to_end = false;
         place.told_of_stop = false;
         self.free.push(ticket.index);
@@ -560,7 +560,7 @@ impl<J: Job> State<J> {
                     index,
                     generation: place.generation,
                 };
-                self.queue_up(Due::new(ticket, job, Wake::Ready));
+                self.queue_up(Due::new(ticket, job, WakeReason::Ready));
                 true
             }
             other => {
@@ -576,26 +576,29 @@ impl<J: Job> State<J> {
         let Some(place) = self.places.get_mut(ticket.index) else {
             return false;
         };
-        if let Some(card) = job.renewed_card() {
-            place.card = Some(card);
+        if let Some(info) = job.renewed_info() {
+            place.info = Some(info);
         }
         let to_end = std::mem::take(&mut place.to_end);
         let (wake, deadline) = match outcome {
             Outcome::Again | Outcome::Hold { .. } | Outcome::Park { .. } if to_end => {
-                (Some(Wake::End), None)
+                (Some(WakeReason::End), None)
             }
             Outcome::Done => unreachable!("a job that is done is dropped by its worker"),
-            Outcome::Again => (Some(Wake::Ready), None),
-            Outcome::Hold { deadline } => (place.message.take().map(Wake::Message), Some(deadline)),
+            Outcome::Again => (Some(WakeReason::Ready), None),
+            Outcome::Hold { deadline } => (
+                place.message.take().map(WakeReason::Message),
+                Some(deadline),
+            ),
             Outcome::Park { interest, deadline } => (
-                place.noted.serve(interest).then_some(Wake::Ready),
+                place.noted.serve(interest).then_some(WakeReason::Ready),
                 Some(deadline),
             ),
         };
         let wake = match wake {
             None if self.stopping && !place.told_of_stop => {
                 place.told_of_stop = true;
-                Some(Wake::Stop)
+                Some(WakeReason::Stop)
             }
             other => other,
         };

@@ -26,8 +26,8 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use super::parking::{Due, Lot, Timer};
-use super::{Job, Service, Signals, Start, Wake, workers};
+use super::parking::{Due, ParkedSessions, Timer};
+use super::{Job, Service, Signals, Start, WakeReason, workers};
 use crate::sys::clock;
 
 /// How long the listeners rest after an accept error.
@@ -85,7 +85,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Ends the reactor gently: listeners close at once, jobs are woken with [`Wake::Stop`], and what
+    /// Ends the reactor gently: listeners close at once, jobs are woken with [`WakeReason::Stop`], and what
     /// is left after `within` is dropped.
     pub fn stop(&self, within: Duration) {
         // A reactor that is gone has stopped.
@@ -149,10 +149,10 @@ pub trait SignalSource: Send {
     fn next(&mut self) -> Option<SignalOrder>;
 }
 
-/// The reactor with its lot and workers.
+/// The reactor with its parked and workers.
 pub struct Reactor<S: Service> {
     service: Arc<S>,
-    lot: Arc<Lot<S::Job>>,
+    parked: Arc<ParkedSessions<S::Job>>,
     poll: Poll,
     listeners: BTreeMap<usize, TcpListener>,
     /// Listeners that may have more connections to take.
@@ -182,21 +182,21 @@ impl<S: Service> Reactor<S> {
     /// No descriptors for the poll, or no threads.
     pub fn new(
         service: Arc<S>,
-        lot: Arc<Lot<S::Job>>,
+        parked: Arc<ParkedSessions<S::Job>>,
         listeners: Vec<Numbered>,
         worker_count: usize,
-        bench: &dyn Fn() -> <S::Job as Job>::Bench,
+        buffers: &dyn Fn() -> <S::Job as Job>::WorkerBuffers,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         for (number, listener) in &listeners {
             watch(poll.registry(), *number, listener)?;
         }
-        let workers = workers::start(worker_count, &lot, &waker, bench)?;
+        let workers = workers::start(worker_count, &parked, &waker, buffers)?;
         let (sender, orders) = channel();
         Ok(Self {
             service,
-            lot,
+            parked,
             poll,
             eager: listeners.iter().map(|(number, _)| *number).collect(),
             listeners: listeners.into_iter().collect(),
@@ -257,7 +257,7 @@ impl<S: Service> Reactor<S> {
             }
             self.sort(&events, &mut ready);
             if !ready.is_empty() {
-                self.lot.ready(&ready);
+                self.parked.ready(&ready);
                 ready.clear();
             }
             self.obey();
@@ -267,7 +267,7 @@ impl<S: Service> Reactor<S> {
                 break Ok(());
             }
         };
-        self.lot.close();
+        self.parked.close();
         for worker in self.workers {
             // A worker catches its jobs' panics; one that died anyway has nothing left to tell.
             let _ = worker.join();
@@ -385,14 +385,14 @@ impl<S: Service> Reactor<S> {
         self.eager.clear();
         self.resting_until = None;
         self.service.stopping();
-        self.lot.stop_all();
+        self.parked.stop_all();
     }
 
     fn is_over(&self) -> bool {
         let Some(stop_at) = self.stop_at else {
             return false;
         };
-        self.lot.occupied() == 0 || clock::monotonic() >= stop_at
+        self.parked.occupied() == 0 || clock::monotonic() >= stop_at
     }
 
     fn accept_all(&mut self) {
@@ -435,7 +435,7 @@ impl<S: Service> Reactor<S> {
             let Some(start) = self.service.accepted(number, socket, peer) else {
                 continue;
             };
-            if let Err(error) = settle_in(&self.lot, self.poll.registry(), start) {
+            if let Err(error) = settle_in(&self.parked, self.poll.registry(), start) {
                 return Accepted::Failed(error);
             }
         }
@@ -444,7 +444,7 @@ impl<S: Service> Reactor<S> {
 
     fn fire_timers(&mut self) {
         let mut fresh = Vec::new();
-        self.lot.take_new_timers(&mut fresh);
+        self.parked.take_new_timers(&mut fresh);
         self.timers.extend(fresh.into_iter().map(Reverse));
         let now = clock::monotonic();
         while let Some(Reverse(timer)) = self.timers.peek().copied() {
@@ -453,7 +453,7 @@ impl<S: Service> Reactor<S> {
             }
             self.timers.pop();
             self.timers
-                .extend(self.lot.timer_fired(timer, now).map(Reverse));
+                .extend(self.parked.timer_fired(timer, now).map(Reverse));
         }
         if now >= self.next_tick {
             self.next_tick = now + TICK;
@@ -485,18 +485,22 @@ fn going_down() -> io::Error {
 }
 
 /// Gives a new job its place, registers its socket once for all, and lets it begin.
-fn settle_in<J: Job>(lot: &Lot<J>, registry: &Registry, start: Start<J>) -> io::Result<()> {
-    let ticket = lot.reserve(start.deadline, start.job.card());
+fn settle_in<J: Job>(
+    parked: &ParkedSessions<J>,
+    registry: &Registry,
+    start: Start<J>,
+) -> io::Result<()> {
+    let ticket = parked.reserve(start.deadline, start.job.info());
     let registered = registry.register(
         &mut SourceFd(&start.job.as_raw_fd()),
         Token(ticket.index()),
         mio::Interest::READABLE | mio::Interest::WRITABLE,
     );
     if let Err(error) = registered {
-        lot.cancel(ticket);
+        parked.cancel(ticket);
         return Err(error);
     }
-    lot.enqueue(Due::new(ticket, start.job, Wake::Opened));
+    parked.enqueue(Due::new(ticket, start.job, WakeReason::Opened));
     Ok(())
 }
 

@@ -10,47 +10,52 @@ use std::thread::{self, JoinHandle};
 
 use mio::Waker;
 
-use super::parking::{Due, Lot, Ticket};
+use super::parking::{Due, ParkedSessions, Ticket};
 use super::{Job, Outcome};
 
 /// Stack of a worker, octets: enough for a TLS handshake, and bounded address space on 32 bits.
 const STACK_OCTETS: usize = 512 * 1024;
 
-/// Starts `count` workers; each owns the bench that `bench` makes it.
+/// Starts `count` workers; each owns the buffers that `buffers` makes it.
 pub(super) fn start<J: Job>(
     count: usize,
-    lot: &Arc<Lot<J>>,
+    parked: &Arc<ParkedSessions<J>>,
     waker: &Arc<Waker>,
-    bench: &dyn Fn() -> J::Bench,
+    buffers: &dyn Fn() -> J::WorkerBuffers,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut workers = Vec::with_capacity(count);
-    lot.employ(count);
+    parked.employ(count);
     for number in 0..count {
-        let (lot, waker, bench) = (Arc::clone(lot), Arc::clone(waker), bench());
+        let (parked, waker, buffers) = (Arc::clone(parked), Arc::clone(waker), buffers());
         let worker = thread::Builder::new()
             .name(format!("worker-{number}"))
             .stack_size(STACK_OCTETS)
-            .spawn(move || work(number, &lot, &waker, bench))?;
+            .spawn(move || work(number, &parked, &waker, buffers))?;
         workers.push(worker);
     }
     Ok(workers)
 }
 
-fn work<J: Job>(number: usize, lot: &Lot<J>, waker: &Waker, mut bench: J::Bench) {
+fn work<J: Job>(
+    number: usize,
+    parked: &ParkedSessions<J>,
+    waker: &Waker,
+    mut buffers: J::WorkerBuffers,
+) {
     let wake_reactor = || {
         // The waker is an eventfd; the one way it fails is a full counter, which wakes as well.
         let _ = waker.wake();
     };
     let mut settled = None;
-    while let Some(due) = lot.settle_and_next(number, settled.take(), &wake_reactor) {
-        settled = run(lot, due, &mut bench);
+    while let Some(due) = parked.settle_and_next(number, settled.take(), &wake_reactor) {
+        settled = run(parked, due, &mut buffers);
     }
 }
 
 fn run<J: Job>(
-    lot: &Lot<J>,
+    parked: &ParkedSessions<J>,
     due: Due<J>,
-    bench: &mut J::Bench,
+    buffers: &mut J::WorkerBuffers,
 ) -> Option<(Ticket, Box<J>, Outcome)> {
     let Due {
         ticket,
@@ -58,7 +63,7 @@ fn run<J: Job>(
         wake,
         signals,
     } = due;
-    let ran = catch_unwind(AssertUnwindSafe(|| job.run(ticket, wake, signals, bench)));
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(ticket, wake, signals, buffers)));
     match ran {
         Ok(Outcome::Done) => drop(job),
         Ok(outcome) => return Some((ticket, job, outcome)),
@@ -67,7 +72,7 @@ fn run<J: Job>(
             let _ = catch_unwind(AssertUnwindSafe(move || job.broken(&reason(&panic))));
         }
     }
-    lot.finished(ticket);
+    parked.finished(ticket);
     None
 }
 

@@ -15,7 +15,7 @@ use crate::devices::Devices;
 use crate::directory::Directory;
 use crate::dns::Resolver;
 use crate::events;
-use crate::net::parking::Lot;
+use crate::net::parking::ParkedSessions;
 use crate::policy::throttle::Throttle;
 use crate::policy::unknown::Unknowns;
 use crate::probe::certificates;
@@ -103,7 +103,7 @@ pub struct Context {
     lanes: Arc<Lanes>,
     notifier: Arc<Notifier>,
     /// The places of all sessions.
-    pub lot: Arc<Lot<Connection>>,
+    pub parked: Arc<ParkedSessions<Connection>>,
     /// Asks DNS.
     pub resolver: Resolver,
     /// What has been done.
@@ -153,7 +153,7 @@ impl Context {
             walls: None,
             lanes,
             notifier,
-            lot: Arc::new(Lot::new()),
+            parked: Arc::new(ParkedSessions::new()),
             stats,
             refreshes: Refreshes::default(),
             started: clock::monotonic(),

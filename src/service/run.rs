@@ -39,7 +39,7 @@ use crate::net::reactor::{Numbered, Reactor, Remote, SignalOrder, SignalSource};
 use crate::probe::certificates;
 use crate::server::acceptor::{Acceptor, ListenerEntry};
 use crate::server::context::{Context, STOP_LIMIT, Setup};
-use crate::server::driver::Bench;
+use crate::server::driver::WorkerBuffers;
 use crate::server::dsn_rules;
 use crate::server::listeners::{self, BindError, Want};
 use crate::server::rebind::Open;
@@ -228,11 +228,17 @@ impl Server {
             events::no_port_enabled();
         }
         let (entries, listeners) = entries(bound);
-        let lot = Arc::clone(&context.lot);
+        let parked = Arc::clone(&context.parked);
         let acceptor = Arc::new(Acceptor::new(Arc::clone(&context), entries));
         let open = listeners.len();
         let for_gate = Arc::clone(&acceptor);
-        let reactor = Reactor::new(for_gate, lot, listeners, workers, &Bench::default);
+        let reactor = Reactor::new(
+            for_gate,
+            parked,
+            listeners,
+            workers,
+            &WorkerBuffers::default,
+        );
         let mut reactor = reactor.map_err(StartError::System)?;
         let pickup = Pickup::start(Arc::clone(&context)).map_err(StartError::System)?;
         let troubles = Arc::clone(&context.troubles);

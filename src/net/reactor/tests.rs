@@ -18,12 +18,12 @@ impl AsRawFd for Nobody {
 
 impl Job for Nobody {
     type Message = ();
-    type Bench = ();
+    type WorkerBuffers = ();
     type Client = ();
-    type Card = ();
-    type View = ();
+    type SessionInfo = ();
+    type SessionSnapshot = ();
 
-    fn run(&mut self, _: Ticket, _: Wake<()>, _: Signals, (): &mut ()) -> Outcome {
+    fn run(&mut self, _: Ticket, _: WakeReason<()>, _: Signals, (): &mut ()) -> Outcome {
         match *self {}
     }
 
@@ -31,11 +31,11 @@ impl Job for Nobody {
         match *self {}
     }
 
-    fn card(&self) {
+    fn info(&self) {
         match *self {}
     }
 
-    fn view(&self) {
+    fn snapshot(&self) {
         match *self {}
     }
 
@@ -62,8 +62,8 @@ impl Service for Empty {
 
 #[test]
 fn it_answers_from_its_loop_and_only_while_that_runs() {
-    let lot = Arc::new(Lot::new());
-    let reactor = Reactor::new(Arc::new(Empty), lot, Vec::new(), 1, &|| {}).unwrap();
+    let parked = Arc::new(ParkedSessions::new());
+    let reactor = Reactor::new(Arc::new(Empty), parked, Vec::new(), 1, &|| {}).unwrap();
     let remote = reactor.remote();
     // As one that is stuck.
     assert_eq!(remote.ask(Duration::from_millis(50)), Echo::Silent);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::unfinished::Share;
-use super::{Bench, Connection, Delay, State};
+use super::{Connection, Delay, State, WorkerBuffers};
 use crate::directory::scram::ScramLookup;
 use crate::events;
 use crate::net::parking::Ticket;
@@ -17,7 +17,7 @@ use crate::transport::stream::{Progress, Received};
 
 /// What a held session is told.
 #[derive(Debug)]
-pub enum Report {
+pub enum Completion {
     /// What the spool says of the message.
     Committed(Result<Committed, Refusal>),
     /// What DNS says.
@@ -38,7 +38,7 @@ pub(super) enum Performed {
     Answer(Answer),
     /// No answer is due.
     Nothing,
-    /// The answer comes by the lot.
+    /// The answer comes by `ParkedSessions`.
     Held,
     /// The answer comes after this time.
     Delayed(Duration, Delay),
@@ -79,10 +79,10 @@ impl Connection {
         &mut self,
         effect: Effect,
         ticket: Ticket,
-        bench: &mut Bench,
+        buffers: &mut WorkerBuffers,
     ) -> Performed {
         match effect {
-            Effect::StartTls => self.leave_plaintext(bench),
+            Effect::StartTls => self.leave_plaintext(buffers),
             Effect::CheckSpace(octets) => {
                 let space = self.context.spool.check_space(octets);
                 if space.is_err() {
@@ -152,17 +152,17 @@ impl Connection {
         if let Some(finding) = resolver.known(&question) {
             return Performed::Answer(Answer::LookedUp(finding));
         }
-        let lot = Arc::clone(&self.context.lot);
-        let answer = move |finding| lot.send(ticket, Report::LookedUp(finding));
+        let parked = Arc::clone(&self.context.parked);
+        let answer = move |finding| parked.send(ticket, Completion::LookedUp(finding));
         resolver.ask(question, Box::new(answer));
         Performed::Held
     }
 
     /// DNS has answered.
-    pub(super) fn looked_up(&mut self, finding: Finding, bench: &mut Bench) -> Step {
+    pub(super) fn looked_up(&mut self, finding: Finding, buffers: &mut WorkerBuffers) -> Step {
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
-        self.answer(Answer::LookedUp(finding), bench)
+        self.answer(Answer::LookedUp(finding), buffers)
     }
 
     fn find_scram_keys(&self, login: &str) -> Answer {
@@ -179,20 +179,20 @@ impl Connection {
         let Some((draft, _)) = draft else {
             return Performed::Answer(Answer::Committed(Err(Refusal::Failure)));
         };
-        let lot = Arc::clone(&self.context.lot);
+        let parked = Arc::clone(&self.context.parked);
         self.context.spool.commit(
             draft,
-            Box::new(move |result| lot.send(ticket, Report::Committed(result))),
+            Box::new(move |result| parked.send(ticket, Completion::Committed(result))),
         );
         Performed::Held
     }
 
     /// Plain text that came behind STARTTLS was sent by somebody who could not know our reply: it is
     /// thrown away (RFC 3207 section 4.2), then our 220 goes out.
-    pub(super) fn leave_plaintext(&mut self, bench: &mut Bench) -> Performed {
+    pub(super) fn leave_plaintext(&mut self, buffers: &mut WorkerBuffers) -> Performed {
         let mut discarded = std::mem::take(&mut self.leftover).len();
         while self.stream.may_have_octets() {
-            match self.stream.receive(&mut bench.buffer) {
+            match self.stream.receive(&mut buffers.buffer) {
                 Ok(Received::Octets(count)) => discarded += count,
                 Ok(Received::Nothing) => break,
                 Ok(Received::End) | Err(_) => return Performed::Broken,
@@ -202,7 +202,7 @@ impl Connection {
             self.context.stats.plaintext_discarded.add(discarded as u64);
             events::plaintext_discarded(&self.sid(), self.client, discarded);
         }
-        match self.say(bench) {
+        match self.say(buffers) {
             // A peer that does not even take this reply wants no TLS.
             Ok(Progress::Done) => Performed::Handshake,
             _ => Performed::Broken,
@@ -213,7 +213,7 @@ impl Connection {
     pub(super) fn committed(
         &mut self,
         result: Result<Committed, Refusal>,
-        bench: &mut Bench,
+        buffers: &mut WorkerBuffers,
     ) -> Step {
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
@@ -234,6 +234,6 @@ impl Connection {
             } = *message;
             events::accepted(&self.sid(), committed.id(), from, recipients, octets);
         }
-        self.answer(Answer::Committed(result), bench)
+        self.answer(Answer::Committed(result), buffers)
     }
 }

@@ -1,6 +1,6 @@
 //! How a session ends: what its client was doing, the last log line, and what devices are told of it.
 
-use super::{Bench, Connection, PATIENT, State};
+use super::{Connection, PATIENT, State, WorkerBuffers};
 use crate::devices::{Begun, Ended, Place, Reached};
 use crate::events::{self, EndReason, SessionSummary};
 use crate::net::Outcome;
@@ -28,10 +28,10 @@ impl Connection {
         self.watch.broke_off(reason, place);
     }
 
-    pub(super) fn end(&mut self, reason: EndReason, bench: &mut Bench) -> Outcome {
-        bench.output.wire.clear();
+    pub(super) fn end(&mut self, reason: EndReason, buffers: &mut WorkerBuffers) -> Outcome {
+        buffers.output.wire.clear();
         self.draft = None;
-        self.stream.finish(&mut bench.buffer);
+        self.stream.finish(&mut buffers.buffer);
         self.log_end(reason);
         Outcome::Done
     }

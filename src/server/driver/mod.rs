@@ -1,6 +1,6 @@
 //! Runs one session: octets in, effects performed, replies out.
 //!
-//! A [`Connection`] is what the parking lot holds: the stream, the sans-IO session, the open message.
+//! A [`Connection`] is what `ParkedSessions` holds: the stream, the sans-IO session, the open message.
 //! Each run is plain code up to the point where it would wait: for the peer it parks, for the spool's
 //! sync it is held. What it waits for and until when:
 //!
@@ -19,7 +19,6 @@
 //! takes a bounded amount of work (`turn`), then others have theirs.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,41 +32,42 @@ use crate::devices::Watch;
 use crate::events::{self, EndReason};
 use crate::mail::ClientKey;
 use crate::net::parking::Ticket;
-use crate::net::{Interest, Job, Outcome, Signals, Wake};
+use crate::net::{Interest, Outcome};
 use crate::session::{
     Answer, Interrupt, Output, Session, SessionStart, Step, Telling, WIRE_MAX_OCTETS,
 };
 
 mod effects;
 mod ending;
+mod job;
 mod pace;
 mod proxy;
+mod snapshot;
 mod turn;
-mod view;
 
 use crate::sys::clock;
 use crate::transport::stream::{Progress, Received, Stream, StreamError};
-pub use effects::Report;
+pub use effects::Completion;
 use effects::{OpenMessage, Performed};
 use pace::Delay;
 use proxy::Proxied;
+pub use snapshot::{SessionInfo, SessionSnapshot};
 use turn::{COMMAND_OCTETS, COMMAND_READ_OCTETS, Turn};
-pub use view::{Card, View};
 
 /// Octets read at once.
 const READ_OCTETS: usize = 32 * 1024;
 /// How long a client waits in silence that expects us to speak first; who only looks goes sooner.
 const PATIENT: Duration = Duration::from_secs(5);
 /// How long a last reply may take to be read.
-const FAREWELL: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a worker lends to each session it runs.
-pub struct Bench {
+pub struct WorkerBuffers {
     buffer: Box<[u8]>,
     output: Output,
 }
 
-impl Default for Bench {
+impl Default for WorkerBuffers {
     fn default() -> Self {
         Self {
             buffer: vec![0; READ_OCTETS].into_boxed_slice(),
@@ -106,8 +106,8 @@ pub struct Connection {
     client: SocketAddr,
     local: IpAddr,
     proxied: Option<Box<Proxied>>,
-    /// The lot knows it by another client.
-    card_is_old: bool,
+    /// `ParkedSessions` knows it by another client.
+    info_is_old: bool,
     stream: Stream,
     session: Session,
     state: State,
@@ -167,7 +167,7 @@ impl Connection {
                 None => State::Talking,
             },
             proxied,
-            card_is_old: false,
+            info_is_old: false,
             stream: Stream::new(socket),
             leftover: Zeroizing::default(),
             draft: None,
@@ -199,89 +199,94 @@ impl Connection {
         sid_of(self.serial)
     }
 
-    fn open(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn open(&mut self, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         match self.state {
-            State::Unannounced => self.read_header(bench),
-            _ => self.begin(bench),
+            State::Unannounced => self.read_header(buffers),
+            _ => self.begin(buffers),
         }
     }
 
     /// The client is known: it hears the first line, or TLS begins.
-    fn begin(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn begin(&mut self, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         let kind = self.port().map(|port| port.kind);
         if let Some(port) = self.port() {
             events::session_opened(&self.sid(), self.client, &port.name);
         }
         match kind {
             Some(PortKind::Tls) => {
-                self.begin_tls(bench)?;
-                self.handshake(bench)
+                self.begin_tls(buffers)?;
+                self.handshake(buffers)
             }
             _ => {
-                let step = self.session.begin(clock::now(), &mut bench.output);
-                self.after_session(bench);
+                let step = self.session.begin(clock::now(), &mut buffers.output);
+                self.after_session(buffers);
                 Ok(step)
             }
         }
     }
 
-    fn begin_tls(&mut self, bench: &mut Bench) -> Result<(), Outcome> {
+    fn begin_tls(&mut self, buffers: &mut WorkerBuffers) -> Result<(), Outcome> {
         // The configuration is checked so that a port that needs TLS has it.
         let Some(tls) = self.setup.tls_of(self.local) else {
-            return Err(self.end(EndReason::Tls, bench));
+            return Err(self.end(EndReason::Tls, buffers));
         };
         self.state = State::Handshaking;
         self.waiting_since = clock::monotonic();
         match self.stream.start_tls(&tls) {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.broken_stream(error, bench)),
+            Err(error) => Err(self.broken_stream(error, buffers)),
         }
     }
 
     /// Drives the handshake; when it is done the session speaks.
-    fn handshake(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn handshake(&mut self, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         match self.stream.handshake() {
             Ok(Progress::Done) => {}
             Ok(Progress::NeedsOctets) => return Err(self.park(Interest::Readable)),
             Ok(Progress::NeedsRoom) => return Err(self.park(Interest::Writable)),
-            Err(error) => return Err(self.broken_stream(error, bench)),
+            Err(error) => return Err(self.broken_stream(error, buffers)),
         }
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
         let tls = self.setup.tls_of(self.local);
         let (Some(facts), Some(tls)) = (self.stream.tls_facts(), tls) else {
-            return Err(self.end(EndReason::Tls, bench));
+            return Err(self.end(EndReason::Tls, buffers));
         };
         let started = Answer::TlsStarted(facts, self.stream.channel_bindings(&tls));
         let step = self
             .session
-            .answer(started, clock::now(), &mut bench.output);
-        self.after_session(bench);
+            .answer(started, clock::now(), &mut buffers.output);
+        self.after_session(buffers);
         Ok(step)
     }
 
     /// Goes on from `step` until there is something to wait for.
-    fn go_on(&mut self, mut step: Step, ticket: Ticket, bench: &mut Bench) -> Outcome {
+    fn run_steps(
+        &mut self,
+        mut step: Step,
+        ticket: Ticket,
+        buffers: &mut WorkerBuffers,
+    ) -> Outcome {
         let mut turn = Turn::default();
         loop {
             turn.count_step(&step);
             step = match step {
-                Step::Close => return self.close(EndReason::Refused, bench),
-                Step::Perform(effect) => match self.perform(effect, ticket, bench) {
-                    Performed::Answer(answer) => self.answer(answer, bench),
+                Step::Close => return self.close(EndReason::Refused, buffers),
+                Step::Perform(effect) => match self.perform(effect, ticket, buffers) {
+                    Performed::Answer(answer) => self.answer(answer, buffers),
                     Performed::Nothing => Step::Receive,
-                    Performed::Held => return self.hold(bench),
-                    Performed::Delayed(wait, delay) => return self.delay(wait, delay, bench),
-                    Performed::Broken => return self.end(EndReason::Dropped, bench),
-                    Performed::Handshake => match self.begin_tls(bench) {
+                    Performed::Held => return self.hold(buffers),
+                    Performed::Delayed(wait, delay) => return self.delay(wait, delay, buffers),
+                    Performed::Broken => return self.end(EndReason::Dropped, buffers),
+                    Performed::Handshake => match self.begin_tls(buffers) {
                         Err(outcome) => return outcome,
-                        Ok(()) => match self.handshake(bench) {
+                        Ok(()) => match self.handshake(buffers) {
                             Err(outcome) => return outcome,
                             Ok(step) => step,
                         },
                     },
                 },
-                Step::Receive => match self.next_input(&mut turn, bench) {
+                Step::Receive => match self.next_input(&mut turn, buffers) {
                     Ok(step) => step,
                     Err(outcome) => return outcome,
                 },
@@ -290,37 +295,41 @@ impl Connection {
     }
 
     /// Feeds the session with what is left over, or with what the stream has.
-    fn next_input(&mut self, turn: &mut Turn, bench: &mut Bench) -> Result<Step, Outcome> {
-        let unsaid = bench.output.wire.len();
+    fn next_input(
+        &mut self,
+        turn: &mut Turn,
+        buffers: &mut WorkerBuffers,
+    ) -> Result<Step, Outcome> {
+        let unsaid = buffers.output.wire.len();
         if !self.leftover.is_empty() && unsaid < WIRE_MAX_OCTETS && !turn.is_over(unsaid) {
-            return Ok(self.feed_leftover(turn, bench));
+            return Ok(self.feed_leftover(turn, buffers));
         }
         turn.count_said(unsaid);
-        if self.say(bench)? == Progress::NeedsRoom {
+        if self.say(buffers)? == Progress::NeedsRoom {
             return Err(self.park(Interest::Writable));
         }
         if !self.leftover.is_empty() {
             return match turn.is_over(0) {
-                true => Err(self.give_way(bench)),
-                false => Ok(self.feed_leftover(turn, bench)),
+                true => Err(self.give_way(buffers)),
+                false => Ok(self.feed_leftover(turn, buffers)),
             };
         }
         if self.is_to_stop() {
-            return Err(self.stop(bench));
+            return Err(self.stop(buffers));
         }
         if !self.stream.may_have_octets() {
             return Err(self.park(Interest::Readable));
         }
         if turn.has_read_enough() {
-            return Err(self.give_way(bench));
+            return Err(self.give_way(buffers));
         }
-        self.read(turn, bench)
+        self.read(turn, buffers)
     }
 
     /// Reads, and feeds the session with what has come. Of commands no more is read than is soon run.
-    fn read(&mut self, turn: &mut Turn, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn read(&mut self, turn: &mut Turn, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         turn.count_read();
-        let mut buffer = std::mem::take(&mut bench.buffer);
+        let mut buffer = std::mem::take(&mut buffers.buffer);
         let is_content = self.session.is_in_mail_data();
         let wanted = match is_content {
             true => buffer.len(),
@@ -332,7 +341,7 @@ impl Connection {
         let next = match received {
             Ok(Received::Octets(count)) => {
                 let octets = buffer.get(..count).unwrap_or_default();
-                let (used, step) = self.feed(octets, turn, bench);
+                let (used, step) = self.feed(octets, turn, buffers);
                 self.leftover
                     .extend_from_slice(octets.get(used..).unwrap_or_default());
                 if !(is_content && self.session.is_in_mail_data()) {
@@ -344,29 +353,29 @@ impl Connection {
             Ok(Received::Nothing) => Err(self.park(Interest::Readable)),
             Ok(Received::End) => {
                 self.broke_off(EndReason::Dropped);
-                Err(self.end(EndReason::Dropped, bench))
+                Err(self.end(EndReason::Dropped, buffers))
             }
-            Err(error) => Err(self.broken_stream(error, bench)),
+            Err(error) => Err(self.broken_stream(error, buffers)),
         };
-        bench.buffer = buffer;
+        buffers.buffer = buffer;
         next
     }
 
     /// Others have their turn, unless this session is over.
-    fn give_way(&mut self, bench: &mut Bench) -> Outcome {
+    fn give_way(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
         if self.is_to_stop() {
-            return self.stop(bench);
+            return self.stop(buffers);
         }
         // A client that never pauses never waits for its deadline.
-        if clock::monotonic() >= self.last_moment() {
-            return self.timed_out(bench);
+        if clock::monotonic() >= self.hard_deadline() {
+            return self.timed_out(buffers);
         }
         Outcome::Again
     }
 
-    fn feed_leftover(&mut self, turn: &mut Turn, bench: &mut Bench) -> Step {
+    fn feed_leftover(&mut self, turn: &mut Turn, buffers: &mut WorkerBuffers) -> Step {
         let leftover = std::mem::take(&mut self.leftover);
-        let (used, step) = self.feed(&leftover, turn, bench);
+        let (used, step) = self.feed(&leftover, turn, buffers);
         if used < leftover.len() {
             self.leftover = leftover;
             self.leftover.drain(..used);
@@ -375,15 +384,20 @@ impl Connection {
     }
 
     /// Gives the session octets, of commands a part; gives how many it used.
-    fn feed(&mut self, octets: &[u8], turn: &mut Turn, bench: &mut Bench) -> (usize, Step) {
+    fn feed(
+        &mut self,
+        octets: &[u8],
+        turn: &mut Turn,
+        buffers: &mut WorkerBuffers,
+    ) -> (usize, Step) {
         let octets = match self.session.is_in_mail_data() {
             true => octets,
             false => octets.get(..COMMAND_OCTETS).unwrap_or(octets),
         };
         let (used, step) = self
             .session
-            .receive(octets, clock::now(), &mut bench.output);
-        self.after_session(bench);
+            .receive(octets, clock::now(), &mut buffers.output);
+        self.after_session(buffers);
         let completed = self.session.commands_completed();
         let commands = completed.saturating_sub(self.commands_completed);
         turn.count_commands(commands);
@@ -394,19 +408,21 @@ impl Connection {
         (used, step)
     }
 
-    fn answer(&mut self, answer: Answer, bench: &mut Bench) -> Step {
-        let step = self.session.answer(answer, clock::now(), &mut bench.output);
-        self.after_session(bench);
+    fn answer(&mut self, answer: Answer, buffers: &mut WorkerBuffers) -> Step {
+        let step = self
+            .session
+            .answer(answer, clock::now(), &mut buffers.output);
+        self.after_session(buffers);
         step
     }
 
     /// Takes content to the spool and notes to the log.
-    fn after_session(&mut self, bench: &mut Bench) {
-        if !bench.output.content.is_empty() {
-            self.store(&bench.output.content);
-            bench.output.content.clear();
+    fn after_session(&mut self, buffers: &mut WorkerBuffers) {
+        if !buffers.output.content.is_empty() {
+            self.store(&buffers.output.content);
+            buffers.output.content.clear();
         }
-        for note in bench.output.notes.drain(..) {
+        for note in buffers.output.notes.drain(..) {
             self.count_login(&note);
             self.count_unknown(&note);
             self.watch.note(&note);
@@ -416,19 +432,19 @@ impl Connection {
     }
 
     /// Sends what the session has said.
-    fn say(&mut self, bench: &mut Bench) -> Result<Progress, Outcome> {
-        let wire = &mut bench.output.wire;
+    fn say(&mut self, buffers: &mut WorkerBuffers) -> Result<Progress, Outcome> {
+        let wire = &mut buffers.output.wire;
         let sent = if wire.is_empty() {
             self.stream.flush()
         } else {
             self.stream.send(wire)
         };
         wire.clear();
-        sent.map_err(|error| self.broken_stream(error, bench))
+        sent.map_err(|error| self.broken_stream(error, buffers))
     }
 
-    fn hold(&mut self, bench: &mut Bench) -> Outcome {
-        if let Err(outcome) = self.say(bench) {
+    fn hold(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
+        if let Err(outcome) = self.say(buffers) {
             return outcome;
         }
         self.state = State::Held;
@@ -451,45 +467,45 @@ impl Connection {
     fn deadline(&self) -> Instant {
         let limits = &self.setup.settings.limits;
         let patience = match self.state {
-            State::Closing(_) => FAREWELL.min(limits.command_timeout),
+            State::Closing(_) => CLOSE_TIMEOUT.min(limits.command_timeout),
             State::Unannounced => proxy::HEADER_PATIENCE.min(limits.command_timeout),
             State::Talking if self.session.is_in_mail_data() => limits.data_timeout,
             State::Handshaking | State::Talking | State::Held | State::Delayed(_) => {
                 limits.command_timeout
             }
         };
-        (self.waiting_since + patience).min(self.last_moment())
+        (self.waiting_since + patience).min(self.hard_deadline())
     }
 
     /// When the session is over whatever it does.
-    fn last_moment(&self) -> Instant {
+    fn hard_deadline(&self) -> Instant {
         let end = self.opened + self.setup.settings.limits.session_timeout;
         let stop = self.context.stop_deadline();
         stop.map_or(end, |stop| stop.min(end))
     }
 
-    fn timed_out(&mut self, bench: &mut Bench) -> Outcome {
+    fn timed_out(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
         match self.state {
             State::Delayed(_) => unreachable!("the end of a delay is no timeout"),
             // Spool and resolver always answer; until they do there is nothing to say.
-            State::Held => return self.hold(bench),
-            State::Closing(reason) => return self.end(reason, bench),
-            State::Unannounced => return self.header_timed_out(bench),
+            State::Held => return self.hold(buffers),
+            State::Closing(reason) => return self.end(reason, buffers),
+            State::Unannounced => return self.header_timed_out(buffers),
             State::Handshaking => {
                 self.broke_off(EndReason::Timeout);
-                return self.end(EndReason::Timeout, bench);
+                return self.end(EndReason::Timeout, buffers);
             }
             State::Talking => self.broke_off(EndReason::Timeout),
         }
         if !self.stream.is_sent() {
-            return self.end(EndReason::Timeout, bench);
+            return self.end(EndReason::Timeout, buffers);
         }
         if self.context.stop_deadline().is_some() {
-            return self.stop(bench);
+            return self.stop(buffers);
         }
         self.session
-            .interrupt(Interrupt::Timeout, &mut bench.output);
-        self.close(EndReason::Timeout, bench)
+            .interrupt(Interrupt::Timeout, &mut buffers.output);
+        self.close(EndReason::Timeout, buffers)
     }
 
     /// Whether the service is going down, or the operator wants it, and this session is between commands,
@@ -501,57 +517,57 @@ impl Connection {
 
     /// The operator ends this session: between commands it hears so, else it is cut and what came of a
     /// message is dropped. A message that is with the spool already gets its answer first.
-    fn end_by_operator(&mut self, bench: &mut Bench) -> Outcome {
+    fn end_by_operator(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
         self.to_end = true;
         match self.state {
-            State::Held if self.session.has_begun_message() => self.hold(bench),
+            State::Held if self.session.has_begun_message() => self.hold(buffers),
             // What it was held for has nobody to tell any more.
             State::Held | State::Delayed(_) | State::Talking
                 if self.is_to_stop() && self.stream.is_sent() =>
             {
                 self.state = State::Talking;
-                self.stop(bench)
+                self.stop(buffers)
             }
             State::Held
             | State::Delayed(_)
             | State::Talking
             | State::Unannounced
             | State::Handshaking
-            | State::Closing(_) => self.end(EndReason::Killed, bench),
+            | State::Closing(_) => self.end(EndReason::Killed, buffers),
         }
     }
 
     /// The service goes down. A message that is with the spool gets its answer first.
-    fn service_stops(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn service_stops(&mut self, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         match self.state {
-            State::Held if self.session.has_begun_message() => Err(self.hold(bench)),
+            State::Held if self.session.has_begun_message() => Err(self.hold(buffers)),
             // What it waited for has nobody to tell any more.
             State::Held | State::Delayed(_) => {
                 self.state = State::Talking;
-                Err(self.stop(bench))
+                Err(self.stop(buffers))
             }
-            State::Unannounced => Err(self.stop(bench)),
+            State::Unannounced => Err(self.stop(buffers)),
             State::Talking | State::Handshaking | State::Closing(_) if self.is_to_stop() => {
-                Err(self.stop(bench))
+                Err(self.stop(buffers))
             }
             State::Talking | State::Handshaking | State::Closing(_) => Ok(Step::Receive),
         }
     }
 
-    fn stop(&mut self, bench: &mut Bench) -> Outcome {
+    fn stop(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
         let (reason, words) = match self.to_end {
             true => (EndReason::Killed, Interrupt::Operator),
             false => (EndReason::Refused, Interrupt::ShuttingDown),
         };
         if self.state != State::Talking {
-            return self.end(reason, bench);
+            return self.end(reason, buffers);
         }
-        self.session.interrupt(words, &mut bench.output);
-        self.close(reason, bench)
+        self.session.interrupt(words, &mut buffers.output);
+        self.close(reason, buffers)
     }
 
     /// Says the last words, and ends once the peer has taken them.
-    fn close(&mut self, reason: EndReason, bench: &mut Bench) -> Outcome {
+    fn close(&mut self, reason: EndReason, buffers: &mut WorkerBuffers) -> Outcome {
         let reason = if self.session.has_quit() {
             EndReason::Quit
         } else {
@@ -559,26 +575,26 @@ impl Connection {
         };
         self.state = State::Closing(reason);
         self.waiting_since = clock::monotonic();
-        match self.say(bench) {
-            Ok(Progress::Done | Progress::NeedsOctets) => self.end(reason, bench),
+        match self.say(buffers) {
+            Ok(Progress::Done | Progress::NeedsOctets) => self.end(reason, buffers),
             Ok(Progress::NeedsRoom) => self.park(Interest::Writable),
             Err(outcome) => outcome,
         }
     }
 
-    fn broken_stream(&mut self, error: StreamError, bench: &mut Bench) -> Outcome {
+    fn broken_stream(&mut self, error: StreamError, buffers: &mut WorkerBuffers) -> Outcome {
         match (error, self.state) {
-            (_, State::Closing(reason)) => self.end(reason, bench),
+            (_, State::Closing(reason)) => self.end(reason, buffers),
             (StreamError::Tls(failure), _) => {
                 self.context.stats.tls_failures.count();
                 self.watch.tls_failed(&failure);
                 let port = self.port().map_or("?", |port| port.name.as_str());
                 events::tls_failed(&self.sid(), self.client, port, failure);
-                self.end(EndReason::Tls, bench)
+                self.end(EndReason::Tls, buffers)
             }
             (StreamError::Io(_), _) => {
                 self.broke_off(EndReason::Dropped);
-                self.end(EndReason::Dropped, bench)
+                self.end(EndReason::Dropped, buffers)
             }
         }
     }
@@ -604,82 +620,4 @@ fn session_of(
 /// A session's id in the log.
 pub(crate) fn sid_of(serial: u64) -> String {
     format!("{serial:08x}")
-}
-
-impl Job for Connection {
-    type Message = Report;
-    type Bench = Bench;
-    type Client = ClientKey;
-    type Card = Card;
-    type View = View;
-
-    fn run(
-        &mut self,
-        ticket: Ticket,
-        wake: Wake<Self::Message>,
-        signals: Signals,
-        bench: &mut Bench,
-    ) -> Outcome {
-        self.stream.signalled(signals.readable, signals.hangup);
-        let step = match wake {
-            Wake::Opened => self.open(bench),
-            Wake::Ready => match self.state {
-                State::Closing(reason) => Err(self.close(reason, bench)),
-                State::Unannounced => self.read_header(bench),
-                State::Handshaking => self.handshake(bench),
-                State::Delayed(_) => {
-                    self.broke_off(EndReason::Dropped);
-                    Err(self.end(EndReason::Dropped, bench))
-                }
-                State::Talking | State::Held => Ok(Step::Receive),
-            },
-            Wake::Message(Report::Committed(result)) => Ok(self.committed(result, bench)),
-            Wake::Message(Report::LookedUp(finding)) => Ok(self.looked_up(finding, bench)),
-            Wake::Deadline => match self.state {
-                State::Delayed(delay) => self.delay_is_over(delay, bench),
-                State::Unannounced
-                | State::Handshaking
-                | State::Talking
-                | State::Held
-                | State::Closing(_) => Err(self.timed_out(bench)),
-            },
-            Wake::Stop => self.service_stops(bench),
-            Wake::End => Err(self.end_by_operator(bench)),
-        };
-        let outcome = match step {
-            Ok(step) => self.go_on(step, ticket, bench),
-            Err(outcome) => outcome,
-        };
-        // A bench is lent: nothing of one session may reach the next.
-        bench.output.wire.clear();
-        outcome
-    }
-
-    fn client(&self) -> ClientKey {
-        self.client_key()
-    }
-
-    fn card(&self) -> Card {
-        self.card_of()
-    }
-
-    fn renewed_card(&mut self) -> Option<Card> {
-        std::mem::take(&mut self.card_is_old).then(|| self.card_of())
-    }
-
-    fn view(&self) -> View {
-        self.view_of()
-    }
-
-    fn broken(&mut self, reason: &str) {
-        self.context.stats.bugs.count();
-        events::bug(&self.sid(), self.client, reason);
-        self.log_end(EndReason::Bug);
-    }
-}
-
-impl AsRawFd for Connection {
-    fn as_raw_fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
-    }
 }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use super::effects::Performed;
-use super::{Bench, Connection, State};
+use super::{Connection, State, WorkerBuffers};
 use crate::events::{self, EndReason};
 use crate::net::{Interest, Outcome};
 use crate::policy::throttle::{Account, Pace};
@@ -50,17 +50,22 @@ impl Connection {
     }
 
     /// Holds the session until its login may be looked at.
-    pub(super) fn delay(&mut self, wait: Duration, delay: Delay, bench: &mut Bench) -> Outcome {
+    pub(super) fn delay(
+        &mut self,
+        wait: Duration,
+        delay: Delay,
+        buffers: &mut WorkerBuffers,
+    ) -> Outcome {
         if self.is_to_stop() {
-            return self.stop(bench);
+            return self.stop(buffers);
         }
-        if let Err(outcome) = self.say(bench) {
+        if let Err(outcome) = self.say(buffers) {
             return outcome;
         }
         self.state = State::Delayed(delay);
         Outcome::Park {
             interest: Interest::HangUp,
-            deadline: (clock::monotonic() + wait).min(self.last_moment()),
+            deadline: (clock::monotonic() + wait).min(self.hard_deadline()),
         }
     }
 
@@ -68,24 +73,24 @@ impl Connection {
     pub(super) fn delay_is_over(
         &mut self,
         delay: Delay,
-        bench: &mut Bench,
+        buffers: &mut WorkerBuffers,
     ) -> Result<Step, Outcome> {
         self.state = State::Talking;
         if self.is_to_stop() {
-            return Err(self.stop(bench));
+            return Err(self.stop(buffers));
         }
         let now = clock::monotonic();
-        if now >= self.last_moment() {
+        if now >= self.hard_deadline() {
             self.session
-                .interrupt(Interrupt::Timeout, &mut bench.output);
-            return Err(self.close(EndReason::Timeout, bench));
+                .interrupt(Interrupt::Timeout, &mut buffers.output);
+            return Err(self.close(EndReason::Timeout, buffers));
         }
         self.waiting_since = now;
         let account = match delay {
             Delay::Login(account) => account,
             Delay::Name => {
                 let unknown = self.unknown().0;
-                return Ok(self.answer(Answer::Unknown(unknown), bench));
+                return Ok(self.answer(Answer::Unknown(unknown), buffers));
             }
         };
         let pace = self
@@ -96,7 +101,7 @@ impl Connection {
             Pace::Never => Paced::TurnAway,
             Pace::Now | Pace::After(_) => Paced::Proceed,
         };
-        Ok(self.answer(Answer::Paced(paced), bench))
+        Ok(self.answer(Answer::Paced(paced), buffers))
     }
 
     /// Tells the throttle what became of a login.

@@ -9,7 +9,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Bench, Connection, State, session_of};
+use super::{Connection, State, WorkerBuffers, session_of};
 use crate::events::{self, EndReason};
 use crate::net::{Interest, Outcome};
 use crate::protocol::proxy::{ProxyHeader, ProxyRead, ProxyReader};
@@ -53,36 +53,40 @@ impl Connection {
     }
 
     /// Goes on with the header; when it is complete the session begins.
-    pub(super) fn read_header(&mut self, bench: &mut Bench) -> Result<Step, Outcome> {
+    pub(super) fn read_header(&mut self, buffers: &mut WorkerBuffers) -> Result<Step, Outcome> {
         loop {
             if !self.stream.may_have_octets() {
                 return Err(self.park(Interest::Readable));
             }
-            let count = match self.stream.peek(&mut bench.buffer) {
+            let count = match self.stream.peek(&mut buffers.buffer) {
                 Ok(Received::Octets(count)) => count,
                 Ok(Received::Nothing) => return Err(self.park(Interest::Readable)),
-                Ok(Received::End) | Err(_) => return Err(self.header_ended(bench)),
+                Ok(Received::End) | Err(_) => return Err(self.header_ended(buffers)),
             };
             let Some(proxied) = self.proxied.as_mut() else {
                 unreachable!("only a connection from a proxy waits for a header");
             };
-            let octets = bench.buffer.get(..count).unwrap_or_default();
+            let octets = buffers.buffer.get(..count).unwrap_or_default();
             let (used, read) = proxied.reader.read(octets);
-            if self.stream.discard(used, &mut bench.buffer).is_err() {
-                return Err(self.header_ended(bench));
+            if self.stream.discard(used, &mut buffers.buffer).is_err() {
+                return Err(self.header_ended(buffers));
             }
             match read {
                 ProxyRead::NeedsMore => {}
-                ProxyRead::Header(header) => return self.header_read(header, bench),
+                ProxyRead::Header(header) => return self.header_read(header, buffers),
                 ProxyRead::Refused(fault) => {
-                    return Err(self.header_failed(fault, EndReason::Refused, bench));
+                    return Err(self.header_failed(fault, EndReason::Refused, buffers));
                 }
             }
         }
     }
 
     /// The header is there: the session is with whom it names, and begins.
-    fn header_read(&mut self, header: ProxyHeader, bench: &mut Bench) -> Result<Step, Outcome> {
+    fn header_read(
+        &mut self,
+        header: ProxyHeader,
+        buffers: &mut WorkerBuffers,
+    ) -> Result<Step, Outcome> {
         match header {
             ProxyHeader::Client {
                 source,
@@ -101,34 +105,34 @@ impl Connection {
                     // An empty send buffer takes it whole, or the peer does not hear it.
                     let _ = self.stream.send(&reply.to_octets());
                 }
-                self.stream.finish(&mut bench.buffer);
+                self.stream.finish(&mut buffers.buffer);
                 return Err(Outcome::Done);
             }
         }
         self.context.stats.sessions.count();
         self.state = State::Talking;
         self.waiting_since = clock::monotonic();
-        self.begin(bench)
+        self.begin(buffers)
     }
 
     fn is_for(&mut self, source: SocketAddr, destination: SocketAddr) {
         self.client = source;
         self.local = destination.ip();
         self.session = session_of(&self.context, &self.setup, self.port, (source, destination));
-        self.card_is_old = true;
+        self.info_is_old = true;
     }
 
     /// The time for the header is over.
-    pub(super) fn header_timed_out(&mut self, bench: &mut Bench) -> Outcome {
-        self.header_failed("no header came in time", EndReason::Timeout, bench)
+    pub(super) fn header_timed_out(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
+        self.header_failed("no header came in time", EndReason::Timeout, buffers)
     }
 
     /// The connection has ended. One on which nothing came is a check that somebody listens.
-    fn header_ended(&mut self, bench: &mut Bench) -> Outcome {
+    fn header_ended(&mut self, buffers: &mut WorkerBuffers) -> Outcome {
         let proxied = self.proxied.as_ref();
         match proxied.is_some_and(|proxied| proxied.reader.has_begun()) {
-            true => self.header_failed("it ended within the header", EndReason::Dropped, bench),
-            false => self.end(EndReason::Dropped, bench),
+            true => self.header_failed("it ended within the header", EndReason::Dropped, buffers),
+            false => self.end(EndReason::Dropped, buffers),
         }
     }
 
@@ -136,10 +140,10 @@ impl Connection {
         &mut self,
         why: impl std::fmt::Display,
         reason: EndReason,
-        bench: &mut Bench,
+        buffers: &mut WorkerBuffers,
     ) -> Outcome {
         self.context.stats.connections_refused.count();
         events::proxy::header_invalid(&self.sid(), self.client.ip(), &self.port_name, why);
-        self.end(reason, bench)
+        self.end(reason, buffers)
     }
 }

@@ -9,7 +9,7 @@ use crate::mail::TlsFacts;
 
 /// What is known of a session whoever has it.
 #[derive(Debug, Clone)]
-pub struct Card {
+pub struct SessionInfo {
     /// Its number in this run.
     pub serial: u64,
     /// The client.
@@ -20,7 +20,7 @@ pub struct Card {
     pub opened: Instant,
 }
 
-impl Card {
+impl SessionInfo {
     /// Its id in the log.
     pub fn sid(&self) -> String {
         sid_of(self.serial)
@@ -29,7 +29,7 @@ impl Card {
 
 /// What a session tells of itself while it waits.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct SessionSnapshot {
     /// What it is in, in one word.
     pub state: &'static str,
     /// The proxy it came through.
@@ -45,8 +45,8 @@ pub struct View {
 }
 
 impl Connection {
-    pub(super) fn card_of(&self) -> Card {
-        Card {
+    pub(super) fn info_of(&self) -> SessionInfo {
+        SessionInfo {
             serial: self.serial,
             client: self.client,
             port: Arc::clone(&self.port_name),
@@ -54,9 +54,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn view_of(&self) -> View {
+    pub(super) fn snapshot_of(&self) -> SessionSnapshot {
         let facts = self.session.facts();
-        View {
+        SessionSnapshot {
             proxy: self.proxy(),
             state: match self.state {
                 State::Unannounced => "proxy-header",
