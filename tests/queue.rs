@@ -103,6 +103,36 @@ fn an_empty_queue_says_so_and_wrong_words_are_usage() {
 }
 
 #[test]
+fn what_is_delivered_is_not_in_the_queue_though_its_checkpoint_is_to_come() {
+    let server = Server::start("");
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    for count in 1..=10 {
+        let begun = Instant::now();
+        let reply = client.message("alice@here.example", "Subject: s\r\n\r\ntext");
+        let id = reply.trim_end().rsplit(' ').next().unwrap().to_owned();
+        server.wait_for_mail("alice", count);
+        let show = server.command(&["queue", "show", &id]);
+        let took = begun.elapsed();
+        assert_eq!(lines(&server.command(&["queue"])), ["the queue is empty"]);
+        let status = server.command(&["status"]).output;
+        assert!(status.contains(" queue=0\n"), "{status}");
+        let numbers = server.command(&["status", "--format", "prometheus"]).output;
+        assert!(
+            numbers.contains("\ngatepost_queue_messages 0\n"),
+            "{numbers}"
+        );
+        // Once it was fast enough to be before the checkpoint.
+        if took < Duration::from_millis(1500) {
+            let shown = lines(&show);
+            assert!(shown[0].contains(" state=delivered "), "{shown:?}");
+            return;
+        }
+    }
+    panic!("this machine is too slow to look before a checkpoint");
+}
+
+#[test]
 fn what_waits_is_listed_and_shown_with_the_words_of_the_other_side() {
     let host = FakeHost::start(Setup::script(|step| match (step.verb, step.line) {
         ("RCPT", line) if line.contains("late@") => Act::say("450 4.2.1 come back \"later\""),

@@ -118,7 +118,7 @@ fn head(observed: &Observed) -> Facts {
         .number("sessions", sessions.now)
         .number("sessions_peak", sessions.peak)
         .number("sessions_max", settings.connections.sessions_max)
-        .number("queue", context.spool.undelivered())
+        .number("queue", context.spool.vitals().messages)
 }
 
 fn listener(entry: &ListenerEntry, setup: &Setup) -> Listener {

@@ -451,6 +451,7 @@ impl Deliverer {
     fn note_served(&mut self, stored: Stored, served: Served, local: Attempts, now: Moment) {
         let is_left = self.is_left(&stored, &served.progress);
         self.unsynced.since.get_or_insert(now.steady);
+        self.spool.note_copies(stored.id, &served.progress, local);
         if !served.late.is_empty() {
             self.unsynced.late.insert(stored.id, served.late);
         }

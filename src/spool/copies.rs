@@ -3,13 +3,15 @@
 //! A copy is a write and a rename, durable with the next checkpoint only. A message that is let go before leaves
 //! nobody who would write its copy again, and a power cut then leaves an empty or torn file in `new/`. So
 //! what the operator settles waits for that checkpoint: [`SpoolError::CopyNotDurable`] says so, and
-//! [`Spool::settle_copies`] has the deliverer make copies durable that are there, and no new ones.
+//! [`Spool::settle_copies`] has the deliverer make copies durable that are there, and no new ones. Until the
+//! checkpoint a message stays here, and counts as delivered where the operator asks ([`Spool::ahead`]).
 
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use super::{Spool, SpoolError, Stored};
-use crate::mail::{MessageId, Target};
+use super::store::Ahead;
+use super::{Attempts, Spool, SpoolError, Stored};
+use crate::mail::{MessageId, Progress, Target};
 use crate::sys::clock;
 
 /// The operator settles a message just now; the deliverer leaves it alone meanwhile.
@@ -43,6 +45,15 @@ impl Drop for Reserved<'_> {
     }
 }
 
+/// What others did meanwhile is true as well; a list of another length says nothing.
+pub(super) fn catch_up(progress: &mut [Progress], others: &[Progress]) {
+    if progress.len() == others.len() {
+        for (one, other) in progress.iter_mut().zip(others) {
+            one.advance(other);
+        }
+    }
+}
+
 impl Spool {
     /// The deliverer is about to write copies of a message. False where it must not: the operator settles it
     /// just now, or it is gone.
@@ -50,6 +61,28 @@ impl Spool {
         let mut state = self.lock();
         let entry = state.entries.get_mut(&id).filter(|entry| !entry.reserved);
         entry.map(|entry| entry.copying = true).is_some()
+    }
+
+    /// The deliverer has written what copies it could; this becomes true with the next checkpoint.
+    pub fn note_copies(&self, id: MessageId, progress: &[Progress], local: Attempts) {
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            let mut progress = progress.to_vec();
+            let changed = entry.changed.get_or_insert_default();
+            catch_up(&mut progress, &changed.progress);
+            changed.ahead = Some(Ahead { progress, local });
+        }
+    }
+
+    /// A message as it is with the next checkpoint.
+    pub fn ahead(&self, mut stored: Stored) -> Stored {
+        let state = self.lock();
+        let changed = state.entries.get(&stored.id);
+        let changed = changed.and_then(|entry| entry.changed.as_ref());
+        if let Some(ahead) = changed.and_then(|changed| changed.ahead.as_ref()) {
+            catch_up(&mut stored.progress, &ahead.progress);
+            stored.local = ahead.local;
+        }
+        stored
     }
 
     /// Keeps the deliverer off a message.

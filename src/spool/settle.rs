@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use super::copies::catch_up;
 use super::format::Kind;
 use super::log::{Use, write_header};
 use super::meta::{Attempts, Meta};
@@ -217,15 +218,19 @@ impl Spool {
         // The deliverer settles behind a sync only; one that failed leaves the message in doubt.
         entry.copying &= message.party != Party::Deliverer;
         let changed = entry.changed.get_or_insert_default();
+        if message.party == Party::Deliverer {
+            changed.ahead = None;
+        }
         if changed.progress.len() == message.progress.len() {
             // What another party settled meanwhile stays as it is: done stays done.
-            for (known, progress) in changed.progress.iter_mut().zip(&message.progress) {
-                known.advance(progress);
-            }
+            catch_up(&mut changed.progress, &message.progress);
             match message.party {
                 Party::Deliverer => changed.local = message.local,
                 Party::Lane => changed.lanes = changed.lanes.most(message.lanes),
                 Party::Notifier | Party::Operator => {}
+            }
+            if let Some(ahead) = &mut changed.ahead {
+                catch_up(&mut ahead.progress, &changed.progress);
             }
         } else {
             changed.progress.clone_from(&message.progress);

@@ -127,6 +127,12 @@ impl Entry {
         let changed = self.changed.as_ref();
         changed.is_some_and(|changed| all_done(&changed.progress))
     }
+
+    /// The same, or every copy will be durable with the next checkpoint.
+    pub(super) fn is_delivered(&self) -> bool {
+        let ahead = self.changed.as_ref().and_then(|one| one.ahead.as_ref());
+        self.is_finished() || ahead.is_some_and(|ahead| all_done(&ahead.progress))
+    }
 }
 
 /// Whether nothing is left to do for any recipient. An empty list says nothing.
@@ -142,6 +148,15 @@ pub(super) struct Changed {
     pub(super) lanes: Attempts,
     /// Whether the deliverer has done with it what could be done at once.
     pub(super) tried: bool,
+    /// What the next checkpoint makes true.
+    pub(super) ahead: Option<Ahead>,
+}
+
+/// What becomes true of a message with the next checkpoint.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ahead {
+    pub(super) progress: Vec<Progress>,
+    pub(super) local: Attempts,
 }
 
 /// Where a message is.
@@ -369,7 +384,7 @@ impl Spool {
     /// When the oldest undelivered message was accepted, seconds since 1970. Looks at every one.
     pub fn oldest_received(&self) -> Option<u64> {
         let state = self.lock();
-        let left = state.entries.values().filter(|entry| !entry.is_finished());
+        let left = state.entries.values().filter(|entry| !entry.is_delivered());
         left.map(|entry| entry.received).min()
     }
 

@@ -12,7 +12,7 @@ use crate::stats::Stats;
 /// How the spool is at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vitals {
-    /// Messages that are not delivered.
+    /// Messages that are not delivered; one whose copies are written, and durable with the next checkpoint, is.
     pub messages: usize,
     /// Those of them that the operator holds.
     pub held: usize,
@@ -43,7 +43,7 @@ impl Spool {
             ..Vitals::default()
         };
         for entry in state.entries.values() {
-            if entry.is_finished() {
+            if entry.is_delivered() {
                 continue;
             }
             vitals.messages += 1;
@@ -60,24 +60,16 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::{Duration, SystemTime};
 
-    use super::super::{SpoolError, SpoolOptions};
+    use super::super::{Attempts, Party, Settled, SpoolError, SpoolOptions};
     use super::*;
     use crate::mail::{
-        Envelope, ForwardPath, MessageNotifications, Recipient, RecipientNotifications,
+        Envelope, ForwardPath, MessageNotifications, Progress, Recipient, RecipientNotifications,
         ReversePath, Target,
     };
     use crate::sys::disk::RealDisk;
 
-    #[test]
-    fn messages_are_counted_and_a_commit_that_nobody_makes_is_seen() {
-        let name = format!("gatepost-vitals-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        let mut options = SpoolOptions::new(folder.clone(), 1);
-        options.free_space = 0;
-        let stats = Arc::clone(&options.stats);
-        let spool = Spool::open(Arc::new(RealDisk), options).unwrap();
-        assert_eq!(spool.vitals().messages, 0);
-        let envelope = Envelope {
+    fn envelope() -> Envelope {
+        Envelope {
             reverse_path: ReversePath::Null,
             recipients: vec![Recipient {
                 forward_path: ForwardPath::Postmaster,
@@ -89,9 +81,20 @@ mod tests {
             notifications: MessageNotifications::default(),
             client: [192, 0, 2, 1].into(),
             login: None,
-        };
+        }
+    }
+
+    #[test]
+    fn messages_are_counted_and_a_commit_that_nobody_makes_is_seen() {
+        let name = format!("gatepost-vitals-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let mut options = SpoolOptions::new(folder.clone(), 1);
+        options.free_space = 0;
+        let stats = Arc::clone(&options.stats);
+        let spool = Spool::open(Arc::new(RealDisk), options).unwrap();
+        assert_eq!(spool.vitals().messages, 0);
         let received = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let draft = spool.draft(envelope, received).unwrap();
+        let draft = spool.draft(envelope(), received).unwrap();
         let id = draft.id();
         let (tell, told) = channel();
         spool.commit(draft, Box::new(move |result| tell.send(result).unwrap()));
@@ -118,6 +121,45 @@ mod tests {
         assert_eq!(spool.vitals().held, 1, "over a start");
         assert!(spool.set_held(id, false).unwrap());
         assert_eq!(spool.vitals().held, 0);
+        drop(spool);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_copy_that_is_written_counts_as_delivered_until_its_checkpoint_fails() {
+        let name = format!("gatepost-ahead-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let mut options = SpoolOptions::new(folder.clone(), 1);
+        options.free_space = 0;
+        let spool = Spool::open(Arc::new(RealDisk), options).unwrap();
+        let received = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let draft = spool.draft(envelope(), received).unwrap();
+        let id = draft.id();
+        spool.commit_here(draft).unwrap();
+        let told = |left: usize| {
+            assert_eq!(spool.vitals().messages, left);
+            assert_eq!(spool.oldest_received(), (left > 0).then_some(1000));
+            let stored = spool.read(id, &mut Vec::new()).unwrap();
+            assert!(stored.progress.iter().all(Progress::is_due));
+            let ahead = spool.ahead(stored);
+            assert_eq!(ahead.progress.iter().all(Progress::is_due), left > 0);
+            assert_eq!(spool.undelivered(), 1);
+        };
+        assert!(spool.begin_copies(id));
+        told(1);
+        spool.note_copies(id, &[Progress::Done], Attempts::default());
+        told(0);
+        let mut settled = vec![Settled {
+            id,
+            party: Party::Deliverer,
+            progress: vec![Progress::Due],
+            local: Attempts::default(),
+            lanes: Attempts::default(),
+            is_left: true,
+            in_doubt: true,
+        }];
+        spool.settle(&mut settled).unwrap();
+        told(1);
         drop(spool);
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -112,7 +112,6 @@ wait_for() {
 # How many messages postmaster has.
 messages() { find $root/var/lib/gatepost/mail/postmaster/Maildir/new -type f 2>/dev/null | wc -l; }
 has_messages() { [ "$(messages)" -eq "$1" ]; }
-# Delivered ones are there until the checkpoint.
 has_queued() { [ "$(in_root gatepost queue list 2>/dev/null | grep -c "id=")" -eq "$1" ]; }
 pid() { cat $root/run/gatepost.pid; }
 # The addresses of listeners, in hexadecimal as the kernel has them.

@@ -72,6 +72,8 @@ enum State {
     InDelivery,
     Due,
     Deferred(Duration),
+    /// Its copies are written, and durable with the next checkpoint.
+    Delivered,
     /// Its sender is being told what became of it.
     Telling,
     /// Nobody runs who could try it.
@@ -85,6 +87,7 @@ impl State {
             Self::InDelivery => "in-delivery",
             Self::Due => "due",
             Self::Deferred(_) => "deferred",
+            Self::Delivered => "delivered",
             Self::Telling => "telling",
             Self::Waiting => "waiting",
         }
@@ -151,6 +154,9 @@ impl Queue<'_> {
             let Ok(message) = self.read(id, &mut buffer) else {
                 continue;
             };
+            if matches!(message.state, State::Delivered) {
+                continue;
+            }
             let text = form(&summary(&message));
             octets += text.len() + 1;
             told.push(text);
@@ -159,7 +165,7 @@ impl Queue<'_> {
     }
 
     fn read(&self, id: MessageId, buffer: &mut Vec<u8>) -> Result<Message, SpoolError> {
-        let stored = self.spool.read(id, buffer)?;
+        let stored = self.spool.ahead(self.spool.read(id, buffer)?);
         let octets = match &stored.content {
             Content::Memory(range) => range.len() as u64,
             Content::File(_, length, _) => *length,
@@ -181,6 +187,9 @@ impl Queue<'_> {
     fn state(&self, stored: &Stored, look: Option<Look>) -> State {
         if stored.held {
             return State::Held;
+        }
+        if stored.progress.iter().all(Progress::is_done) {
+            return State::Delivered;
         }
         if stored.due().next().is_none() {
             return State::Telling;
@@ -385,9 +394,12 @@ fn summary(message: &Message) -> Facts {
     let first = due.first().map(|(_, one)| one.forward_path.to_string());
     let wait = match message.state {
         State::Deferred(wait) => Fact::Number(wait.as_secs().try_into().unwrap_or(i64::MAX)),
-        State::Held | State::InDelivery | State::Due | State::Telling | State::Waiting => {
-            Fact::Nothing
-        }
+        State::Held
+        | State::InDelivery
+        | State::Due
+        | State::Delivered
+        | State::Telling
+        | State::Waiting => Fact::Nothing,
     };
     let now = date::unix_seconds(clock::now());
     Facts::default()
