@@ -25,6 +25,7 @@ pub mod client;
 pub mod content;
 pub mod control;
 pub mod devices;
+pub mod dialogue;
 pub mod dns;
 pub mod handlers;
 pub mod limit;
@@ -44,7 +45,16 @@ static LIMITER: Limiter = Limiter::new();
 
 /// A line that a peer can cause: limited per event and client.
 fn limited(event: &'static str, client: IpAddr) -> Line {
-    if !log::log_enabled!(target: "gatepost", Level::Info) {
+    limited_at(Level::Info, event, client)
+}
+
+/// The same for one at the level debug.
+fn debug_limited(event: &'static str, client: IpAddr) -> Line {
+    limited_at(Level::Debug, event, client)
+}
+
+fn limited_at(level: Level, event: &'static str, client: IpAddr) -> Line {
+    if !log::log_enabled!(target: "gatepost", level) {
         return Line::limited();
     }
     let (written, summary) = LIMITER.admit(event, client, clock::monotonic());

@@ -216,7 +216,7 @@ fn events() -> BTreeMap<String, Event> {
 }
 
 fn event(function: &str) -> Event {
-    let keys = [".text(", ".maybe(", ".words("];
+    let keys = [".text(", ".octets(", ".maybe(", ".words("];
     let keys = keys.iter().flat_map(|call| literals(function, call));
     let levels = [
         ("Level::Error", "error"),

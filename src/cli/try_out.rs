@@ -59,6 +59,7 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
     let made = init::set_up(folder, &wishes)?;
     let loaded = probe::load(&made.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&Log {
+        debug_for: Vec::new(),
         level: log::LevelFilter::Info,
         target: LogTarget::Stderr,
         format: LogFormat::Text,

@@ -427,6 +427,7 @@ fn log(draft: &Draft) -> Log {
             Some("trace") => LevelFilter::Trace,
             _ => LevelFilter::Info,
         },
+        debug_for: draft.networks("log", "debug_for"),
         target: match draft.word("log", "target") {
             Some("syslog") => LogTarget::Syslog,
             Some("journal") => LogTarget::Journal,

@@ -380,8 +380,20 @@ pub enum LogFormat {
 pub struct Log {
     /// `level`.
     pub level: log::LevelFilter,
+    /// `debug_for`; empty: everybody.
+    pub debug_for: Vec<Network>,
     /// `target`.
     pub target: LogTarget,
     /// `format`.
     pub format: LogFormat,
+}
+
+impl Log {
+    /// Whether the dialogue with this client is told.
+    pub fn tells_dialogue_with(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        let mut named = self.debug_for.iter();
+        self.level >= log::LevelFilter::Debug
+            && (self.debug_for.is_empty() || named.any(|network| network.contains(client)))
+    }
 }

@@ -108,7 +108,8 @@ impl Watch {
             Note::Listed { .. }
             | Note::Decided { .. }
             | Note::FromLineRemoved(_)
-            | Note::UnknownName => {}
+            | Note::UnknownName
+            | Note::Dialogue(_) => {}
         }
     }
 

@@ -75,10 +75,15 @@ impl Line {
         if self.limited {
             return self;
         }
-        self.value(key, &value.to_string(), VALUE_MAX_OCTETS)
+        self.value(key, value.to_string().as_bytes(), VALUE_MAX_OCTETS)
     }
 
-    fn value(mut self, key: &'static str, value: &str, max_octets: usize) -> Self {
+    /// The same with octets that may be no text.
+    pub(crate) fn octets(self, key: &'static str, value: &[u8]) -> Self {
+        self.value(key, value, VALUE_MAX_OCTETS)
+    }
+
+    fn value(mut self, key: &'static str, value: &[u8], max_octets: usize) -> Self {
         if self.limited {
             return self;
         }
@@ -102,7 +107,7 @@ impl Line {
 
     /// Adds words of our own, which may be longer than what a peer says.
     pub(crate) fn words(self, key: &'static str, value: impl fmt::Display) -> Self {
-        self.value(key, &value.to_string(), WORDS_MAX_OCTETS)
+        self.value(key, value.to_string().as_bytes(), WORDS_MAX_OCTETS)
     }
 
     /// Adds a value that may be missing; then the key is missing as well.
@@ -124,9 +129,9 @@ impl Line {
 
 /// Control and non-ASCII octets as `\xNN`, cut; the backslash as well, so that one of a peer's never looks
 /// like one of ours.
-fn cut(value: &str, max_octets: usize) -> String {
+fn cut(value: &[u8], max_octets: usize) -> String {
     let mut cut = String::with_capacity(value.len().min(max_octets) + 4);
-    for octet in value.bytes() {
+    for &octet in value {
         if cut.len() >= max_octets {
             cut.push_str("...");
             break;
@@ -143,7 +148,7 @@ fn cut(value: &str, max_octets: usize) -> String {
 
 /// Escapes a value for `key=value`: quoted where it holds blanks, quotes, `=`, `\` or nothing.
 pub fn escape(value: &str) -> String {
-    quoted(&cut(value, VALUE_MAX_OCTETS))
+    quoted(&cut(value.as_bytes(), VALUE_MAX_OCTETS))
 }
 
 fn quoted(cut: &str) -> String {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::events;
 use crate::policy::rule::Rule;
 use crate::protocol::line::LineError;
-use crate::session::note::{Note, Refused, Subject};
+use crate::session::note::{Note, Refused, Subject, Told};
 use crate::stats::{Counter, Stats};
 
 /// Logs a note of the session `sid`.
@@ -41,6 +41,7 @@ pub(crate) fn log(sid: &str, client: SocketAddr, note: &Note) {
         Note::LoginUnavailable => {
             events::client_misbehaves(sid, client, "a login could not be checked: no users file");
         }
+        Note::Dialogue(told) => log_dialogue(sid, client, told),
     }
 }
 
@@ -73,7 +74,8 @@ pub(crate) fn count(stats: &Stats, note: &Note) {
         | Note::Said(_)
         | Note::FromLineRemoved(_)
         | Note::UnknownName
-        | Note::LoginUnavailable => {}
+        | Note::LoginUnavailable
+        | Note::Dialogue(_) => {}
     }
 }
 
@@ -135,6 +137,19 @@ fn log_refused(sid: &str, client: SocketAddr, refused: &Refused) {
     };
     let why = (refused.rule.log_reason(), refused.cause.as_deref());
     events::refused(event, sid, client, who, refused.reply, why);
+}
+
+fn log_dialogue(sid: &str, client: SocketAddr, told: &Told) {
+    match told {
+        Told::Command {
+            shown,
+            mechanism,
+            withheld,
+        } => events::dialogue::command(sid, client, shown, *mechanism, *withheld),
+        Told::Response { octets } => events::dialogue::auth_response(sid, client, *octets),
+        Told::MailData { octets } => events::dialogue::mail_data(sid, client, *octets),
+        Told::Reply(said) => events::dialogue::reply(sid, client, said),
+    }
 }
 
 fn line_words(error: LineError) -> &'static str {

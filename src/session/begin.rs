@@ -66,7 +66,7 @@ impl Session {
     fn turn_away(&mut self, step: &'static str, refusal: &Refusal, output: &mut Output) -> Step {
         self.tell(step, "refused", &refusal.cause, output);
         let reply = self.noted_refusal(Subject::Client, refusal.rule, Some(&refusal.cause), output);
-        reply.write_to(&mut output.wire);
+        self.send(&reply, output);
         output.notes.push(Note::Said(reply));
         self.state = State::TurnedAway;
         Step::Receive

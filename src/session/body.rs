@@ -112,6 +112,11 @@ impl Body {
         self.octets = self.octets.saturating_add(octets);
     }
 
+    /// How many octets have come, or were announced.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets
+    }
+
     /// Takes octets of a chunk as they are.
     pub(super) fn take_chunk(&mut self, octets: &[u8], content: &mut Vec<u8>) {
         let from = content.len();

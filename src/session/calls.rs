@@ -176,6 +176,8 @@ pub struct SessionStart {
 pub enum Telling {
     /// The refusals.
     Refusals,
+    /// The refusals, and the dialogue by [`Note::Dialogue`].
+    Dialogue,
     /// Every verdict, by [`Note::Decided`].
     Everything,
 }

@@ -152,6 +152,7 @@ impl Session {
                 return (part.len(), Step::Receive);
             }
             let refusal = std::mem::replace(&mut **refusal, replies::bad_sequence());
+            self.tell_mail_data(size.octets, output);
             return (part.len(), self.end_refused_chunk(size, refusal, output));
         }
         let Some(transaction) = self.transaction.as_mut() else {
@@ -173,6 +174,7 @@ impl Session {
         if !is_end {
             return (part.len(), Step::Receive);
         }
+        self.tell_mail_data(size.octets, output);
         (part.len(), self.end_chunk(size, fault, output))
     }
 

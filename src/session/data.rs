@@ -96,13 +96,14 @@ impl Session {
         let looked = body.look(limits, &mut output.content, |body, content| {
             body.take(input, content)
         });
-        let is_ended = body.is_ended();
+        let (is_ended, octets) = (body.is_ended(), body.octets());
         let Ok((used, fault)) = looked else {
             return (0, Step::Perform(Effect::DropMessage));
         };
         if !is_ended {
             return (used, Step::Receive);
         }
+        self.tell_mail_data(octets, output);
         let step = match fault {
             Some(fault) => self.refuse_message(fault, output),
             None => {

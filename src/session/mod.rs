@@ -45,6 +45,7 @@ mod body;
 pub mod calls;
 mod chunk;
 mod data;
+mod dialogue;
 mod hello;
 mod mail;
 mod names;
@@ -105,6 +106,8 @@ pub struct Session {
     /// A login failed and none has succeeded since.
     login_is_due: bool,
     first_octet_seen: bool,
+    /// What looks like a command may be a response: AUTH was said, or a line that was none.
+    responses_may_come: bool,
     commands_completed: u64,
     quit: bool,
 }
@@ -223,6 +226,7 @@ impl Session {
             failed_logins: 0,
             login_is_due: false,
             first_octet_seen: false,
+            responses_may_come: false,
             commands_completed: 0,
             quit: false,
         }
@@ -352,7 +356,7 @@ impl Session {
             Interrupt::ShuttingDown => replies::shutting_down(),
             Interrupt::Operator => replies::ended_by_operator(),
         };
-        reply.write_to(&mut output.wire);
+        self.send(&reply, output);
         self.state = State::Closed;
     }
 
@@ -436,7 +440,10 @@ impl Session {
             LineRead::NeedsMore => return (used, Step::Receive),
             LineRead::Line(line) => {
                 let step = match kind {
-                    LineKind::SaslResponse => self.auth_response(&line, output),
+                    LineKind::SaslResponse => {
+                        self.tell_response(&line, output);
+                        self.auth_response(&line, output)
+                    }
                     LineKind::Command => self.command_line(&line, output),
                 };
                 if let Cow::Owned(mut line) = line {
@@ -452,6 +459,7 @@ impl Session {
     }
 
     fn bad_line(&mut self, error: LineError, output: &mut Output) -> Step {
+        self.responses_may_come = true;
         if matches!(self.state, State::TurnedAway) {
             return self.say(replies::bad_sequence(), output);
         }
@@ -466,6 +474,7 @@ impl Session {
     /// its arguments come last, so they are parsed there.
     fn command_line(&mut self, line: &[u8], output: &mut Output) -> Step {
         let command = Command::parse(line);
+        self.tell_command(line, command, output);
         if matches!(self.state, State::TurnedAway) {
             return self.turned_away(command, output);
         }
@@ -499,7 +508,8 @@ impl Session {
     fn other_protocol(&mut self, output: &mut Output) -> Step {
         output.notes.push(Note::OtherProtocol);
         if self.say(replies::unknown_command(), output) == Step::Receive {
-            replies::too_many_errors(&self.settings.messages).write_to(&mut output.wire);
+            let last = replies::too_many_errors(&self.settings.messages);
+            self.send(&last, output);
             self.state = State::Closed;
         }
         Step::Close
@@ -513,13 +523,13 @@ impl Session {
             if limit > 0 && self.errors > limit {
                 output.notes.push(Note::TooManyErrors);
                 let last = replies::too_many_errors(&self.settings.messages);
-                last.write_to(&mut output.wire);
+                self.send(&last, output);
                 output.notes.push(Note::Said(last));
                 self.state = State::Closed;
                 return Step::Close;
             }
         }
-        reply.write_to(&mut output.wire);
+        self.send(&reply, output);
         if reply.code() >= 400 {
             output.notes.push(Note::Said(reply));
         }

@@ -63,6 +63,34 @@ pub enum Note {
     UnknownName,
     /// The users file could not be read for a login.
     LoginUnavailable,
+    /// A part of the dialogue, where it is told.
+    Dialogue(Told),
+}
+
+/// A part of the dialogue, as far as it may be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// The client said a line that was taken for a command.
+    Command {
+        /// The line or its verb, perhaps cut; empty where it may be a password.
+        shown: Vec<u8>,
+        /// What it wants to log in by, where that is known.
+        mechanism: Option<&'static str>,
+        /// How many octets are not shown.
+        withheld: usize,
+    },
+    /// The client said a line within AUTH.
+    Response {
+        /// How long it is.
+        octets: usize,
+    },
+    /// Mail data came to its end, or a chunk did.
+    MailData {
+        /// How much came.
+        octets: u64,
+    },
+    /// We said this, lines between slashes.
+    Reply(String),
 }
 
 /// Something that was refused.

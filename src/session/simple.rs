@@ -22,7 +22,7 @@ impl Session {
         if !arguments.is_empty() {
             return self.say(replies::bad_arguments(), output);
         }
-        replies::bye().write_to(&mut output.wire);
+        self.send(&replies::bye(), output);
         self.quit = true;
         self.state = State::Closed;
         Step::Close

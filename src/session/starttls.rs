@@ -24,7 +24,7 @@ impl Session {
         if !arguments.is_empty() {
             return self.say(replies::bad_arguments(), output);
         }
-        replies::ready_for_tls().write_to(&mut output.wire);
+        self.send(&replies::ready_for_tls(), output);
         self.perform(Due::Tls, Effect::StartTls)
     }
 

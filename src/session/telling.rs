@@ -19,7 +19,7 @@ impl Session {
         output: &mut Output,
     ) {
         match self.telling {
-            Telling::Refusals => {}
+            Telling::Refusals | Telling::Dialogue => {}
             Telling::Everything => output.notes.push(Note::Decided {
                 step,
                 verdict,

@@ -15,6 +15,16 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "log",
+        name: "debug_for",
+        kind: Kind::Networks,
+        default: Default::Value(""),
+        meaning: "The networks whose dialogue level = debug tells: each command, each reply, and how much mail data \
+                  came. Empty: everybody's. Sessions that have begun stay as they are.",
+        change: "Name the client that you look at, so that others stay out of the log.",
+        domino: Some("SMTPDebugIO"),
+    },
+    Key {
+        section: "log",
         name: "target",
         kind: Kind::Word(&["stderr", "syslog", "journal"]),
         default: Default::Value("stderr"),

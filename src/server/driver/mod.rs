@@ -612,7 +612,10 @@ fn session_of(
         port,
         client,
         local,
-        telling: Telling::Refusals,
+        telling: match setup.settings.log.tells_dialogue_with(client.ip()) {
+            true => Telling::Dialogue,
+            false => Telling::Refusals,
+        },
         memory: Arc::clone(context.spool.memory()),
     })
 }

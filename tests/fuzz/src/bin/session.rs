@@ -129,7 +129,7 @@ fn play(settings: &Arc<Settings>, pieces: &[&[u8]]) -> Record {
         port: 0,
         client: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
         local: SocketAddr::from((Ipv4Addr::LOCALHOST, 25)),
-        telling: Telling::Refusals,
+        telling: Telling::Dialogue,
         memory: Arc::new(Budget::new(1 << 20)),
     });
     let (output, record, content) = (Output::default(), Record::default(), Vec::new());
