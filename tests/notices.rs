@@ -11,11 +11,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fake_host::{Act, FakeHost, Setup};
 use gatepost::spool::{Spool, SpoolOptions};
 use gatepost::sys::disk::RealDisk;
+use support::fakeclock::FakeClock;
 use support::{Client, PATIENCE, Server, has_program};
 
 /// `no...@` is refused for good, `slow...@` is put off, everybody else is taken.
@@ -376,6 +377,44 @@ fn what_expires_is_told_even_where_the_smarthost_is_dead() {
     }
     server.wait_for_log("event=expired");
     end(&mut server);
+}
+
+#[test]
+fn a_clock_that_jumps_makes_no_message_older() {
+    const DAYS: i64 = 10 * 24 * 3600;
+    let host = host(&[]);
+    let more = "[queue]\nexpire = 12s\nretry = 1s\ndelay_notice = 0\n";
+    let mut all = Vec::new();
+    for step in [DAYS, -DAYS] {
+        let Some(clock) = FakeClock::new() else {
+            return;
+        };
+        let server = Server::start_with(&ini(host.address, more), |command| clock.preload(command));
+        let to = ["<slow@there.example>"];
+        let from = "<alice@here.example>";
+        send(&mut greeted(&server), from, &to, "Subject: a\r\n\r\n");
+        all.push((server, clock, step));
+    }
+    let sent = Instant::now();
+    let day = |line: &str| line.split('T').next().unwrap_or_default().to_owned();
+    let mut days = Vec::new();
+    for (server, clock, step) in &mut all {
+        days.push(day(&server.wait_for_event("deferred")));
+        clock.set(*step);
+    }
+    // By the clock it has long expired, or will in ten days; it was tried more than three times.
+    std::thread::sleep(Duration::from_secs(9).saturating_sub(sent.elapsed()));
+    for (server, ..) in &all {
+        let log = server.log_text();
+        assert!(log.matches("event=deferred").count() > 3, "{log}");
+        assert!(!log.contains("event=expired"), "{log}");
+    }
+    for ((server, ..), before) in all.iter_mut().zip(days) {
+        let expired = server.wait_for_event("expired");
+        assert_ne!(day(&expired), before, "the clock has jumped");
+        assert!(sent.elapsed() >= Duration::from_secs(11), "{expired}");
+        assert_eq!(server.wait_for_mail("alice", 1).len(), 1);
+    }
 }
 
 #[test]

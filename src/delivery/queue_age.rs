@@ -5,7 +5,8 @@
 //! | ran on, or stood still while the machine was off | the clock says |
 //! | stepped, while the service ran (NTP sets it after a start without a battery) | it would be without the step |
 //! | tells of more than [`PLAUSIBLE_MAX`] at a start | this run |
-//! | was put back | the clock says, where that is later |
+//! | was put back, and has not come by the time of acceptance again | it would be without the step |
+//! | was put back, and has come by that time again | the clock says: it may be new |
 //!
 //! Promises: nothing expires within an hour after a start or a step, or half of `[queue] expire` where that is
 //! less. Refuses to know: messages. Limits: the last [`STEPS_MAX`] steps of a run are remembered.
@@ -95,8 +96,9 @@ impl Run {
         }
         let mut age = i128::from(self.last.wall) - i128::from(received);
         for &(from, to) in &self.steps {
-            // Between the two it cannot be told which side of the step it came from.
-            if received <= from.min(to) {
+            // Between the two it cannot be told which side of the step it came from, but where its time is yet to come.
+            let was_before = received > self.last.wall && received <= from;
+            if received <= from.min(to) || was_before {
                 age -= i128::from(to) - i128::from(from);
             }
         }
@@ -153,8 +155,20 @@ mod tests {
                 80,
             ),
             (TODAY - 60, &[(0, TODAY), (10, TODAY + 900 * DAY)], 70),
-            // A clock that is put back: what came after it is new.
-            (TODAY - DAY, &[(0, TODAY), (10, TODAY - 2 * DAY)], 0),
+            // A clock that is put back: what has a time that is yet to come was there before.
+            (TODAY - DAY, &[(0, TODAY), (10, TODAY - 2 * DAY)], DAY + 10),
+            // What has a time that came again may be new.
+            (
+                TODAY - DAY,
+                &[(0, TODAY), (10, TODAY - 2 * DAY), (DAY + 10, TODAY - DAY)],
+                0,
+            ),
+            // Accepted while the clock was ahead.
+            (
+                TODAY + 900 * DAY + 5,
+                &[(0, TODAY), (10, TODAY + 900 * DAY + 10), (20, TODAY + 20)],
+                15,
+            ),
             (
                 TODAY - 3 * DAY,
                 &[(0, TODAY), (10, TODAY - 2 * DAY)],

@@ -20,7 +20,7 @@ pub struct FakeDns {
 impl FakeDns {
     /// `None` where the library cannot be built; then the test says that it is skipped.
     pub fn new(lines: &[&str]) -> Option<Self> {
-        let library = LIBRARY.get_or_init(build).as_deref()?;
+        let library = LIBRARY.get_or_init(|| build("fakedns")).as_deref()?;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("fakedns-{}-{number}.txt", std::process::id());
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -54,25 +54,26 @@ impl Drop for FakeDns {
     }
 }
 
-/// `GATEPOST_CC` names the compiler where the binary under test is for another machine.
-fn build() -> Option<PathBuf> {
+/// Builds a library of `tests/support` that programs load before all others. `GATEPOST_CC` names the compiler where the binary
+/// under test is for another machine.
+pub fn build(name: &str) -> Option<PathBuf> {
     let compiler = std::env::var("GATEPOST_CC").unwrap_or("cc".to_owned());
     if !cfg!(target_env = "gnu") || !super::has_program(&compiler) {
-        eprintln!("SKIPPED: a resolver for tests needs cc and glibc");
+        eprintln!("SKIPPED: {name} for tests needs cc and glibc");
         return None;
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fakedns.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/support/{name}.c"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let library = folder.join(format!("fakedns-{compiler}.so"));
+    let library = folder.join(format!("{name}-{compiler}.so"));
     // Test programs run side by side: each builds its own and moves it into place.
-    let new = folder.join(format!("fakedns-{}.so", std::process::id()));
+    let new = folder.join(format!("{name}-{}.so", std::process::id()));
     let built = Command::new(&compiler)
         .args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
         .arg(&new)
         .arg(source)
         .status()
         .unwrap();
-    assert!(built.success(), "{compiler} cannot build fakedns.c");
+    assert!(built.success(), "{compiler} cannot build {name}.c");
     fs::rename(&new, &library).unwrap();
     Some(library)
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub mod checking;
+pub mod fakeclock;
 pub mod fakedns;
 pub mod filled;
 pub mod ini;
