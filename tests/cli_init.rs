@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use gatepost::cli::init::{Layout, Wishes, set_up};
+use gatepost::cli::init::{InitOptions, Layout, set_up};
 use gatepost::config::Loaded;
 use gatepost::config::settings::StartTls;
 use gatepost::directory::{Directory, Found, LoginOutcome, Lookup};
@@ -96,7 +96,7 @@ fn a_set_up_passes_check_and_its_password_is_right() {
 #[test]
 fn the_settings_let_real_clients_in() {
     let folder = TempFolder::new("init-settings");
-    let wishes = Wishes {
+    let wishes = InitOptions {
         hostname: Domain::parse("mx.here.example").unwrap(),
         tcp_port: 2525,
         tls_port: 4465,

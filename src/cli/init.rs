@@ -33,7 +33,7 @@ use super::output::{CANNOT_CREATE, Failure, IO, say};
 
 /// What a set-up is made for.
 #[derive(Debug, Clone)]
-pub struct Wishes {
+pub struct InitOptions {
     /// The server's name, and its local domain.
     pub hostname: Domain,
     /// The number of `[port:tcp]`.
@@ -91,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => Layout::System,
         false => Layout::Folder,
     };
-    let wishes = Wishes {
+    let options = InitOptions {
         hostname,
         tcp_port: port(arguments, "--tcp-port", TCP_PORT)?,
         tls_port: port(arguments, "--tls-port", TLS_PORT)?,
@@ -101,15 +101,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         },
         layout,
     };
-    if wishes.tcp_port == wishes.tls_port {
+    if options.tcp_port == options.tls_port {
         return Err(Failure::usage("the two ports need two numbers"));
     }
     match layout {
-        Layout::Folder => say(&farewell(&set_up(&folder, &wishes)?, &wishes)),
+        Layout::Folder => say(&farewell(&set_up(&folder, &options)?, &options)),
         Layout::System if folder.join(CONFIG).exists() => Ok(()),
         Layout::System => {
-            let made = set_up(&folder, &wishes)?;
-            say(&next_steps(&made, &wishes))
+            let made = set_up(&folder, &options)?;
+            say(&next_steps(&made, &options))
         }
     }
 }
@@ -130,18 +130,18 @@ fn port(arguments: &Arguments, option: &str, default: u16) -> Result<u16, Failur
 ///
 /// # Errors
 /// The folder is not empty, or something in it cannot be made.
-pub fn set_up(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
+pub fn set_up(folder: &Path, options: &InitOptions) -> Result<SetUp, Failure> {
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     fs::create_dir_all(folder).map_err(failed)?;
     let is_full = fs::read_dir(folder).map_err(failed)?.next().is_some();
-    if is_full && wishes.layout == Layout::Folder {
+    if is_full && options.layout == Layout::Folder {
         let text = format!("{}: the folder is not empty", folder.display());
         return Err(Failure::new(CANNOT_CREATE, text));
     }
     let folder = std::path::absolute(folder).map_err(failed)?;
     let opened = OwnFolder::open(&folder).map_err(failed)?;
     let mut made = Vec::new();
-    let outcome = fill(&folder, &opened, wishes, &mut made);
+    let outcome = fill(&folder, &opened, options, &mut made);
     if outcome.is_err() {
         for name in made {
             let _ = opened.remove(name);
@@ -154,17 +154,17 @@ pub fn set_up(folder: &Path, wishes: &Wishes) -> Result<SetUp, Failure> {
 fn fill(
     folder: &Path,
     opened: &OwnFolder,
-    wishes: &Wishes,
+    options: &InitOptions,
     made: &mut Vec<&'static str>,
 ) -> Result<SetUp, Failure> {
     let failed = |error: io::Error| Failure::files(CANNOT_CREATE, folder.display(), &error);
     let no_random = |error: io::Error| Failure::files(IO, "no secrets can be made", &error);
     let password = new_password().map_err(no_random)?;
     let encoded = secret::encode(password.as_bytes(), effort::by_speed()).map_err(no_random)?;
-    let pair = self_signed::make(&wishes.hostname, clock::now()).map_err(no_random)?;
+    let pair = self_signed::make(&options.hostname, clock::now()).map_err(no_random)?;
     let owner = Owner::choose();
     let users = Zeroizing::new(format!("{USER}:{}\n", *encoded));
-    let config = ini(wishes, owner.name);
+    let config = ini(options, owner.name);
     // The configuration comes last: where it is, all that it names is.
     let mut files: Vec<(&'static str, &str, u32)> =
         vec![(USERS, &users, 0o600), (ALIASES, TO_ROOT, 0o644)];
@@ -180,7 +180,7 @@ fn fill(
             continue;
         }
         // What the operator writes stays root's.
-        let is_given = mode == 0o600 || wishes.layout == Layout::Folder;
+        let is_given = mode == 0o600 || options.layout == Layout::Folder;
         let owner = owner.ids().filter(|_| is_given);
         let new = New { mode, owner };
         opened
@@ -188,7 +188,7 @@ fn fill(
             .map_err(failed)?;
         made.push(name);
     }
-    let folders: &[&'static str] = match wishes.layout {
+    let folders: &[&'static str] = match options.layout {
         Layout::Folder => &[SPOOL, MAIL],
         Layout::System => &[],
     };
@@ -258,14 +258,14 @@ fn new_password() -> io::Result<Zeroizing<String>> {
 }
 
 /// The configuration: what differs from the defaults, with the reasons.
-fn ini(wishes: &Wishes, account: &str) -> String {
-    let Wishes {
+fn ini(options: &InitOptions, account: &str) -> String {
+    let InitOptions {
         hostname,
         tcp_port,
         tls_port,
         addresses,
         layout,
-    } = wishes;
+    } = options;
     let list: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
     let list = list.join(", ");
     let (spool_and_user, open, folders, apply) = match layout {
@@ -322,10 +322,10 @@ fn ini(wishes: &Wishes, account: &str) -> String {
 }
 
 /// What an operator does after a package was installed, and what keeps it from working.
-fn next_steps(made: &SetUp, wishes: &Wishes) -> String {
+fn next_steps(made: &SetUp, options: &InitOptions) -> String {
     let mut text = format!("{HAS_A_USER}{}{AND_RUN}", made.config.display());
-    for port in [wishes.tcp_port, wishes.tls_port] {
-        for address in &wishes.addresses {
+    for port in [options.tcp_port, options.tls_port] {
+        for address in &options.addresses {
             let taken = TcpListener::bind((*address, port)).err();
             if taken.is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
                 text.push_str(&format!(
@@ -338,7 +338,7 @@ fn next_steps(made: &SetUp, wishes: &Wishes) -> String {
     text
 }
 
-fn farewell(made: &SetUp, wishes: &Wishes) -> String {
+fn farewell(made: &SetUp, options: &InitOptions) -> String {
     let start = match Word::path(&made.config) {
         Some(config) => line("gatepost serve --config {}", &[&config]),
         None => format!(
@@ -352,12 +352,12 @@ fn farewell(made: &SetUp, wishes: &Wishes) -> String {
          password  {password}\n\
          mail      {maildir}\n\n\
          Start it with:\n  {start}\n",
-        hostname = wishes.hostname,
+        hostname = options.hostname,
         user = made.user,
         password = *made.password,
         maildir = made.maildir.display(),
     );
-    let low_port = wishes.tcp_port.min(wishes.tls_port) < FIRST_FREE_PORT;
+    let low_port = options.tcp_port.min(options.tls_port) < FIRST_FREE_PORT;
     if low_port && !process::is_root() {
         text.push_str(
             "Ports below 1024 need root or CAP_NET_BIND_SERVICE; for a trial without them give\n\

@@ -8,6 +8,7 @@ mod certificate;
 pub mod check;
 mod console;
 pub mod devices;
+pub mod domino;
 pub mod explain;
 pub mod health;
 pub mod init;
@@ -19,7 +20,6 @@ mod sendmail;
 pub mod serve;
 pub mod sessions;
 pub mod status;
-pub mod tell;
 pub mod test_mail;
 mod top;
 pub mod try_out;
@@ -149,7 +149,7 @@ const COMMANDS: &[Command] = &[
         options: &[],
         flags: &[],
         words: ANY_WORDS,
-        run: tell::run,
+        run: domino::run,
     },
     Command {
         name: "reload",
@@ -415,7 +415,7 @@ fn help(arguments: &Arguments) -> Result<(), Failure> {
 
 fn unknown_command(name: Option<&OsString>) -> Failure {
     let name = name.map(|name| name.to_string_lossy()).unwrap_or_default();
-    if let Some(told) = tell::of_the_system(&name) {
+    if let Some(told) = domino::of_the_system(&name) {
         return Failure::usage(format!("there is no command {name:?}; {told}"));
     }
     let near = suggest::nearest(&name, COMMANDS.iter().map(|command| command.name));

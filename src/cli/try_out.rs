@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::arguments::Arguments;
-use super::init::{self, Layout, SetUp, Wishes};
+use super::init::{self, InitOptions, Layout, SetUp};
 use super::output::{Failure, NO_INPUT, SOFTWARE, UNAVAILABLE, say};
 use super::serve;
 use crate::config::load::parse_hostname;
@@ -49,14 +49,14 @@ fn try_out(arguments: &Arguments, folder: &Path) -> Result<(), Failure> {
     let hostname = parse_hostname(HOSTNAME).map_err(Failure::usage)?;
     let tcp_port = port(arguments, "--tcp-port", address)?;
     let tls_port = port(arguments, "--tls-port", address)?;
-    let wishes = Wishes {
+    let options = InitOptions {
         hostname,
         tcp_port,
         tls_port,
         addresses: vec![address],
         layout: Layout::Folder,
     };
-    let made = init::set_up(folder, &wishes)?;
+    let made = init::set_up(folder, &options)?;
     let loaded = probe::load(&made.config).map_err(|found| Failure::configuration(&found))?;
     logger::install(&Log {
         debug_for: Vec::new(),

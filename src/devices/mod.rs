@@ -39,7 +39,7 @@ mod tell;
 mod watch;
 
 use table::{Device, Table, Visit};
-pub(super) use watch::{Begun, Place, Reached, Watch};
+pub(super) use watch::{HandshakeProgress, Place, Reached, Watch};
 
 /// What `gatepost test-mail` calls itself: where it comes from this machine, it is no device.
 pub const TEST_NAME: &str = "test-mail.gatepost.localhost";

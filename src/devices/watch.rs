@@ -50,7 +50,7 @@ enum Awaited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the TLS handshake; whether it had sent anything.
-    Handshake(Begun),
+    Handshake(HandshakeProgress),
     /// In the content of a message.
     MailData,
     /// Anywhere else.
@@ -59,13 +59,13 @@ pub(crate) enum Place {
 
 /// Whether the client had a part in the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
+pub(crate) enum HandshakeProgress {
     /// It said something.
-    Yes,
+    Started,
     /// Not a word in some seconds.
-    Silent,
+    Idle,
     /// Not a word, but it went away at once.
-    AtOnce,
+    ClosedAtOnce,
 }
 
 /// How far a session came, at its end.
@@ -134,10 +134,12 @@ impl Watch {
     pub(crate) fn broke_off(&mut self, reason: EndReason, place: Place) {
         let is_silence = reason == EndReason::Timeout;
         match place {
-            Place::Handshake(Begun::Yes) if is_silence => self.found(Kind::TlsSlow, ""),
-            Place::Handshake(Begun::Yes) => self.found(Kind::TlsCut, ""),
-            Place::Handshake(Begun::Silent) => self.found(Kind::SilentOnTlsPort, ""),
-            Place::Handshake(Begun::AtOnce) => self.found(Kind::Silent, ""),
+            Place::Handshake(HandshakeProgress::Started) if is_silence => {
+                self.found(Kind::TlsSlow, "")
+            }
+            Place::Handshake(HandshakeProgress::Started) => self.found(Kind::TlsCut, ""),
+            Place::Handshake(HandshakeProgress::Idle) => self.found(Kind::SilentOnTlsPort, ""),
+            Place::Handshake(HandshakeProgress::ClosedAtOnce) => self.found(Kind::Silent, ""),
             Place::MailData if is_silence => self.found(Kind::StalledInData, ""),
             Place::MailData => self.found(Kind::CutInData, ""),
             Place::Elsewhere => {}

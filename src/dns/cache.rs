@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::desk::Key;
+use super::pending::Key;
 use crate::policy::facts::Finding;
 
 /// Findings that are kept; past it the one that would go first goes early.

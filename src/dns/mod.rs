@@ -17,14 +17,14 @@
 
 mod ascii;
 mod cache;
-mod desk;
 mod lookup;
 pub mod mx;
 mod notices;
+mod pending;
 mod resolver;
 #[cfg(test)]
 mod tests;
 
-pub use desk::Limits;
 pub use lookup::{Backend, SystemResolver};
+pub use pending::Limits;
 pub use resolver::Resolver;

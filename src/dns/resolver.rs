@@ -10,9 +10,9 @@ use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
-use super::desk::{Desk, Limits, Reply};
 use super::lookup::{self, Backend, Oddity, Outcome, SystemResolver};
 use super::notices::Notices;
+use super::pending::{Limits, Pending, Reply};
 use crate::events;
 use crate::policy::facts::{Finding, Question};
 use crate::stats::Stats;
@@ -40,7 +40,7 @@ struct Shared {
 }
 
 struct State {
-    desk: Desk,
+    pending: Pending,
     notices: Notices,
     threads: usize,
     /// Threads that wait for a question.
@@ -68,7 +68,7 @@ impl Resolver {
     /// Asks `backend` within `limits`.
     pub fn with_backend(backend: Box<dyn Backend>, limits: Limits, stats: Arc<Stats>) -> Self {
         let state = State {
-            desk: Desk::new(limits, stats),
+            pending: Pending::new(limits, stats),
             notices: Notices::default(),
             threads: 0,
             idle: 0,
@@ -89,7 +89,7 @@ impl Resolver {
     /// What is known without asking: an answer that is still fresh.
     pub fn known(&self, question: &Question) -> Option<Finding> {
         let state = self.shared.lock();
-        state.desk.known(question, clock::monotonic())
+        state.pending.known(question, clock::monotonic())
     }
 
     /// Asks; never blocks. `answer` is called once: before this returns and on this thread when the
@@ -99,11 +99,11 @@ impl Resolver {
         let mut state = self.shared.lock();
         // The time is read under the lock, so that askers stand in the order of their deadlines.
         let now = clock::monotonic();
-        let replies = match state.desk.ask(question, answer, now) {
+        let replies = match state.pending.ask(question, answer, now) {
             Some(reply) => vec![reply],
             None => self.shared.staff(&mut state),
         };
-        let stuck = state.desk.note_stuck(now);
+        let stuck = state.pending.note_stuck(now);
         drop(state);
         self.shared.hand_over(replies, stuck);
     }
@@ -125,7 +125,7 @@ impl Drop for Resolver {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.closed = true;
-        let replies = state.desk.close();
+        let replies = state.pending.close();
         drop(state);
         self.shared.questions.notify_all();
         self.shared.deadlines.notify_all();
@@ -147,7 +147,7 @@ impl Shared {
             .and_then(|()| self.start_lookup(state));
         if let Err(error) = started {
             events::dns::no_thread(error);
-            return state.desk.close();
+            return state.pending.close();
         }
         self.questions.notify_one();
         if state.watch == Watch::Resting {
@@ -171,7 +171,7 @@ impl Shared {
 
     /// Starts one more thread where questions wait and none is idle.
     fn start_lookup(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        if state.desk.waiting() <= state.idle || state.threads >= self.limits.threads {
+        if state.pending.waiting() <= state.idle || state.threads >= self.limits.threads {
             return Ok(());
         }
         let shared = Arc::clone(self);
@@ -191,7 +191,7 @@ impl Shared {
     fn look_up_questions(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let Some((key, question)) = state.desk.next(clock::monotonic()) else {
+            let Some((key, question)) = state.pending.next(clock::monotonic()) else {
                 state.idle += 1;
                 state = wait(&self.questions, state);
                 state.idle -= 1;
@@ -200,7 +200,9 @@ impl Shared {
             drop(state);
             let outcome = self.look_up(&question);
             state = self.lock();
-            let replies = state.desk.finish(key, outcome.finding, clock::monotonic());
+            let replies = state
+                .pending
+                .finish(key, outcome.finding, clock::monotonic());
             drop(state);
             self.hand_over(replies, false);
             state = self.lock();
@@ -227,15 +229,15 @@ impl Shared {
         let mut state = self.lock();
         while !state.closed {
             let now = clock::monotonic();
-            let replies = state.desk.expire(now);
-            let stuck = state.desk.note_stuck(now);
+            let replies = state.pending.expire(now);
+            let stuck = state.pending.note_stuck(now);
             if stuck || !replies.is_empty() {
                 drop(state);
                 self.hand_over(replies, stuck);
                 state = self.lock();
                 continue;
             }
-            match state.desk.deadline() {
+            match state.pending.deadline() {
                 Some(deadline) => {
                     state.watch = Watch::Armed;
                     let left = deadline.saturating_duration_since(now);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::cache::{FAILURE_KEPT, KEPT};
-use super::desk::{ASKERS_MAX, Answer, Desk, Key, Reply};
+use super::pending::{ASKERS_MAX, Answer, Key, Pending, Reply};
 use super::{Backend, Limits, Resolver};
 use crate::mail::Domain;
 use crate::policy::facts::{Finding, Question};
@@ -32,7 +32,7 @@ fn limits() -> Limits {
 
 /// A book and the answers its askers got.
 struct Book {
-    desk: Desk,
+    pending: Pending,
     stats: Arc<Stats>,
     sender: Sender<(&'static str, Finding)>,
     answers: Receiver<(&'static str, Finding)>,
@@ -44,7 +44,7 @@ impl Book {
         let stats = Arc::new(Stats::default());
         let (sender, answers) = channel();
         Self {
-            desk: Desk::new(limits(), Arc::clone(&stats)),
+            pending: Pending::new(limits(), Arc::clone(&stats)),
             stats,
             sender,
             answers,
@@ -64,21 +64,21 @@ impl Book {
     /// Asks; gives what was answered at once.
     fn ask(&mut self, asker: &'static str, question: &Question, at: u64) -> Option<Finding> {
         let (answer, now) = (self.answer(asker), self.at(at));
-        let reply = self.desk.ask(question.clone(), answer, now);
+        let reply = self.pending.ask(question.clone(), answer, now);
         reply.map(|reply| reply.finding)
     }
 
     fn take(&mut self, at: u64) -> Key {
-        self.desk.next(self.at(at)).unwrap().0
+        self.pending.next(self.at(at)).unwrap().0
     }
 
     fn finish(&mut self, key: Key, finding: Finding, at: u64) -> Vec<(&'static str, Finding)> {
-        let replies = self.desk.finish(key, finding, self.at(at));
+        let replies = self.pending.finish(key, finding, self.at(at));
         self.deliver(replies)
     }
 
     fn expire(&mut self, at: u64) -> Vec<(&'static str, Finding)> {
-        let replies = self.desk.expire(self.at(at));
+        let replies = self.pending.expire(self.at(at));
         self.deliver(replies)
     }
 
@@ -110,11 +110,11 @@ fn equal_questions_are_looked_up_once() {
     assert_eq!(book.ask("b", &mail("X.Example"), 10), None);
     let key = book.take(10);
     assert_eq!(book.ask("c", &mail("x.example"), 20), None);
-    assert!(book.desk.next(book.at(20)).is_none());
+    assert!(book.pending.next(book.at(20)).is_none());
     let answers = book.finish(key, YES, 30);
     assert_eq!(answers, [("a", YES), ("b", YES), ("c", YES)]);
     assert_eq!(book.counts(), [3, 0, 0, 0]);
-    assert_eq!(book.desk.deadline(), None);
+    assert_eq!(book.pending.deadline(), None);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn findings_and_failures_are_known_for_their_time() {
     let failed = Some(Finding::Failed);
     assert_eq!(book.ask("b", &mail("y.example"), failure_kept - 1), failed);
     assert_eq!(book.counts(), [4, 2, 2, 0]);
-    assert_eq!(book.desk.known(&mail("x.example"), book.at(kept)), None);
+    assert_eq!(book.pending.known(&mail("x.example"), book.at(kept)), None);
     assert_eq!(book.ask("c", &mail("x.example"), kept), None);
     assert_eq!(book.ask("c", &mail("y.example"), failure_kept), None);
 }
@@ -171,10 +171,10 @@ fn an_asker_is_answered_at_its_deadline_and_the_next_ones_at_once() {
     book.ask("a", &mail("x.example"), 0);
     let key = book.take(0);
     book.ask("b", &mail("x.example"), 2000);
-    assert_eq!(book.desk.deadline(), Some(book.at(5000)));
+    assert_eq!(book.pending.deadline(), Some(book.at(5000)));
     assert_eq!(book.expire(4999), []);
     assert_eq!(book.expire(5000), [("a", Finding::Failed)]);
-    assert_eq!(book.desk.deadline(), Some(book.at(7000)));
+    assert_eq!(book.pending.deadline(), Some(book.at(7000)));
     assert_eq!(
         book.ask("c", &mail("x.example"), 5001),
         Some(Finding::Failed)
@@ -182,7 +182,7 @@ fn an_asker_is_answered_at_its_deadline_and_the_next_ones_at_once() {
     assert_eq!(book.expire(7000), [("b", Finding::Failed)]);
     // The thread still hangs: the question is not asked a second time.
     assert_eq!(book.ask("d", &mail("x.example"), 13_000), None);
-    assert!(book.desk.next(book.at(13_000)).is_none());
+    assert!(book.pending.next(book.at(13_000)).is_none());
     // What comes late is worth having.
     assert_eq!(book.finish(key, YES, 14_000), [("d", YES)]);
     assert_eq!(book.ask("e", &mail("x.example"), 14_001), Some(YES));
@@ -198,11 +198,11 @@ fn a_question_nobody_waits_for_any_more_is_not_looked_up() {
     }
     book.ask("b", &mail("z.example"), 0);
     assert_eq!(book.expire(5000).len(), 3);
-    assert_eq!(book.desk.waiting(), 0);
-    assert!(book.desk.next(book.at(5000)).is_none());
+    assert_eq!(book.pending.waiting(), 0);
+    assert!(book.pending.next(book.at(5000)).is_none());
     // It was not looked up, so nothing is known of it.
     assert_eq!(book.ask("c", &mail("z.example"), 5001), None);
-    assert_eq!(book.desk.waiting(), 1);
+    assert_eq!(book.pending.waiting(), 1);
 }
 
 #[test]
@@ -235,15 +235,15 @@ fn when_all_threads_hang_everything_fails_at_once_until_one_comes_back() {
     book.ask("a", &mail("y.example"), 0);
     let (x, _) = (book.take(0), book.take(0));
     book.ask("b", &mail("z.example"), 1000);
-    assert!(!book.desk.note_stuck(book.at(4999)));
+    assert!(!book.pending.note_stuck(book.at(4999)));
     // Also the one that waits for a thread is not left waiting.
     let failed = ("a", Finding::Failed);
     assert_eq!(
         book.expire(5000),
         [failed.clone(), failed, ("b", Finding::Failed)]
     );
-    assert!(book.desk.note_stuck(book.at(5000)));
-    assert!(!book.desk.note_stuck(book.at(5000)));
+    assert!(book.pending.note_stuck(book.at(5000)));
+    assert!(!book.pending.note_stuck(book.at(5000)));
     assert_eq!(
         book.ask("c", &mail("new.example"), 5001),
         Some(Finding::Failed)
@@ -255,8 +255,8 @@ fn when_all_threads_hang_everything_fails_at_once_until_one_comes_back() {
     // It can be told again when it happens again.
     book.ask("e", &mail("more.example"), 60_003);
     book.take(60_003);
-    assert!(!book.desk.note_stuck(book.at(60_003)));
-    assert!(book.desk.note_stuck(book.at(65_003)));
+    assert!(!book.pending.note_stuck(book.at(60_003)));
+    assert!(book.pending.note_stuck(book.at(65_003)));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_closed_book_answers_everybody() {
     book.ask("a", &mail("x.example"), 0);
     let key = book.take(0);
     book.ask("b", &mail("y.example"), 0);
-    let replies = book.desk.close();
+    let replies = book.pending.close();
     let answers = book.deliver(replies);
     assert_eq!(answers, [("a", Finding::Failed), ("b", Finding::Failed)]);
     assert_eq!(book.finish(key, YES, 1), []);

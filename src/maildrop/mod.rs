@@ -2,21 +2,21 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `paper` | the form of a file |
-//! | `round` | which files come next |
-//! | `judge` | whether the account may send it, and where its recipients go |
-//! | `inject` | one message into the spool |
+//! | `envelope` | the form of a file |
+//! | `scan` | which files come next |
+//! | `policy` | whether the account may send it, and where its recipients go |
+//! | `enqueue` | one message into the spool |
 //!
-//! Every local account may write there, so nothing in it is trusted: see [`dropped`]. Promises: a file goes
+//! Every local account may write there, so nothing in it is trusted: see [`crate::sys::maildrop`]. Promises: a file goes
 //! only once its message is durable; what is no message is moved to `SPOOL/bad`, or removed where that has
 //! [`SET_ASIDE_MAX`] of them or it is large; links, FIFOs and empty folders are removed; what cannot be taken
 //! now is tried again. Accounts take turns, so that nobody keeps others out, and looking takes at most a
 //! tenth of the thread's time. Refuses to know: sessions.
 
-mod inject;
-pub mod judge;
-pub mod paper;
-mod round;
+mod enqueue;
+pub mod envelope;
+pub mod policy;
+mod scan;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -31,11 +31,11 @@ use std::time::{Duration, Instant};
 
 use crate::events::pickup;
 use crate::server::context::Context;
-use crate::sys::dropped;
+use crate::sys::maildrop;
 use crate::sys::stamp::Stamp;
 use crate::sys::{clock, machine, process, random, replace};
-use inject::{Letter, NotTaken};
-use judge::Author;
+use enqueue::{Letter, NotTaken};
+use policy::Author;
 
 /// Files that are no messages and are kept for the operator.
 const SET_ASIDE_MAX: usize = 50;
@@ -43,7 +43,7 @@ const SET_ASIDE_MAX: usize = 50;
 const SET_ASIDE_OCTETS_MAX: u64 = 1 << 20;
 /// How often the folder is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The same after a round that did something.
+/// The same after a scan that did something.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// When what could not be taken is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ pub fn folder_of(spool: &Path) -> PathBuf {
 /// Makes the folder where it is missing. Where that fails the service runs on: local programs hear that
 /// their mail cannot be left.
 pub(crate) fn prepare(spool: &Path) {
-    if let Err(error) = dropped::make_folder(&folder_of(spool)) {
+    if let Err(error) = maildrop::make_folder(&folder_of(spool)) {
         pickup::unavailable(error);
     }
 }
@@ -107,7 +107,7 @@ struct Rounds {
     trouble: String,
 }
 
-/// How a round went.
+/// How a scan went.
 struct Looked {
     /// How long it took to look into the folder.
     took: Duration,
@@ -132,11 +132,11 @@ impl Rounds {
             if stamp == seen && !is_due {
                 continue;
             }
-            // What changes the folder during the round, our own removals too, is looked at once more.
+            // What changes the folder during the scan, our own removals too, is looked at once more.
             // The clock of a file system is coarse, so an equal stamp is no proof for ever.
             seen = stamp;
             again_at = Some(now + TRY_AGAIN_AFTER);
-            match self.round(stopped) {
+            match self.scan(stopped) {
                 Ok(Looked { took, removed }) => {
                     let least = match removed {
                         // There may be more of them.
@@ -150,15 +150,15 @@ impl Rounds {
         }
     }
 
-    /// One round.
-    fn round(&mut self, stopped: &Receiver<()>) -> io::Result<Looked> {
-        if !dropped::is_ours(&self.folder)? {
+    /// One scan.
+    fn scan(&mut self, stopped: &Receiver<()>) -> io::Result<Looked> {
+        if !maildrop::is_ours(&self.folder)? {
             let text = "the drop folder is not the service's own";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
         let began = clock::monotonic();
         let is_over = || !matches!(stopped.try_recv(), Err(mpsc::TryRecvError::Empty));
-        let names = round::names(&self.folder, &is_over)?;
+        let names = scan::names(&self.folder, &is_over)?;
         let took = clock::monotonic().saturating_duration_since(began);
         self.trouble.clear();
         self.done.retain(|name| names.contains(name));
@@ -191,7 +191,7 @@ impl Rounds {
             return self.remove(name, &path);
         }
         // A fault of ours costs this file a while, not the others their way.
-        let injected = catch_unwind(AssertUnwindSafe(|| self.inject(name, &path)));
+        let injected = catch_unwind(AssertUnwindSafe(|| self.enqueue(name, &path)));
         let injected = injected.unwrap_or_else(|_| {
             let why = "a fault of gatepost".to_owned();
             Err((u32::MAX, NotTaken::Later(why)))
@@ -217,9 +217,9 @@ impl Rounds {
         }
     }
 
-    fn inject(&self, name: &OsString, path: &Path) -> Result<(), (u32, NotTaken)> {
-        let (file, facts) = dropped::open(path).map_err(|error| {
-            let uid = dropped::look(path).map_or(u32::MAX, |facts| facts.uid);
+    fn enqueue(&self, name: &OsString, path: &Path) -> Result<(), (u32, NotTaken)> {
+        let (file, facts) = maildrop::open(path).map_err(|error| {
+            let uid = maildrop::look(path).map_or(u32::MAX, |facts| facts.uid);
             (uid, not_opened(&error))
         })?;
         let injected = match is_a_name(name) {
@@ -232,7 +232,7 @@ impl Rounds {
                 let author = Author::new(facts.uid, process::user_id()).map_err(not_known);
                 author
                     .and_then(|author| Letter::read((&self.context, &setup), file, author))
-                    .and_then(Letter::inject)
+                    .and_then(Letter::enqueue)
             }
         };
         injected.map_err(|why| (facts.uid, why))
@@ -259,7 +259,7 @@ impl Rounds {
             let name = entry.file_name();
             name.as_encoded_bytes().starts_with(SET_ASIDE.as_bytes())
         };
-        let is_large = dropped::look(path)?.octets > SET_ASIDE_OCTETS_MAX;
+        let is_large = maildrop::look(path)?.octets > SET_ASIDE_OCTETS_MAX;
         let count = names.filter(is_ours).take(SET_ASIDE_MAX).count();
         if is_large || count >= SET_ASIDE_MAX {
             fs::remove_file(path)?;

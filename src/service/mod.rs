@@ -2,15 +2,15 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `broker` | what the helper process may run, by its own reading |
+//! | `helper` | what the helper process may run, by its own reading |
 //! | `console` | does what the operator's commands say |
 //! | `logger` | where log lines go |
 //! | `offline_queue` | the queue told and changed while no service runs |
 //! | `refresh` | takes up a changed configuration |
 //! | `run` | start, run, stop, in order |
 
-mod broker;
 mod console;
+mod helper;
 pub mod logger;
 pub mod offline_queue;
 mod refresh;

@@ -31,7 +31,7 @@ use crate::server::refreshes::Ending;
 use crate::server::renewal::{self, Renewal};
 use crate::server::{sandbox, service_manager};
 use crate::sys::stamp::Stamp;
-use crate::sys::{broker, machine, socket};
+use crate::sys::{helper, machine, socket};
 use crate::transport::identity::Identity;
 use crate::transport::tls::ServerTls;
 use crate::troubles::Kind;
@@ -178,7 +178,7 @@ impl Refresher {
             false => Arc::new(Setup::after(&current, settings, tls)),
         };
         // Before anybody asks for a program that is new.
-        if let Err(error) = broker::reload() {
+        if let Err(error) = helper::reload() {
             let why = machine::reason(&error);
             report.failure(format!(
                 "the helper process runs the commands that it knew before: {why}"

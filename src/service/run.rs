@@ -23,7 +23,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::broker;
 use super::console::Console;
 use crate::admin::alarm;
 use crate::admin::observed::Observed;
@@ -56,7 +55,7 @@ use crate::sys::process::{self, Account};
 use crate::sys::replace::New;
 use crate::sys::sandbox::{Walls, reach};
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{broker as helper, clock, machine, manager, random};
+use crate::sys::{clock, helper, machine, manager, random};
 use crate::transport::tls::ServerTls;
 use crate::troubles::Troubles;
 
@@ -164,7 +163,7 @@ impl Prepared {
     /// There is no helper; see [`StartError`].
     pub fn sandboxed(mut self, alone: OnlyThread) -> Result<Self, StartError> {
         if self.settings.sandbox {
-            broker::start(&self.settings, &alone).map_err(StartError::Helper)?;
+            super::helper::start(&self.settings, &alone).map_err(StartError::Helper)?;
             self.walls = Some(sandbox::enter(&self.settings, alone));
         } else {
             events::sandbox::entered("none");

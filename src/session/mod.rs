@@ -52,11 +52,11 @@ mod names;
 pub mod note;
 mod phase;
 mod rcpt;
+mod refuse;
 pub mod replies;
 mod scram;
 mod simple;
 mod starttls;
-mod telling;
 #[cfg(test)]
 mod tests;
 

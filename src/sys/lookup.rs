@@ -1,10 +1,10 @@
 //! Names to addresses, as the system resolves them (hosts file, DNS, whatever it is set up for). Where this
-//! process has a helper, that asks ([`broker`]).
+//! process has a helper, that asks ([`helper`]).
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use super::broker;
+use super::helper;
 
 /// The addresses of a host name or an IP address, each once, in the order the system gives them, at
 /// most `most`. Blocks for as long as the system's resolver does.
@@ -12,7 +12,7 @@ use super::broker;
 /// # Errors
 /// There is no such name, or no name server answers.
 pub fn addresses(host: &str, port: u16, most: usize) -> io::Result<Vec<SocketAddr>> {
-    if let Some(helper) = broker::current() {
+    if let Some(helper) = helper::current() {
         return helper.sockets(host, port, most);
     }
     let mut addresses = Vec::new();

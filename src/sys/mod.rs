@@ -5,16 +5,16 @@
 
 #![allow(unsafe_code)]
 
-pub mod broker;
 pub mod clock;
 pub mod disk;
-pub mod dropped;
 pub mod folder;
+pub mod helper;
 pub mod inherited;
 pub mod lock;
 pub mod log_socket;
 pub mod lookup;
 pub mod machine;
+pub mod maildrop;
 pub mod manager;
 pub mod only_thread;
 pub mod own_folder;

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 
-use super::broker;
+use super::helper;
 
 /// Whether we run as root.
 pub fn is_root() -> bool {
@@ -60,12 +60,12 @@ pub fn account(name: &str) -> io::Result<Account> {
 }
 
 /// The name of the account with this user id, where there is one and it is text. Where this process has a
-/// helper, that asks ([`broker`]).
+/// helper, that asks ([`helper`]).
 ///
 /// # Errors
 /// It cannot be known now.
 pub fn account_name(uid: u32) -> io::Result<Option<String>> {
-    if let Some(helper) = broker::current() {
+    if let Some(helper) = helper::current() {
         return helper.account_name(uid);
     }
     let mut entry = MaybeUninit::<libc::passwd>::uninit();

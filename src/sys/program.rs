@@ -1,6 +1,6 @@
 //! Another program, run without a shell: fed on its standard input, heard on both its outputs, ended in time.
 //!
-//! It is started by the helper process where this process has one ([`broker`]), and else by this process.
+//! It is started by the helper process where this process has one ([`helper`]), and else by this process.
 //!
 //! Promises: it starts as [`spawn`] has it. Nobody waits
 //! for it past the deadline, whatever it and its children do; it is then killed with its group. Its
@@ -15,8 +15,8 @@ use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
-use super::broker::{self, Broker, LifeLine, News};
 use super::clock;
+use super::helper::{self, Helper, News, ProgramHandle};
 use super::spawn::{self, Leader};
 
 /// Where programs find others, for their environment.
@@ -87,7 +87,7 @@ pub struct Program<'a> {
 /// Who started it, and waits for it.
 enum Runner {
     Ourselves(Child),
-    Helper(LifeLine),
+    Helper(ProgramHandle),
 }
 
 impl<'a> Program<'a> {
@@ -97,10 +97,10 @@ impl<'a> Program<'a> {
     /// It cannot be run: it is not there, we may not, no memory, no descriptors; the helper process does not
     /// know it, or is gone.
     pub fn start(order: &Order<'a>) -> io::Result<Self> {
-        Self::start_by(broker::current(), order)
+        Self::start_by(helper::current(), order)
     }
 
-    pub(super) fn start_by(helper: Option<&Broker>, order: &Order<'a>) -> io::Result<Self> {
+    pub(super) fn start_by(helper: Option<&Helper>, order: &Order<'a>) -> io::Result<Self> {
         let (output, their_output) = pipe()?;
         let (their_input, input) = pipe()?;
         unblocking(output.as_raw_fd())?;
@@ -144,7 +144,7 @@ impl<'a> Program<'a> {
                 }
                 Some(News::Exited(_) | News::Killed(_) | News::Lost) => {
                     self.ended = Some(End::Lost);
-                    return Err(broker::gone());
+                    return Err(helper::gone());
                 }
                 None if self.is_late() => {
                     return Err(io::Error::new(
@@ -355,7 +355,7 @@ fn unblocking(descriptor: RawFd) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::broker::tests::helper_for;
+    use crate::sys::helper::tests::helper_for;
 
     /// The same by ourselves and by a helper.
     fn shell(script: &str, input: &[u8], patience: Duration) -> (End, String) {
@@ -370,7 +370,7 @@ mod tests {
     }
 
     fn shell_by(
-        helper: Option<&Broker>,
+        helper: Option<&Helper>,
         arguments: &[String],
         input: &[u8],
         patience: Duration,

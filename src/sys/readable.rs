@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::broker;
+use super::helper;
 use super::process::{self, Account};
 use super::program;
 
@@ -161,7 +161,7 @@ pub fn own_account() -> Account {
 
 /// The name of a group, where there is one and it is text. A service within its walls asks nobody.
 pub fn group_name(gid: u32) -> Option<String> {
-    if broker::current().is_some() {
+    if helper::current().is_some() {
         return None;
     }
     // SAFETY: the pointers are valid for the call and the buffer's length is given.

@@ -1,6 +1,6 @@
 //! The system's resolver: names, addresses and mail exchangers, as this machine's own configuration
 //! (`/etc/nsswitch.conf`, `/etc/resolv.conf`, `/etc/hosts`) finds them. Where this process has a helper, that
-//! asks ([`broker`]).
+//! asks ([`helper`]).
 //!
 //! Promises: every function returns what libc said, as owned values, or [`NoAnswer`]. Refuses to know:
 //! how long it takes. These calls block for as long as libc likes, so only threads that may hang make
@@ -15,7 +15,7 @@ use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
 
-use super::broker;
+use super::helper;
 
 /// Addresses of one name that are looked at.
 pub const ADDRESSES_MAX: usize = 256;
@@ -93,7 +93,7 @@ pub struct Addresses {
 /// # Errors
 /// [`NoAnswer`]; a name that is not text counts as none.
 pub fn name_of(address: IpAddr) -> Result<String, NoAnswer> {
-    if let Some(helper) = broker::current() {
+    if let Some(helper) = helper::current() {
         return helper.name_of(address);
     }
     match address {
@@ -149,7 +149,7 @@ fn name_of_socket<Socket>(socket: &Socket) -> Result<String, NoAnswer> {
 /// # Errors
 /// [`NoAnswer`].
 pub fn addresses_of(name: &str, family: Family) -> Result<Addresses, NoAnswer> {
-    if let Some(helper) = broker::current() {
+    if let Some(helper) = helper::current() {
         return helper.addresses_of(name, family);
     }
     let name = CString::new(name).map_err(|_| NoAnswer::NotFound)?;
@@ -229,7 +229,7 @@ fn address_in(entry: &libc::addrinfo) -> Option<IpAddr> {
 /// # Errors
 /// [`NoAnswer`]. musl of before 1.2.4 gives the answer also where the name is not there: its header says so.
 pub fn mail_exchangers_of(name: &str) -> Result<Vec<u8>, NoAnswer> {
-    if let Some(helper) = broker::current() {
+    if let Some(helper) = helper::current() {
         return helper.mail_exchangers_of(name);
     }
     let name = CString::new(name).map_err(|_| NoAnswer::NotFound)?;

@@ -18,11 +18,11 @@ use super::Sending;
 use crate::config::Settings;
 use crate::directory::Directory;
 use crate::mail::ForwardPath;
+use crate::maildrop::envelope::DropEnvelope;
 use crate::maildrop::folder_of;
-use crate::maildrop::judge::{self, Author, UNKNOWN, Why};
-use crate::maildrop::paper::Paper;
+use crate::maildrop::policy::{self, Author, UNKNOWN, Why};
 use crate::sys::disk::{Disk, RealDisk};
-use crate::sys::{clock, dropped, machine, process, random};
+use crate::sys::{clock, machine, maildrop, process, random};
 
 /// Refuses what the service would refuse, as far as this account may know.
 ///
@@ -31,16 +31,16 @@ use crate::sys::{clock, dropped, machine, process, random};
 pub(super) fn refuse_at_once(settings: &Settings, sending: &Sending) -> Result<(), Failure> {
     let directory = Directory::new(settings);
     let uid = process::user_id();
-    let service = dropped::look(&folder_of(&settings.spool)).map_or(uid, |facts| facts.uid);
+    let service = maildrop::look(&folder_of(&settings.spool)).map_or(uid, |facts| facts.uid);
     // What cannot be told here the service will tell.
     let Ok(author) = Author::new(uid, service) else {
         return Ok(());
     };
-    if let Ok(Err(why)) = judge::sender(settings, &directory, &author, &sending.from) {
+    if let Ok(Err(why)) = policy::sender(settings, &directory, &author, &sending.from) {
         let text = format!("-f {}: {} ({})", sending.from, why.words, why.cause);
         return Err(Failure::new(NOT_PERMITTED, text));
     }
-    let Ok(judged) = judge::recipients(settings, &directory, &author, &sending.from, &sending.to)
+    let Ok(judged) = policy::recipients(settings, &directory, &author, &sending.from, &sending.to)
     else {
         return Ok(());
     };
@@ -72,7 +72,7 @@ pub(super) fn refuse_at_once(settings: &Settings, sending: &Sending) -> Result<(
 /// # Errors
 /// It cannot be made durable.
 pub(super) fn leave(settings: &Settings, sending: &Sending) -> Result<String, Failure> {
-    let paper = Paper {
+    let paper = DropEnvelope {
         from: sending.from.clone(),
         to: sending.to.clone(),
         octets: sending.content.len() as u64,
@@ -83,7 +83,7 @@ pub(super) fn leave(settings: &Settings, sending: &Sending) -> Result<String, Fa
     let not_left = |error: io::Error| not_left(folder.display(), &error);
     check_space(settings, &folder, file.len() as u64).map_err(not_left)?;
     let name = name().map_err(not_left)?;
-    dropped::leave(&folder, &name, &file).map_err(not_left)?;
+    maildrop::leave(&folder, &name, &file).map_err(not_left)?;
     Ok(name)
 }
 

@@ -2,15 +2,15 @@
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `moment` | reads what the service tells of one moment |
+//! | `snapshot` | reads what the service tells of one moment |
 //! | `rates` | from the counters of some moments to what happens in a second |
 //! | `view` | lays it out for a terminal of any size |
 //!
 //! Asks the service once each interval. A service that is away is shown as such, and looked for at each
 //! interval. Where there is no terminal, one moment is printed.
 
-mod moment;
 mod rates;
+mod snapshot;
 mod view;
 
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ use crate::control::client::{self, AskError};
 use crate::sys::clock;
 use crate::sys::screen::{self, Heard, Screen, Size};
 
-use moment::Moment;
 use rates::Rates;
+use snapshot::Snapshot;
 use view::{Shown, View};
 
 /// The options with a value.
@@ -84,10 +84,10 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    fn ask(&self) -> Result<Moment, AskError> {
+    fn ask(&self) -> Result<Snapshot, AskError> {
         let config = &self.arguments.config;
         let answer = client::ask_within(&self.socket, config, &["overview"], PATIENCE)?;
-        Ok(Moment::parse(&answer.output, &answer.complaint))
+        Ok(Snapshot::parse(&answer.output, &answer.complaint))
     }
 }
 
@@ -95,7 +95,7 @@ fn print_once(watched: &Watched<'_>) -> Result<(), Failure> {
     let answer = watched.ask();
     let answer = answer.map_err(|error| console::failure(&error, watched.arguments))?;
     let shown = Shown {
-        moment: Some(&answer),
+        snapshot: Some(&answer),
         rates: None,
         note: String::new(),
     };
@@ -110,7 +110,7 @@ fn print_once(watched: &Watched<'_>) -> Result<(), Failure> {
 /// Until somebody wants its end.
 fn live(screen: &mut Screen, watched: &Watched<'_>, interval: Duration) -> std::io::Result<()> {
     let (mut rates, mut view) = (Rates::default(), View::All);
-    let (mut moment, mut away): (Option<Moment>, String) = (None, String::new());
+    let (mut snapshot, mut away): (Option<Snapshot>, String) = (None, String::new());
     let (mut is_paused, mut next) = (false, clock::monotonic());
     loop {
         let now = clock::monotonic();
@@ -118,7 +118,7 @@ fn live(screen: &mut Screen, watched: &Watched<'_>, interval: Duration) -> std::
             match watched.ask() {
                 Ok(new) => {
                     rates.note(now, &new);
-                    (moment, away) = (Some(new), String::new());
+                    (snapshot, away) = (Some(new), String::new());
                 }
                 Err(error) => away = told(&error),
             }
@@ -130,7 +130,7 @@ fn live(screen: &mut Screen, watched: &Watched<'_>, interval: Duration) -> std::
             (false, false) => away.clone(),
         };
         let shown = Shown {
-            moment: moment.as_ref(),
+            snapshot: snapshot.as_ref(),
             rates: Some(&rates),
             note,
         };

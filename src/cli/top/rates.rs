@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::moment::Moment;
+use super::snapshot::Snapshot;
 
 /// What is counted: how it is called, and its counter.
 pub(super) const COUNTED: [(&str, &str); 5] = [
@@ -36,13 +36,13 @@ pub(super) struct Rate {
 
 impl Rates {
     /// A moment was seen.
-    pub(super) fn note(&mut self, at: Instant, moment: &Moment) {
-        let run = moment.text("service", "pid");
+    pub(super) fn note(&mut self, at: Instant, snapshot: &Snapshot) {
+        let run = snapshot.text("service", "pid");
         if run != self.run {
             run.clone_into(&mut self.run);
             self.seen.clear();
         }
-        let counters = COUNTED.map(|(_, key)| moment.number("counters", key).unwrap_or(0));
+        let counters = COUNTED.map(|(_, key)| snapshot.number("counters", key).unwrap_or(0));
         self.seen.push_back((at, counters));
         let is_old = |(then, _): &(Instant, _)| at.saturating_duration_since(*then) > MINUTE;
         // One that is older stays, so that the minute is whole.
@@ -80,23 +80,23 @@ mod tests {
     #[test]
     fn rates_are_of_the_last_look_and_of_the_last_minute() {
         let (mut rates, began) = (Rates::default(), Instant::now());
-        let moment = |pid: u32, messages: u64| {
+        let snapshot = |pid: u32, messages: u64| {
             let text = format!("service pid={pid}\ncounters messages_accepted={messages}\n");
-            Moment::parse(&text, "")
+            Snapshot::parse(&text, "")
         };
         assert!(rates.of(1).now.is_none());
         for second in 0..120_u64 {
             let messages = if second < 60 { 0 } else { (second - 60) * 10 };
-            rates.note(began + Duration::from_secs(second), &moment(1, messages));
+            rates.note(began + Duration::from_secs(second), &snapshot(1, messages));
             assert!(rates.seen.len() <= KEPT_MAX);
         }
         let rate = rates.of(1);
         assert_eq!(rate.now, Some(10.0));
         assert_eq!(rate.minute.map(|rate| rate.round()), Some(10.0));
         // Another run counts from nothing.
-        rates.note(began + Duration::from_secs(120), &moment(2, 5));
+        rates.note(began + Duration::from_secs(120), &snapshot(2, 5));
         assert!(rates.of(1).now.is_none() && rates.of(1).minute.is_none());
-        rates.note(began + Duration::from_secs(121), &moment(2, 6));
+        rates.note(began + Duration::from_secs(121), &snapshot(2, 6));
         assert_eq!(
             (rates.of(1).now, rates.of(1).minute),
             (Some(1.0), Some(1.0))

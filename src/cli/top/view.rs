@@ -1,10 +1,10 @@
 //! Lays a moment out for a terminal of any size.
 //!
 //! Promises: never more lines than rows, nor a longer one than columns; what matters most stands first, so a
-//! small terminal loses the least. Everything in it is printable ASCII ([`super::moment`]).
+//! small terminal loses the least. Everything in it is printable ASCII ([`super::snapshot`]).
 
-use super::moment::{Moment, Record};
 use super::rates::{COUNTED, Rates};
+use super::snapshot::{Record, Snapshot};
 use crate::sys::screen::Size;
 
 /// What is shown below the head.
@@ -18,7 +18,7 @@ pub(super) enum View {
 /// What there is to show.
 pub(super) struct Shown<'a> {
     /// None as long as no service has answered.
-    pub(super) moment: Option<&'a Moment>,
+    pub(super) snapshot: Option<&'a Snapshot>,
     /// None where there is one moment only.
     pub(super) rates: Option<&'a Rates>,
     /// What the operator has to know of what is shown.
@@ -43,24 +43,24 @@ pub(super) fn lines(shown: &Shown<'_>, view: View, size: Size) -> Vec<String> {
     if !shown.note.is_empty() {
         lines.push(format!("** {} **", shown.note));
     }
-    if let Some(moment) = shown.moment {
-        if !moment.complaint.is_empty() {
-            lines.push(moment.complaint.clone());
+    if let Some(snapshot) = shown.snapshot {
+        if !snapshot.complaint.is_empty() {
+            lines.push(snapshot.complaint.clone());
         }
-        head(moment, &mut lines);
-        alarms(moment, &mut lines);
+        head(snapshot, &mut lines);
+        alarms(snapshot, &mut lines);
         if let Some(rates) = shown.rates {
             table_of_rates(rates, &mut lines);
         }
         match view {
             View::All => {
-                ports(moment, &mut lines);
-                certificates(moment, &mut lines);
-                destinations(moment, &mut lines);
-                clients(moment, &mut lines);
+                ports(snapshot, &mut lines);
+                certificates(snapshot, &mut lines);
+                destinations(snapshot, &mut lines);
+                clients(snapshot, &mut lines);
             }
-            View::Clients => clients(moment, &mut lines),
-            View::Queue => destinations(moment, &mut lines),
+            View::Clients => clients(snapshot, &mut lines),
+            View::Queue => destinations(snapshot, &mut lines),
         }
     }
     if shown.rates.is_some() {
@@ -76,10 +76,10 @@ pub(super) fn lines(shown: &Shown<'_>, view: View, size: Size) -> Vec<String> {
     lines
 }
 
-fn head(moment: &Moment, lines: &mut Vec<String>) {
-    let service = |key| moment.text("service", key);
-    let uptime = moment.number("service", "uptime_seconds").unwrap_or(0);
-    let (version, host) = (service("version"), moment.text("host", "name"));
+fn head(snapshot: &Snapshot, lines: &mut Vec<String>) {
+    let service = |key| snapshot.text("service", key);
+    let uptime = snapshot.number("service", "uptime_seconds").unwrap_or(0);
+    let (version, host) = (service("version"), snapshot.text("host", "name"));
     let up = span(uptime);
     lines.push(format!(
         "{host}  gatepost {version}  up {up}  pid {}",
@@ -92,17 +92,17 @@ fn head(moment: &Moment, lines: &mut Vec<String>) {
         service("sessions_max"),
         service("queue")
     );
-    if let Some(oldest) = moment.number("host", "oldest_seconds") {
+    if let Some(oldest) = snapshot.number("host", "oldest_seconds") {
         second.push_str(&format!(", oldest {}", span(oldest)));
     }
-    if let Some(free) = moment.number("host", "free_octets") {
+    if let Some(free) = snapshot.number("host", "free_octets") {
         second.push_str(&format!("  disk {} free", octets(free)));
     }
     lines.push(second);
 }
 
-fn alarms(moment: &Moment, lines: &mut Vec<String>) {
-    for alarm in moment.all("alarm") {
+fn alarms(snapshot: &Snapshot, lines: &mut Vec<String>) {
+    for alarm in snapshot.all("alarm") {
         let [cause, subject, reason] = ["cause", "subject", "reason"].map(|key| alarm.text(key));
         lines.push(format!("ALARM {cause} {subject}: {reason}"));
     }
@@ -123,15 +123,15 @@ fn table_of_rates(rates: &Rates, lines: &mut Vec<String>) {
     }
 }
 
-fn ports(moment: &Moment, lines: &mut Vec<String>) {
+fn ports(snapshot: &Snapshot, lines: &mut Vec<String>) {
     lines.push(String::new());
     lines.push(format!("{:<12}{:>9}  {}", "PORT", "sessions", "listens on"));
-    for port in moment.all("port") {
+    for port in snapshot.all("port") {
         let name = port.text("name");
         let own = |one: &&Record| one.text("port") == name;
         let mut addresses: Vec<&str> = Vec::new();
         // A listener has a line for each stage.
-        for listener in moment.all("listener").filter(own) {
+        for listener in snapshot.all("listener").filter(own) {
             if !addresses.contains(&listener.text("address")) {
                 addresses.push(listener.text("address"));
             }
@@ -144,8 +144,8 @@ fn ports(moment: &Moment, lines: &mut Vec<String>) {
     }
 }
 
-fn certificates(moment: &Moment, lines: &mut Vec<String>) {
-    for certificate in moment.all("certificate") {
+fn certificates(snapshot: &Snapshot, lines: &mut Vec<String>) {
+    for certificate in snapshot.all("certificate") {
         let (subject, file) = (certificate.text("subject"), certificate.text("file"));
         let days = match certificate.number("days_left") {
             Some(days) => format!("{days} days"),
@@ -159,8 +159,8 @@ fn certificates(moment: &Moment, lines: &mut Vec<String>) {
     }
 }
 
-fn destinations(moment: &Moment, lines: &mut Vec<String>) {
-    let mut all: Vec<&Record> = moment.all("destination").collect();
+fn destinations(snapshot: &Snapshot, lines: &mut Vec<String>) {
+    let mut all: Vec<&Record> = snapshot.all("destination").collect();
     if all.is_empty() {
         return;
     }
@@ -183,8 +183,8 @@ fn destinations(moment: &Moment, lines: &mut Vec<String>) {
     }
 }
 
-fn clients(moment: &Moment, lines: &mut Vec<String>) {
-    let mut clients = moment.all("client").peekable();
+fn clients(snapshot: &Snapshot, lines: &mut Vec<String>) {
+    let mut clients = snapshot.all("client").peekable();
     if clients.peek().is_none() {
         return;
     }
@@ -256,10 +256,10 @@ mod tests {
         destination name=smarthost messages=12 in_delivery=0 oldest_seconds=3700 error=\"timed out\"\n";
 
     fn shown(view: View, columns: usize, rows: usize) -> Vec<String> {
-        let moment = Moment::parse(TEXT, "");
+        let snapshot = Snapshot::parse(TEXT, "");
         let rates = Rates::default();
         let shown = Shown {
-            moment: Some(&moment),
+            snapshot: Some(&snapshot),
             rates: Some(&rates),
             note: String::new(),
         };
@@ -300,7 +300,7 @@ mod tests {
         }
         let rates = Rates::default();
         let nothing = Shown {
-            moment: None,
+            snapshot: None,
             rates: Some(&rates),
             note: "no service answers".to_owned(),
         };

@@ -1,7 +1,7 @@
 //! How a session ends: what its client was doing, the last log line, and what devices are told of it.
 
 use super::{Connection, PATIENT, State, WorkerBuffers};
-use crate::devices::{Begun, Ended, Place, Reached};
+use crate::devices::{Ended, HandshakeProgress, Place, Reached};
 use crate::events::{self, EndReason, SessionSummary};
 use crate::net::Outcome;
 use crate::sys::clock;
@@ -13,9 +13,11 @@ impl Connection {
             State::Handshaking => {
                 let waited = clock::monotonic().saturating_duration_since(self.waiting_since);
                 Place::Handshake(match self.stream.has_begun_tls() {
-                    true => Begun::Yes,
-                    false if waited >= PATIENT || reason == EndReason::Timeout => Begun::Silent,
-                    false => Begun::AtOnce,
+                    true => HandshakeProgress::Started,
+                    false if waited >= PATIENT || reason == EndReason::Timeout => {
+                        HandshakeProgress::Idle
+                    }
+                    false => HandshakeProgress::ClosedAtOnce,
                 })
             }
             State::Talking if self.session.is_in_mail_data() => Place::MailData,

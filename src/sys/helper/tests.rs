@@ -41,11 +41,11 @@ impl Catalogue for Known {
     }
 }
 
-fn helper(known: Known) -> Broker {
+fn helper(known: Known) -> Helper {
     let (ours, theirs) = Channel::pair().unwrap();
     let service = service(&ours);
-    thread::spawn(move || helper::serve(&theirs, Box::new(known), &service));
-    Broker { channel: ours }
+    thread::spawn(move || own_process::serve(&theirs, Box::new(known), &service));
+    Helper { channel: ours }
 }
 
 /// Our own parent stands for the service, which outlives what the helper does.
@@ -55,7 +55,7 @@ fn service(ours: &Channel) -> service::Service {
 }
 
 /// A helper that knows this program as `test`.
-pub(in crate::sys) fn helper_for(program: &Path, arguments: &[String]) -> Broker {
+pub(in crate::sys) fn helper_for(program: &Path, arguments: &[String]) -> Helper {
     let entries = [("test".to_owned(), entry(program, arguments))];
     helper(Known {
         entries: entries.into(),
@@ -75,7 +75,7 @@ fn shell(script: &str) -> Entry {
 }
 
 /// Runs a name; program and arguments of the order are the service's, and count for nothing.
-fn run(helper: &Broker, name: &str, variable: &'static str) -> io::Result<(End, String)> {
+fn run(helper: &Helper, name: &str, variable: &'static str) -> io::Result<(End, String)> {
     let until = clock::monotonic() + PATIENCE;
     let order = Order {
         name,
@@ -188,14 +188,14 @@ fn a_helper_that_is_gone_is_an_error_for_everybody() {
 }
 
 /// A helper that takes one request, and does this with where it is answered.
-fn helper_that(does: impl FnOnce(Channel) + Send + 'static) -> Broker {
+fn helper_that(does: impl FnOnce(Channel) + Send + 'static) -> Helper {
     let (ours, theirs) = Channel::pair().unwrap();
     thread::spawn(move || {
         if let Ok(Received::Message(_, mut descriptors)) = theirs.receive() {
             does(Channel::over(descriptors.remove(0)));
         }
     });
-    Broker { channel: ours }
+    Helper { channel: ours }
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn what_a_service_gone_mad_sends_does_no_harm() {
     let (ours, theirs) = Channel::pair().unwrap();
     let known = Known::default();
     let service = service(&ours);
-    let helper = thread::spawn(move || helper::serve(&theirs, Box::new(known), &service));
+    let helper = thread::spawn(move || own_process::serve(&theirs, Box::new(known), &service));
     let nothing = fs::File::open("/dev/null").unwrap();
     let nothing = nothing.as_raw_fd();
     let ask = Request::Ask(Question::AccountName(0)).encode();
@@ -258,7 +258,7 @@ fn what_a_service_gone_mad_sends_does_no_harm() {
     ] {
         ours.send(octets, descriptors).unwrap();
     }
-    let helper_end = Broker { channel: ours };
+    let helper_end = Helper { channel: ours };
     let name = helper_end.account_name(0).unwrap();
     assert_eq!(name.as_deref(), Some("root"));
     drop(helper_end);

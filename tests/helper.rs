@@ -105,7 +105,7 @@ fn running(folder: &TempFolder) -> u32 {
 
 #[test]
 fn the_helper_holds_nothing_of_the_service_and_ends_with_it() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let mut server = start(&command(&folder, "scan", WAITS));
     let helper = helper(&server);
     assert_eq!(status(helper, "Name"), "gatepost-helper");
@@ -142,7 +142,7 @@ fn the_helper_holds_nothing_of_the_service_and_ends_with_it() {
 
 #[test]
 fn without_a_sandbox_there_is_no_helper_and_programs_run_all_the_same() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let scan = command(&folder, "scan", WAITS);
     let mut server = start(&format!("[server]\nsandbox = no\n{scan}"));
     assert_eq!(children(server.pid()), []);
@@ -155,7 +155,7 @@ fn without_a_sandbox_there_is_no_helper_and_programs_run_all_the_same() {
 
 #[test]
 fn kill_9_of_the_service_ends_the_helper_and_what_it_runs() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let mut server = start(&command(&folder, "scan", WAITS));
     let helper = helper(&server);
     send(&server, "scanner@here.example");
@@ -176,7 +176,7 @@ fn kill_9_of_the_service_ends_the_helper_and_what_it_runs() {
 
 #[test]
 fn kill_9_of_the_helper_ends_the_service_to_be_started_again() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let mut server = start(&command(&folder, "scan", WAITS));
     let helper = helper(&server);
     send(&server, "scanner@here.example");
@@ -199,7 +199,7 @@ fn kill_9_of_the_helper_ends_the_service_to_be_started_again() {
 
 #[test]
 fn what_ends_all_processes_gently_lets_a_program_finish() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let mut server = start(&command(&folder, "scan", WAITS));
     let helper = helper(&server);
     send(&server, "scanner@here.example");
@@ -224,7 +224,7 @@ fn what_ends_all_processes_gently_lets_a_program_finish() {
 #[test]
 fn programs_of_many_commands_run_at_once() {
     const COMMANDS: usize = 12;
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     // None ends before all have begun: two of each.
     let script = format!(
         "cat >/dev/null; touch {{out}}/$GATEPOST_COMMAND-$$\n\
@@ -252,7 +252,7 @@ fn programs_of_many_commands_run_at_once() {
 
 #[test]
 fn what_runs_is_what_the_file_said_when_it_was_last_taken_up() {
-    let folder = TempFolder::new("broker");
+    let folder = TempFolder::new("helper");
     let mut server = start(&command(
         &folder,
         "scan",

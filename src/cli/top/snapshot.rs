@@ -1,13 +1,13 @@
-//! What the service tells of one moment: lines of `KIND key=value …`.
+//! What the service tells at one moment: lines of `KIND key=value …`.
 //!
 //! Promises: what is read is printable ASCII, whatever a peer said and whoever answers on the socket; a line
 //! or key that is not there is no fault.
 
 use std::collections::BTreeMap;
 
-/// One moment.
+/// What it told.
 #[derive(Debug, Default)]
-pub(super) struct Moment {
+pub(super) struct Snapshot {
     records: Vec<(String, Record)>,
     /// Why there is nothing to tell.
     pub(super) complaint: String,
@@ -17,7 +17,7 @@ pub(super) struct Moment {
 #[derive(Debug, Default)]
 pub(super) struct Record(BTreeMap<String, String>);
 
-impl Moment {
+impl Snapshot {
     /// Reads an answer, and what came with it on the other channel.
     pub(super) fn parse(text: &str, complaint: &str) -> Self {
         let records = text.lines().filter_map(|line| {
@@ -125,10 +125,10 @@ mod tests {
                 "client address=192.0.2.1 helo={} n=7\nport x=1\n",
                 escape(helo)
             );
-            let moment = Moment::parse(&text, "");
-            assert_eq!(moment.text("client", "address"), "192.0.2.1", "{helo:?}");
-            assert_eq!(moment.number("client", "n"), Some(7), "{helo:?}");
-            let told = moment.text("client", "helo");
+            let snapshot = Snapshot::parse(&text, "");
+            assert_eq!(snapshot.text("client", "address"), "192.0.2.1", "{helo:?}");
+            assert_eq!(snapshot.number("client", "n"), Some(7), "{helo:?}");
+            let told = snapshot.text("client", "helo");
             assert!(
                 told.bytes().all(|octet| (0x20..0x7f).contains(&octet)),
                 "{told:?}"
@@ -138,9 +138,10 @@ mod tests {
                 .all(|o| (0x20..0x7f).contains(&o) && o != b'\\');
             assert!(!is_plain || told == helo, "{told:?}");
         }
-        let moment = Moment::parse("client helo=\u{1b}[2J\u{9b}\u{e9}\nnothing\n\n", "x\u{7}\n");
-        assert_eq!(moment.text("client", "helo"), "?[2J??");
-        assert_eq!(moment.complaint, "x?");
-        assert_eq!(moment.text("nothing", "at all"), "");
+        let snapshot =
+            Snapshot::parse("client helo=\u{1b}[2J\u{9b}\u{e9}\nnothing\n\n", "x\u{7}\n");
+        assert_eq!(snapshot.text("client", "helo"), "?[2J??");
+        assert_eq!(snapshot.complaint, "x?");
+        assert_eq!(snapshot.text("nothing", "at all"), "");
     }
 }

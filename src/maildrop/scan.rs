@@ -2,7 +2,7 @@
 //!
 //! Promises: what is no regular file with one name is removed, and so is what a killed program left
 //! unfinished. Memory is bounded: [`FILES_MAX_PER_UID`] names of [`UIDS_MAX`] accounts; what is beyond
-//! waits for the next round, and an account with more than [`WAITING_MAX`] files or [`WAITING_OCTETS_MAX`]
+//! waits for the next scan, and an account with more than [`WAITING_MAX`] files or [`WAITING_OCTETS_MAX`]
 //! is named in the log. Refuses to know: what is in the files.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use crate::events::pickup;
 use crate::sys::clock;
-use crate::sys::dropped::{self, Facts, Kind, UNFINISHED};
+use crate::sys::maildrop::{self, Facts, Kind, UNFINISHED};
 
-/// Files of one account that a round takes.
+/// Files of one account that a scan takes.
 const FILES_MAX_PER_UID: usize = 50;
-/// Accounts that a round serves.
+/// Accounts that a scan serves.
 const UIDS_MAX: usize = 500;
 /// Files of one account that may wait before it is told of.
 const WAITING_MAX: usize = 1000;
@@ -87,7 +87,7 @@ fn file(entry: &DirEntry) -> Option<Facts> {
         return None;
     }
     // What is gone in between is of no interest.
-    let facts = dropped::look(&path).ok()?;
+    let facts = maildrop::look(&path).ok()?;
     let name = entry.file_name();
     let is_unfinished = name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
     let why = match facts.kind {

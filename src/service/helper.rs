@@ -4,7 +4,7 @@
 //! runs no program that the operator has not written down, and no other with its arguments. The file is read
 //! when the service says so, and only taken up whole: with an error the last good reading goes on. Of
 //! the variables that programs find, all names and some values are fixed. Refuses to know: how it is asked
-//! ([`crate::sys::broker`]).
+//! ([`crate::sys::helper`]).
 
 use std::path::PathBuf;
 
@@ -12,15 +12,15 @@ use crate::admin::alarm;
 use crate::config::handlers::Handlers;
 use crate::config::{self, Settings};
 use crate::delivery::command;
-use crate::sys::broker::{self, Catalogue, Entry};
+use crate::sys::helper::{self, Catalogue, Entry};
 use crate::sys::only_thread::OnlyThread;
 
 /// Forks the helper process, which knows what these settings name.
 ///
 /// # Errors
-/// See [`broker::start`].
+/// See [`helper::start`].
 pub(crate) fn start(settings: &Settings, alone: &OnlyThread) -> std::io::Result<()> {
-    broker::start(Box::new(Programs::of(settings)), alone)
+    helper::start(Box::new(Programs::of(settings)), alone)
 }
 
 struct Programs {

@@ -10,8 +10,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::judge::{self, Author, Judged, LOCAL, Why};
-use super::paper::{NotAPaper, Paper, head_max_octets};
+use super::envelope::{DropEnvelope, NotAPaper, head_max_octets};
+use super::policy::{self, Author, Judged, LOCAL, Why};
 use crate::config::settings::Settings;
 use crate::events;
 use crate::mail::{
@@ -76,7 +76,7 @@ impl From<NotAPaper> for NotTaken {
 pub(super) struct Letter<'a> {
     context: &'a Context,
     setup: &'a Setup,
-    paper: Paper,
+    envelope: DropEnvelope,
     file: BufReader<File>,
     content_at: u64,
     author: Author,
@@ -95,15 +95,15 @@ impl<'a> Letter<'a> {
         let mut file = BufReader::new(file);
         let most = setup.settings.limits.recipients.max(RECIPIENTS_AT_LEAST);
         let mut head = (&mut file).take(head_max_octets(most));
-        let paper = Paper::read(&mut head, most)?;
+        let envelope = DropEnvelope::read(&mut head, most)?;
         let content_at = file.stream_position()?;
-        if content_at.saturating_add(paper.octets) != octets {
+        if content_at.saturating_add(envelope.octets) != octets {
             return Err(NotTaken::never("its length is not what it says"));
         }
         Ok(Self {
             context,
             setup,
-            paper,
+            envelope,
             file,
             content_at,
             author,
@@ -114,14 +114,14 @@ impl<'a> Letter<'a> {
     ///
     /// # Errors
     /// It is no message, or the spool or the directory cannot take it now.
-    pub(super) fn inject(mut self) -> Result<(), NotTaken> {
-        let is_too_large = self.paper.octets > self.settings().limits.message_size;
+    pub(super) fn enqueue(mut self) -> Result<(), NotTaken> {
+        let is_too_large = self.envelope.octets > self.settings().limits.message_size;
         let octets = match is_too_large {
             true => BEGINNING_OCTETS,
-            false => self.paper.octets,
+            false => self.envelope.octets,
         };
         self.noted(self.context.spool.check_space(octets))?;
-        let (from, judged) = self.judge(is_too_large)?;
+        let (from, judged) = self.policy(is_too_large)?;
         let (envelope, progress) = self.envelope(from, &judged);
         let spool = &self.context.spool;
         let mut draft = spool.draft_ended(envelope, progress, clock::now())?;
@@ -146,9 +146,9 @@ impl<'a> Letter<'a> {
     }
 
     /// The reverse-path, and what becomes of each recipient.
-    fn judge(&self, is_too_large: bool) -> Result<(ReversePath, Vec<Judged>), NotTaken> {
+    fn policy(&self, is_too_large: bool) -> Result<(ReversePath, Vec<Judged>), NotTaken> {
         let (settings, directory) = (self.settings(), &self.setup.directory);
-        let Paper { from, to, .. } = &self.paper;
+        let DropEnvelope { from, to, .. } = &self.envelope;
         let nobody = |why: &Why| {
             let each = to.iter().map(|path| Judged {
                 path: path.clone(),
@@ -156,7 +156,7 @@ impl<'a> Letter<'a> {
             });
             each.collect()
         };
-        let sender = judge::sender(settings, directory, &self.author, from);
+        let sender = policy::sender(settings, directory, &self.author, from);
         if let Err(why) = sender.map_err(NotTaken::Later)? {
             return Ok((self.author.own_address(settings), nobody(&why)));
         }
@@ -168,7 +168,7 @@ impl<'a> Letter<'a> {
             };
             return Ok((from.clone(), nobody(&why)));
         }
-        let judged = judge::recipients(settings, directory, &self.author, from, to);
+        let judged = policy::recipients(settings, directory, &self.author, from, to);
         Ok((from.clone(), judged.map_err(NotTaken::Later)?))
     }
 
@@ -216,7 +216,7 @@ impl<'a> Letter<'a> {
 
     fn tell(&self, qid: MessageId, judged: &[Judged]) {
         let stats = &self.context.stats;
-        let Paper { from, octets, .. } = &self.paper;
+        let DropEnvelope { from, octets, .. } = &self.envelope;
         let uid = self.author.uid();
         stats.messages_accepted.count();
         stats.octets_accepted.add(*octets);
@@ -235,7 +235,7 @@ impl<'a> Letter<'a> {
         let mut form = Form::default();
         let mut piece = vec![0; PIECE_OCTETS];
         let mut taken = Vec::new();
-        let mut left = self.paper.octets;
+        let mut left = self.envelope.octets;
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(PIECE_OCTETS);
             let room = piece.get_mut(..most.min(PIECE_OCTETS));
@@ -260,7 +260,7 @@ impl<'a> Letter<'a> {
     fn copy_beginning(&mut self, draft: &mut Draft) -> Result<(), NotTaken> {
         self.file.seek(SeekFrom::Start(self.content_at))?;
         let mut octets = Vec::new();
-        let most = BEGINNING_OCTETS.min(self.paper.octets);
+        let most = BEGINNING_OCTETS.min(self.envelope.octets);
         (&mut self.file).take(most).read_to_end(&mut octets)?;
         let end = octets.windows(2).rposition(|pair| pair == b"\r\n");
         octets.truncate(end.map_or(0, |end| end + 2));

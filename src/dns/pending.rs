@@ -8,7 +8,7 @@
 //! | running | a thread looks it up | its finding goes to the askers and into the cache, also when it comes late |
 //! | overdue | it runs past its deadline | `Failed` goes to the askers and into the cache, until the thread comes back |
 //!
-//! Promises: every asker gets exactly one answer, at its deadline at the latest if [`Desk::expire`] is
+//! Promises: every asker gets exactly one answer, at its deadline at the latest if [`Pending::expire`] is
 //! called then; equal questions are looked up once at a time. Refuses to know: threads, locks, DNS.
 //!
 //! Limits: [`Limits`]; [`ASKERS_MAX`] askers of one question.
@@ -93,7 +93,7 @@ struct Asker {
 }
 
 /// One question under way.
-struct Flight {
+struct Query {
     question: Question,
     /// When a thread took it.
     began: Option<Instant>,
@@ -102,23 +102,23 @@ struct Flight {
 }
 
 /// The book.
-pub(super) struct Desk {
+pub(super) struct Pending {
     limits: Limits,
     stats: Arc<Stats>,
     cache: Cache,
-    flights: HashMap<Key, Flight>,
+    queries: HashMap<Key, Query>,
     queue: VecDeque<Key>,
     stuck_noted: bool,
 }
 
-impl Desk {
+impl Pending {
     /// An empty book.
     pub fn new(limits: Limits, stats: Arc<Stats>) -> Self {
         Self {
             limits,
             stats,
             cache: Cache::default(),
-            flights: HashMap::new(),
+            queries: HashMap::new(),
             queue: VecDeque::new(),
             stuck_noted: false,
         }
@@ -140,9 +140,9 @@ impl Desk {
         }
         self.stats.dns_questions.count();
         let key = Key::of(&question);
-        let known = self.flights.get(&key);
+        let known = self.queries.get(&key);
         let full = match known {
-            Some(flight) => flight.askers.len() >= ASKERS_MAX,
+            Some(query) => query.askers.len() >= ASKERS_MAX,
             None => self.queue.len() >= self.limits.waiting,
         };
         if full || self.is_stuck(now) {
@@ -151,12 +151,12 @@ impl Desk {
         if known.is_none() {
             self.queue.push_back(key.clone());
         }
-        let flight = self.flights.entry(key).or_insert_with(|| Flight {
+        let query = self.queries.entry(key).or_insert_with(|| Query {
             question,
             began: None,
             askers: VecDeque::new(),
         });
-        flight.askers.push_back(Asker {
+        query.askers.push_back(Asker {
             deadline: now + self.limits.deadline,
             answer,
         });
@@ -171,9 +171,9 @@ impl Desk {
     /// The next question for a thread.
     pub fn next(&mut self, now: Instant) -> Option<(Key, Question)> {
         while let Some(key) = self.queue.pop_front() {
-            if let Some(flight) = self.flights.get_mut(&key) {
-                flight.began = Some(now);
-                return Some((key, flight.question.clone()));
+            if let Some(query) = self.queries.get_mut(&key) {
+                query.began = Some(now);
+                return Some((key, query.question.clone()));
             }
         }
         None
@@ -182,11 +182,11 @@ impl Desk {
     /// A thread has looked it up.
     pub fn finish(&mut self, key: Key, finding: Finding, now: Instant) -> Vec<Reply> {
         self.stuck_noted = false;
-        let Some(flight) = self.flights.remove(&key) else {
+        let Some(query) = self.queries.remove(&key) else {
             return Vec::new();
         };
         self.cache.keep(key, finding.clone(), now);
-        let askers = flight.askers.into_iter();
+        let askers = query.askers.into_iter();
         let replies = askers.map(|asker| {
             self.count_failure(&finding);
             Reply {
@@ -202,11 +202,11 @@ impl Desk {
         let stuck = self.is_stuck(now);
         let mut over = Vec::new();
         let mut hanging = Vec::new();
-        for (key, flight) in &mut self.flights {
-            let waits = flight.began.is_none();
+        for (key, query) in &mut self.queries {
+            let waits = query.began.is_none();
             let due = |asker: &Asker| asker.deadline <= now || (stuck && waits);
-            let count = flight.askers.iter().take_while(|asker| due(asker)).count();
-            over.extend(flight.askers.drain(..count));
+            let count = query.askers.iter().take_while(|asker| due(asker)).count();
+            over.extend(query.askers.drain(..count));
             if count > 0 && !waits {
                 hanging.push(key.clone());
             }
@@ -214,10 +214,10 @@ impl Desk {
         for key in hanging {
             self.cache.keep(key, Finding::Failed, now);
         }
-        self.flights
-            .retain(|_, flight| flight.began.is_some() || !flight.askers.is_empty());
-        let flights = &self.flights;
-        self.queue.retain(|key| flights.contains_key(key));
+        self.queries
+            .retain(|_, query| query.began.is_some() || !query.askers.is_empty());
+        let queries = &self.queries;
+        self.queue.retain(|key| queries.contains_key(key));
         self.stats.dns_timeouts.add(over.len() as u64);
         let answers = over.into_iter().map(|asker| asker.answer);
         answers.map(|answer| self.failed(answer)).collect()
@@ -232,26 +232,26 @@ impl Desk {
 
     /// When the next asker's deadline is.
     pub fn deadline(&self) -> Option<Instant> {
-        let first = |flight: &Flight| flight.askers.front().map(|asker| asker.deadline);
-        self.flights.values().filter_map(first).min()
+        let first = |query: &Query| query.askers.front().map(|asker| asker.deadline);
+        self.queries.values().filter_map(first).min()
     }
 
     /// Answers everybody `Failed`: nothing will be looked up any more.
     pub fn close(&mut self) -> Vec<Reply> {
         self.queue.clear();
-        let flights = std::mem::take(&mut self.flights);
-        let askers = flights.into_values().flat_map(|flight| flight.askers);
+        let queries = std::mem::take(&mut self.queries);
+        let askers = queries.into_values().flat_map(|query| query.askers);
         askers.map(|asker| self.failed(asker.answer)).collect()
     }
 
     /// Whether all threads are on questions whose time is over.
     fn is_stuck(&self, now: Instant) -> bool {
-        let overdue = |flight: &&Flight| {
-            flight
+        let overdue = |query: &&Query| {
+            query
                 .began
                 .is_some_and(|began| began + self.limits.deadline <= now)
         };
-        self.flights.values().filter(overdue).count() >= self.limits.threads
+        self.queries.values().filter(overdue).count() >= self.limits.threads
     }
 
     fn failed(&self, answer: Answer) -> Reply {

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, Identity, Received, is_pipe};
+use super::child::{self, Pipes};
 use super::service::Service;
-use super::tending::{self, Pipes};
 use super::wire::{Answer, Message, Question, Request};
 use super::{Catalogue, NAME};
 use crate::sys::resolver::ADDRESSES_MAX;
@@ -212,7 +212,7 @@ fn run(
     let own = Arc::clone(&line);
     let work = move || {
         let _place = place;
-        tending::tend(&entry, &order.environment, pipes, &own);
+        child::tend(&entry, &order.environment, pipes, &own);
     };
     let thread = thread::Builder::new().stack_size(PROGRAM_STACK_OCTETS);
     if let Err(error) = thread.spawn(work) {

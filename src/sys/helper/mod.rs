@@ -44,14 +44,14 @@ use super::only_thread::OnlyThread;
 
 mod asking;
 mod channel;
-mod helper;
+mod child;
+mod own_process;
 mod service;
-mod tending;
 mod wire;
 
-pub(super) use asking::{LifeLine, News, gone};
+pub(super) use asking::{News, ProgramHandle, gone};
 use channel::Channel;
-pub use helper::{PROGRAMS_MAX, QUESTIONS_MAX};
+pub use own_process::{PROGRAMS_MAX, QUESTIONS_MAX};
 
 /// How the process is called in lists of processes.
 pub const NAME: &str = "gatepost-helper";
@@ -82,14 +82,14 @@ pub trait Catalogue {
 
 /// The service's end of the helper.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub(super) struct Helper {
     channel: Channel,
 }
 
 /// The helper of this process.
 #[derive(Debug)]
 struct Own {
-    broker: Broker,
+    helper: Helper,
     process: libc::pid_t,
     /// How it ended, once it has.
     fate: Mutex<Option<String>>,
@@ -98,8 +98,8 @@ struct Own {
 static OWN: OnceLock<Own> = OnceLock::new();
 
 /// The helper of this process, dead or alive, where it has one.
-pub(super) fn current() -> Option<&'static Broker> {
-    OWN.get().map(|own| &own.broker)
+pub(super) fn current() -> Option<&'static Helper> {
+    OWN.get().map(|own| &own.helper)
 }
 
 /// Forks the helper. From here on programs are run by it and questions are put to it, for good. Call it as the
@@ -121,10 +121,10 @@ pub fn start(catalogue: Box<dyn Catalogue>, alone: &OnlyThread) -> io::Result<()
     // SAFETY: there is no other thread, so the child is a whole process and may do anything.
     let process = unsafe { libc::fork() };
     match process {
-        0 => helper::live(theirs, catalogue, service),
+        0 => own_process::live(theirs, catalogue, service),
         1.. => {
             let own = Own {
-                broker: Broker { channel: ours },
+                helper: Helper { channel: ours },
                 process,
                 fate: Mutex::new(None),
             };
@@ -141,7 +141,7 @@ pub fn start(catalogue: Box<dyn Catalogue>, alone: &OnlyThread) -> io::Result<()
 /// # Errors
 /// It cannot, or there is no helper any more; in words for the operator.
 pub fn reload() -> io::Result<()> {
-    current().map_or(Ok(()), Broker::reload)
+    current().map_or(Ok(()), Helper::reload)
 }
 
 /// How the helper ended, in words, where it has; asked when a child of ours has ended (SIGCHLD).

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use super::Broker;
+use super::Helper;
 use super::channel::{Channel, Received};
 use super::wire::{Answer, Message, Question, Request};
 use crate::sys::resolver::{Addresses, Family, NoAnswer};
@@ -15,7 +15,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(180);
 /// The same for a file that is read.
 const RELOAD_MAX: Duration = Duration::from_secs(20);
 
-impl Broker {
+impl Helper {
     /// As [`super::reload`].
     pub(super) fn reload(&self) -> io::Result<()> {
         match self.ask(&Request::Reload, RELOAD_MAX)? {
@@ -88,14 +88,14 @@ impl Broker {
         name: &str,
         environment: &[(&'static str, String)],
         (input, output): (OwnedFd, OwnedFd),
-    ) -> io::Result<LifeLine> {
+    ) -> io::Result<ProgramHandle> {
         let own = |(name, value): &(&'static str, String)| ((*name).to_owned(), value.clone());
         let request = Request::Run {
             name: name.to_owned(),
             environment: environment.iter().map(own).collect(),
         };
         let channel = self.send(&request, &[input.as_raw_fd(), output.as_raw_fd()])?;
-        Ok(LifeLine { channel })
+        Ok(ProgramHandle { channel })
     }
 
     fn question(&self, question: Question) -> io::Result<Answer> {
@@ -130,11 +130,11 @@ impl Broker {
 
 /// How the service follows a program that the helper runs. Dropped, it has the program killed.
 #[derive(Debug)]
-pub(in crate::sys) struct LifeLine {
+pub(in crate::sys) struct ProgramHandle {
     channel: Channel,
 }
 
-impl LifeLine {
+impl ProgramHandle {
     /// What is new of the program, if something is.
     pub(in crate::sys) fn news(&self) -> Option<News> {
         let received = match self.channel.receive_now() {
@@ -156,7 +156,7 @@ impl LifeLine {
     }
 }
 
-impl AsRawFd for LifeLine {
+impl AsRawFd for ProgramHandle {
     fn as_raw_fd(&self) -> RawFd {
         self.channel.as_raw_fd()
     }

@@ -22,7 +22,7 @@ const TITLE: &str = "gatepost-drop 1";
 
 /// The envelope of a message that a local program left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paper {
+pub struct DropEnvelope {
     /// The reverse-path.
     pub from: ReversePath,
     /// The recipients: at least one.
@@ -56,7 +56,7 @@ pub fn head_max_octets(recipients: usize) -> u64 {
     LINE_MAX_OCTETS.saturating_mul(recipients as u64 + 3)
 }
 
-impl Paper {
+impl DropEnvelope {
     /// The lines of the envelope.
     pub fn to_text(&self) -> String {
         let mut text = format!("{TITLE}\nfrom {}\n", self.from);
@@ -134,7 +134,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let path = |text: &str| ForwardPath::parse_prefix(text).unwrap().0;
         for from in ["<>", "<alice@here.example>"] {
-            let paper = Paper {
+            let envelope = DropEnvelope {
                 from: ReversePath::parse_prefix(from).unwrap().0,
                 to: vec![
                     path("<bob@here.example>"),
@@ -143,11 +143,11 @@ mod tests {
                 ],
                 octets: 12,
             };
-            let text = format!("{}content\r\n", paper.to_text());
+            let text = format!("{}content\r\n", envelope.to_text());
             let mut input = text.as_bytes();
-            assert_eq!(Paper::read(&mut input, 3).unwrap(), paper);
+            assert_eq!(DropEnvelope::read(&mut input, 3).unwrap(), envelope);
             assert_eq!(input, b"content\r\n");
-            assert!(Paper::read(&mut text.as_bytes(), 2).is_err());
+            assert!(DropEnvelope::read(&mut text.as_bytes(), 2).is_err());
         }
     }
 
@@ -175,10 +175,13 @@ mod tests {
             &long,
         ];
         for row in rows {
-            assert!(Paper::read(&mut row.as_bytes(), 9).is_err(), "{row:?}");
+            assert!(
+                DropEnvelope::read(&mut row.as_bytes(), 9).is_err(),
+                "{row:?}"
+            );
         }
         let not_text = b"gatepost-drop 1\nfrom \xff@b\nto a@b\ncontent 0\n";
-        assert!(Paper::read(&mut &not_text[..], 9).is_err());
+        assert!(DropEnvelope::read(&mut &not_text[..], 9).is_err());
     }
 
     #[test]
@@ -209,11 +212,11 @@ mod tests {
                 text.push_str(random.one_of(&pieces));
             }
             text.push_str(random.one_of(&["", "\nto a@b.example\ncontent 3\n"]));
-            if let Ok(paper) = Paper::read(&mut text.as_bytes(), 4) {
-                let again = paper.to_text();
+            if let Ok(envelope) = DropEnvelope::read(&mut text.as_bytes(), 4) {
+                let again = envelope.to_text();
                 assert_eq!(
-                    Paper::read(&mut again.as_bytes(), 4).unwrap(),
-                    paper,
+                    DropEnvelope::read(&mut again.as_bytes(), 4).unwrap(),
+                    envelope,
                     "{text:?}"
                 );
                 whole += 1;
