@@ -418,6 +418,37 @@ fn a_clock_that_jumps_makes_no_message_older() {
 }
 
 #[test]
+fn a_notification_does_not_tell_where_an_alias_leads() {
+    let host = host(&[]);
+    let ini = ini(host.address, "[aliases]\nfile = aliases\n");
+    let aliases = "far: no-one@secret.example\nteam: no-two@secret.example, bob\n";
+    let server = Server::start_beside(&ini, &[("aliases", aliases)]);
+    let to = [
+        "<far@here.example>",
+        "<team@here.example> NOTIFY=SUCCESS,FAILURE",
+    ];
+    let mut client = greeted(&server);
+    send(
+        &mut client,
+        "<alice@here.example>",
+        &to,
+        "Subject: a\r\n\r\n",
+    );
+    for text in server.wait_for_mail("alice", 2) {
+        assert!(
+            text.contains("Final-Recipient: rfc822; team@here.example\n"),
+            "{text}"
+        );
+        assert!(!text.contains("secret.example"), "{text}");
+    }
+    assert!(
+        host.lines()
+            .iter()
+            .any(|line| line.contains("no-two@secret.example"))
+    );
+}
+
+#[test]
 fn a_sender_elsewhere_is_told_by_the_smarthost_and_a_lost_notification_goes_to_the_postmaster_once()
 {
     let host = host(&[]);

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -487,4 +488,57 @@ fn plaintext_behind_starttls_is_thrown_away() {
     client.expect("220 2.0.0");
     let line = server.wait_for_log("event=plaintext_discarded");
     assert!(line.contains("octets=44"), "{line}");
+}
+
+#[test]
+fn what_the_service_keeps_is_its_accounts_alone() {
+    let ini = "[smarthost]\nhost = 127.0.0.1\nport = 9\ntls = none\n[port:tcp]\nname_and_password = yes\n";
+    let mut server = Server::start(ini);
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    client.message("alice@here.example", "Subject: a\r\n\r\na\r\n");
+    let large = format!("Subject: a\r\n\r\n{}", "a line\r\n".repeat(50_000));
+    client.message("joe@there.example", &large);
+    client.command("AUTH PLAIN AGFsaWNlAHdyb25n", "535");
+    server.wait_for_mail("alice", 1);
+    server.wait_for_event("relay_failed");
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    let root = server.folder.path();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join("spool"), root.join("mail")];
+    while let Some(folder) = folders.pop() {
+        found.push(folder.clone());
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => found.push(path),
+            }
+        }
+    }
+    for path in &found {
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        // Others pass through the spool to the drop folder, and leave files there.
+        let want = match (name.as_str(), path.is_dir()) {
+            ("spool", _) => 0o711,
+            ("spool/drop", _) => 0o3733,
+            (_, true) => 0o700,
+            (_, false) => 0o600,
+        };
+        let mode = fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, want, "{name}: {mode:o}");
+    }
+    let names = [
+        "spool/devices",
+        "spool/queue/",
+        "spool/log/",
+        "mail/alice/Maildir/new/",
+    ];
+    for name in names {
+        let is_there = found
+            .iter()
+            .any(|path| path.display().to_string().contains(name));
+        assert!(is_there, "{name} in {found:#?}");
+    }
 }
