@@ -347,6 +347,44 @@ fn mail_for_elsewhere_goes_to_the_smarthost() {
 }
 
 #[test]
+fn a_server_without_8bitmime_is_told_of_by_what_the_content_is() {
+    let host = FakeHost::start(Setup {
+        plain: vec!["SIZE 0"],
+        ..Setup::default()
+    });
+    let mut server = Server::start(&format!(
+        "[smarthost]\nhost = 127.0.0.1\nport = {}\ntls = none\n",
+        host.address.port()
+    ));
+    let ascii = sendmail(&server.config(), &["a@there.example"], b"Subject: x\n\nx\n");
+    let eight = "Subject: x\n\n\u{e4}\n".as_bytes();
+    let eight = sendmail(&server.config(), &["b@there.example"], eight);
+    // A client that says so of what is none.
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    client.command("MAIL FROM:<alice@here.example> BODY=8BITMIME", "250");
+    client.command("RCPT TO:<c@there.example>", "250");
+    client.command("DATA", "354");
+    client.send(b"Subject: x\r\n\r\nx\r\n.\r\n");
+    client.expect("250");
+    assert_eq!((ascii.code, eight.code), (Some(0), Some(0)));
+    let relayed = ["a", "b", "c"].map(|to| {
+        let needle = format!(" to={to}@there.example smarthost=");
+        let line = server.wait_for_log(&needle);
+        let (_, qid) = line.split_once(" qid=").unwrap();
+        qid.split(' ').next().unwrap().to_owned()
+    });
+    let log = server.log_text();
+    let told = relayed.map(|qid| log.contains(&format!("event=eight_bit_undeclared qid={qid}")));
+    assert_eq!(told, [false, true, false], "{log}");
+    assert!(
+        host.taken()
+            .iter()
+            .all(|taken| !taken.mail.contains("BODY"))
+    );
+}
+
+#[test]
 fn another_account_sends_as_itself_and_as_nobody_else() {
     let mut server = Server::start("[server]\nuser = daemon\n");
     if !has_other_accounts(server.folder.path()) {

@@ -76,9 +76,11 @@ pub(super) struct Letter<'a> {
 }
 
 impl Letter<'_> {
-    /// Whether it has octets above 127, or may have: what a client sent need not be what it said.
-    fn is_eight_bit(&self) -> io::Result<bool> {
-        Ok(self.eight_bit || self.smtputf8 || !self.content.is_ascii()?)
+    /// Whether it goes out as one with octets above 127. What a client sent need not be what it said, so the content
+    /// decides. Its word is enough where the server takes such content anyway.
+    fn is_eight_bit(&self, offer: &Offer) -> io::Result<bool> {
+        let is_said = self.eight_bit || self.smtputf8;
+        Ok(is_said && offer.eight_bit_mime || !self.content.is_ascii()?)
     }
 
     fn has_ascii_names(&self) -> bool {
@@ -191,7 +193,7 @@ impl Connection {
         let cannot_be_read = |error| Verdict::PutOff(Reason::own("4.3.0", error));
         let mut form = Form {
             octets: letter.content.octets(),
-            is_eight_bit: letter.is_eight_bit().map_err(cannot_be_read)?,
+            is_eight_bit: letter.is_eight_bit(&self.offer).map_err(cannot_be_read)?,
             plan: None,
         };
         if !form.is_eight_bit || self.offer.eight_bit_mime {

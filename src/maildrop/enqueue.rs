@@ -194,7 +194,8 @@ impl<'a> Letter<'a> {
         let envelope = Envelope {
             reverse_path: from,
             recipients,
-            eight_bit: true,
+            // No client has said so: the content tells.
+            eight_bit: false,
             smtputf8: !is_ascii,
             notifications: MessageNotifications::default(),
             client: LOCAL,
