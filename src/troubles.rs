@@ -39,6 +39,16 @@ pub enum Kind {
     Certificate,
 }
 
+impl Kind {
+    /// Whether a login is what fails.
+    pub fn is_of_login(self) -> bool {
+        match self {
+            Self::LoginRefused | Self::LoginFailed => true,
+            Self::Unreachable | Self::Space | Self::Disk | Self::Certificate => false,
+        }
+    }
+}
+
 /// One who fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -48,6 +58,8 @@ pub struct Trouble {
     pub words: String,
     /// How often in a row.
     pub failures: u32,
+    /// Whether a login has worked since one failed.
+    pub login_works: bool,
 }
 
 /// What is known of one.
@@ -59,6 +71,15 @@ pub enum Noted {
     Works,
     /// It failed, and is another one now, of whom nothing is known.
     Replaced,
+}
+
+impl Noted {
+    fn is_of_login(&self) -> bool {
+        match self {
+            Self::Failing(trouble) => trouble.kind.is_of_login(),
+            Self::Works | Self::Replaced => false,
+        }
+    }
 }
 
 /// Everything that is noted.
@@ -89,15 +110,16 @@ impl Troubles {
         if state.noted.len() >= NOTED_MAX && !state.noted.contains_key(&who) {
             return;
         }
-        let before = match state.noted.get(&who) {
-            Some(Noted::Failing(trouble)) => trouble.failures,
-            Some(Noted::Works | Noted::Replaced) | None => 0,
+        let (before, login_works) = match state.noted.get(&who) {
+            Some(Noted::Failing(trouble)) => (trouble.failures, trouble.login_works),
+            Some(Noted::Works) => (0, true),
+            Some(Noted::Replaced) | None => (0, false),
         };
-        let failures = before.saturating_add(1);
         let trouble = Trouble {
             kind,
             words,
-            failures,
+            failures: before.saturating_add(1),
+            login_works: login_works && !kind.is_of_login(),
         };
         state.noted.insert(who, Noted::Failing(trouble));
         self.wake(state);
@@ -114,6 +136,21 @@ impl Troubles {
                 *noted = Noted::Works;
                 self.wake(state);
             }
+        }
+    }
+
+    /// `who` accepts our login; nothing else is known.
+    pub fn login_works(&self, who: impl fmt::Display) {
+        if self.failing.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        match state.noted.get_mut(&who.to_string()) {
+            Some(noted) if noted.is_of_login() => {
+                *noted = Noted::Works;
+                self.wake(state);
+            }
+            Some(_) | None => {}
         }
     }
 
@@ -227,6 +264,12 @@ mod tests {
         assert_eq!(failures(&troubles, "lmtp"), None);
         troubles.works("lmtp");
         assert_eq!(failures(&troubles, "lmtp"), Some(0));
+        // A login that works ends what was wrong with the login, and nothing else.
+        troubles.login_works("smarthost");
+        assert_eq!(failures(&troubles, "smarthost"), Some(1));
+        troubles.failed("smarthost", Kind::LoginFailed, "454");
+        troubles.login_works("smarthost");
+        assert_eq!(failures(&troubles, "smarthost"), Some(0));
     }
 
     #[test]

@@ -139,6 +139,7 @@ struct Strict {
     folder: TempFolder,
     host: FakeHost,
     refuses: Arc<AtomicBool>,
+    takes_nothing: Arc<AtomicBool>,
 }
 
 impl Strict {
@@ -150,20 +151,22 @@ impl Strict {
         let tls = server_tls(folder.path(), "localhost");
         let refuses = Arc::new(AtomicBool::new(true));
         let is_strict = Arc::clone(&refuses);
+        let takes_nothing = Arc::new(AtomicBool::new(false));
+        let is_full = Arc::clone(&takes_nothing);
         let host = FakeHost::start(Setup {
             plain: vec!["STARTTLS"],
             tls: Some(tls),
-            ..Setup::script(move |step| {
-                match step.verb == "AUTH" && is_strict.load(Ordering::Relaxed) {
-                    true => Act::say("535 5.7.8 bad\tpassword"),
-                    false => Act::Usual,
-                }
+            ..Setup::script(move |step| match step.verb {
+                "AUTH" if is_strict.load(Ordering::Relaxed) => Act::say("535 5.7.8 bad\tpassword"),
+                "MAIL" if is_full.load(Ordering::Relaxed) => Act::Cut,
+                _ => Act::Usual,
             })
         });
         Self {
             folder,
             host,
             refuses,
+            takes_nothing,
         }
     }
 
@@ -236,6 +239,78 @@ fn a_refused_login_rings_once_and_once_when_it_is_accepted() {
     assert!(!status.contains("\nalarm "), "{status}");
     let json = server.command(&["status", "--json"]).output;
     assert!(json.contains("\"alarms\":[],"), "{json}");
+}
+
+/// A server whose login at the smarthost has just been refused, with the alarm on.
+fn refused_at(strict: &Strict, bell: &Bell) -> Server {
+    let server = Server::start(&(bell.ini() + &strict.ini("box")));
+    send(&server, OUTSIDE);
+    bell.wait_for(&server, &["on login smarthost"]);
+    strict.refuses.store(false, Ordering::Relaxed);
+    server
+}
+
+const ON_AND_OVER: [&str; 2] = ["on login smarthost", "over login smarthost"];
+
+#[test]
+fn a_password_that_was_mended_is_tried_at_a_refresh() {
+    let (strict, bell) = (Strict::start(), Bell::new());
+    let server = refused_at(&strict, &bell);
+    // The rest after the failure is longer than the test.
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    bell.wait_for(&server, &ON_AND_OVER);
+    wait_for(&server, "the mail", || strict.host.taken().len() == 1);
+}
+
+#[test]
+fn a_login_that_test_mail_makes_ends_the_alarm() {
+    let (strict, bell) = (Strict::start(), Bell::new());
+    let server = refused_at(&strict, &bell);
+    let test_mail = || {
+        let said = server.command(&["test-mail", "--to", OUTSIDE, "--via", "smarthost"]);
+        assert_eq!(said.code, Some(0), "{}", said.output);
+    };
+    test_mail();
+    bell.wait_for(&server, &ON_AND_OVER);
+    wait_for(&server, "the mail", || strict.host.taken().len() == 2);
+    assert!(!server.command(&["status"]).output.contains("\nalarm "));
+}
+
+#[test]
+fn a_login_that_test_mail_makes_ends_the_alarm_where_no_mail_waits() {
+    let (strict, bell) = (Strict::start(), Bell::new());
+    let server = refused_at(&strict, &bell);
+    assert_eq!(server.command(&["queue", "delete", "--all"]).code, Some(0));
+    let test_mail = || server.command(&["test-mail", "--to", OUTSIDE, "--via", "smarthost"]);
+    // What cannot be read here is not believed to work.
+    let password = strict.folder.path().join("password");
+    let away = strict.folder.path().join("away");
+    let socket = server.folder.path().join("control");
+    fs::rename(&password, &away).unwrap();
+    let words = ["login-works", "smarthost", "localhost", "box"];
+    let said = gatepost::control::client::ask(&socket, &server.config(), &words).unwrap();
+    assert_eq!(said.complaint, "");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(
+        server
+            .command(&["status"])
+            .output
+            .contains("\nalarm cause=login ")
+    );
+    fs::rename(&away, &password).unwrap();
+    assert_eq!(test_mail().code, Some(0));
+    bell.wait_for(&server, &ON_AND_OVER);
+    assert!(!server.command(&["status"]).output.contains("\nalarm "));
+}
+
+#[test]
+fn a_login_that_works_ends_its_alarm_though_the_server_takes_nothing_yet() {
+    let (strict, bell) = (Strict::start(), Bell::new());
+    let server = refused_at(&strict, &bell);
+    strict.takes_nothing.store(true, Ordering::Relaxed);
+    assert_eq!(server.command(&["queue", "retry", "--all"]).code, Some(0));
+    bell.wait_for(&server, &ON_AND_OVER);
+    assert!(strict.host.taken().is_empty());
 }
 
 #[test]

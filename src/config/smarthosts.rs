@@ -68,6 +68,12 @@ impl Smarthost {
         }
     }
 
+    /// Whether it is this host with a login as this user.
+    pub fn is_login(&self, host: &str, user: &str) -> bool {
+        let login = self.login.as_ref();
+        self.host == host && login.is_some_and(|login| login.username == user)
+    }
+
     /// Its hosts with their ports, in the order they are tried.
     pub fn hosts(&self) -> impl Iterator<Item = (&str, u16)> {
         let further = self.fallback.iter();

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use super::carrier::Carrier;
 use super::lane_queue::{LaneQueue, Look, Why};
 use super::lanes::{Common, Standing};
+use super::login::read_secret;
 use super::next_hop::{NextHop, Route};
 use crate::events;
 use crate::mail::MessageId;
@@ -60,6 +61,8 @@ struct Shared {
     next_hop: Option<Arc<NextHop>>,
     /// Why the destination could not be used when it was tried last.
     trouble: String,
+    /// Whether a login was what failed.
+    lacks_login: bool,
     running: usize,
 }
 
@@ -115,6 +118,7 @@ impl Lane {
                 queue: LaneQueue::default(),
                 next_hop: next_hop.map(Arc::new),
                 trouble: String::new(),
+                lacks_login: false,
                 running: 0,
             }),
             work: Condvar::new(),
@@ -150,14 +154,35 @@ impl Lane {
         Ok(())
     }
 
-    /// From here on the destination is another one, or has other settings; then everything is due.
+    /// From here on the destination is another one, or has other settings; then everything is due. The
+    /// operator may have mended the password beside them, so a login that failed is tried again at once.
     pub(super) fn set_next_hop(&self, next_hop: Option<NextHop>, now: Instant) {
         let mut shared = self.lock();
         if shared.next_hop.as_deref() != next_hop.as_ref() {
             shared.next_hop = next_hop.map(Arc::new);
             shared.queue.host_changed(now);
             self.troubles().replaced(&self.route);
+        } else if shared.lacks_login {
+            shared.queue.host_may_work(now);
+        }
+        self.work.notify_all();
+    }
+
+    /// Somebody else has logged in as this lane does, if it is as this user at this host. A message that waits
+    /// tries it at once; where there is none, that is believed as far as the secret can be read here.
+    pub(super) fn login_worked_elsewhere(&self, host: &str, user: &str, now: Instant) {
+        let mut shared = self.lock();
+        let is_meant = matches!(shared.next_hop.as_deref(), Some(NextHop::Smarthost(own)) if own.is_login(host, user));
+        if !is_meant || !shared.lacks_login {
+            return;
+        }
+        if shared.queue.depth().0 > 0 {
+            shared.queue.host_may_work(now);
             self.work.notify_all();
+        } else if shared.has_secret() {
+            shared.queue.host_works();
+            drop(shared);
+            self.troubles().login_works(&self.route);
         }
     }
 
@@ -305,10 +330,10 @@ impl Lane {
     /// The destination could not be used for a message that is tried again after `retry`: it rests, and no
     /// longer than that.
     pub(super) fn host_failed(&self, trouble: String, retry: Duration) {
-        self.troubles()
-            .failed(&self.route, kind_of(&trouble), &trouble);
+        let kind = kind_of(&trouble);
+        self.troubles().failed(&self.route, kind, &trouble);
         let mut shared = self.lock();
-        shared.trouble = trouble;
+        (shared.trouble, shared.lacks_login) = (trouble, kind.is_of_login());
         let rest = self.common.rest(shared.queue.failures()).min(retry);
         let now = clock::monotonic();
         shared.queue.host_failed(now, now + rest);
@@ -316,9 +341,13 @@ impl Lane {
         self.work.notify_all();
     }
 
-    /// A connection stands.
+    /// A connection stands, with a login where one is wanted.
     pub(super) fn host_answers(&self) {
-        self.lock().queue.host_answers(clock::monotonic());
+        self.troubles().login_works(&self.route);
+        let mut shared = self.lock();
+        shared.lacks_login = false;
+        shared.queue.host_answers(clock::monotonic());
+        drop(shared);
         self.work.notify_all();
     }
 
@@ -335,6 +364,19 @@ impl Lane {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Nothing is done under the lock that could leave it half changed.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Whether the password or token can be read by us.
+    fn has_secret(&self) -> bool {
+        match self.next_hop.as_deref() {
+            Some(NextHop::Smarthost(own)) => {
+                let mut login = own.login.iter();
+                login.all(|login| read_secret(&login.secret).is_ok())
+            }
+            Some(NextHop::Lmtp(_) | NextHop::Command(_) | NextHop::Webhook(_)) | None => false,
+        }
     }
 }
 

@@ -253,6 +253,14 @@ impl LaneQueue {
         self.make_due(now, |why| why == Why::Host);
     }
 
+    /// What the host failed for may be mended: it is tried at once, with one message.
+    pub(super) fn host_may_work(&mut self, now: Instant) {
+        if let Some(until) = &mut self.rest_until {
+            *until = now.min(*until);
+            self.make_due(now, |why| why == Why::Host);
+        }
+    }
+
     /// The host has taken up a transaction: what failed before counts no more.
     pub(super) fn host_works(&mut self) {
         self.failures = 0;
@@ -364,6 +372,33 @@ mod tests {
         queue.host_answers(now);
         queue.host_works();
         assert_eq!(queue.failures(), 0);
+    }
+
+    #[test]
+    fn a_host_that_may_work_is_tried_at_once_by_one_thread() {
+        let now = Instant::now();
+        let (hour, rest) = (
+            now + Duration::from_secs(3600),
+            now + Duration::from_secs(60),
+        );
+        let mut queue = LaneQueue::default();
+        queue.host_may_work(now);
+        (1..=3).for_each(|number| queue.add(id(number), now, None, RETRY));
+        queue.take(now);
+        queue.take(now);
+        queue.put_off(id(1), hour, Why::Host);
+        queue.put_off(id(2), hour, Why::Itself);
+        queue.host_failed(now, rest);
+        assert_eq!(queue.take(now), None);
+        queue.host_may_work(now);
+        assert_eq!((queue.failures(), queue.take(now)), (1, Some(id(1))));
+        assert_eq!(queue.take(now), None);
+        // One that is being tried is not tried beside that.
+        queue.host_may_work(now);
+        assert_eq!(queue.take(now), None);
+        queue.put_off(id(1), hour, Why::Host);
+        queue.host_failed(now, rest);
+        assert_eq!(queue.take(now), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | `sessions kill ID` | ends one |
 //! | `look` | tells what the file as it is now names and we cannot use ([`crate::probe::eyes`]) |
 //! | `unban ADDRESS` or `unban USER` | forgets failed logins |
+//! | `login-works SMARTHOST HOST USER` | a login that failed is tried again: `test-mail` has logged in there |
 //! | `devices` … | tells and forgets what clients did last ([`crate::devices`]) |
 //! | `queue` … | tells and changes what waits ([`crate::admin::queue`]) |
 
@@ -221,6 +222,11 @@ impl Hands {
             ["sessions", "kill", id] => self.kill(id, by),
             ["look"] => self.look_as_we_are(),
             ["unban", who] => self.unban(who, by),
+            ["login-works", name, host, user] => {
+                let lanes = self.context().lanes();
+                lanes.login_worked_elsewhere(name, host, user, clock::monotonic());
+                Answer::done("")
+            }
             _ => Answer::refused(Outcome::Usage, "the service does not know this command"),
         }
     }

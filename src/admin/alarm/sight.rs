@@ -59,6 +59,9 @@ fn note_troubles(sight: &mut Sight, troubles: &Troubles, rules: &Alarm) {
     for (who, noted) in troubles.noted() {
         match noted {
             Noted::Failing(trouble) => {
+                if trouble.login_works {
+                    sight.mended.insert(place(Cause::Login, &who));
+                }
                 if let Some(cause) = cause_of(&trouble, rules) {
                     sight.wrong.insert(place(cause, &who), trouble.words);
                 }
@@ -207,6 +210,7 @@ mod tests {
                 kind,
                 words: String::new(),
                 failures,
+                login_works: false,
             };
             assert_eq!(cause_of(&trouble, &rules()), want, "{kind:?} {failures}");
         }
@@ -221,6 +225,11 @@ mod tests {
         let login = place(Cause::Login, "smarthost");
         assert_eq!(sight.wrong.get(&login).map(String::as_str), Some("535"));
         assert!(sight.mended.is_empty());
+        troubles.login_works("smarthost");
+        troubles.failed("smarthost", Kind::Unreachable, "cut off");
+        let mut sight = Sight::default();
+        note_troubles(&mut sight, &troubles, &rules());
+        assert!(sight.wrong.is_empty() && sight.mended.contains(&login));
         troubles.works("smarthost");
         let mut sight = Sight::default();
         note_troubles(&mut sight, &troubles, &rules());

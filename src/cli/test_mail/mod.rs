@@ -8,7 +8,8 @@
 //! | `arrival` | whether the message reached its Maildir |
 //!
 //! Promises: to the running service it speaks over the network like anybody; to the smarthost it goes the
-//! way of the relay ([`Trial`]), with the same TLS, verification and login. A password is in nothing
+//! way of the relay ([`Trial`]), with the same TLS, verification and login, and a service that has been refused there
+//! hears that the login works. A password is in nothing
 //! that is printed. Limits: 30 s a step, 10 s for the Maildir.
 
 mod advice;
@@ -22,11 +23,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::arguments::Arguments;
+use super::console;
 use super::explain::{forward_path, reverse_path};
 use super::output::{Failure, IO, TRY_LATER, UNAVAILABLE};
 use super::passwd;
 use crate::config;
-use crate::config::settings::{Port, PortKind, Settings};
+use crate::config::settings::{Port, PortKind, Settings, Smarthost};
 use crate::delivery::login::{read_secret, spoken_forms};
 use crate::delivery::smtp_client::Limits;
 use crate::delivery::trial::Trial;
@@ -75,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let text = "--user and --tls are not for --via smarthost: [smarthost] says both";
             return Err(Failure::usage(text));
         }
-        return by_smarthost(&settings, &wish);
+        return by_smarthost(arguments, &settings, &wish);
     }
     let port = port(&settings, &via)?;
     if let Some(user) = text(arguments, "--user")? {
@@ -168,8 +170,17 @@ fn by_port(settings: &Settings, port: &Port, wish: &Wish) -> Result<(), Failure>
     finish(&report, undelivered)
 }
 
+/// Tells the service, if it runs, that the login of a smarthost works: it need not wait to try it again.
+fn tell_login_works(arguments: &Arguments, settings: &Settings, host: &Smarthost) {
+    if let Some(login) = &host.login {
+        let words = ["login-works", &host.section(), &host.host, &login.username];
+        // Where nobody hears it, nobody waits.
+        let _ = console::put(&settings.control.socket, arguments, &words);
+    }
+}
+
 /// By the way of the relay.
-fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
+fn by_smarthost(arguments: &Arguments, settings: &Settings, wish: &Wish) -> Result<(), Failure> {
     let Some(host) = settings.smarthost_for(&wish.from) else {
         let text = match settings.has_smarthost() {
             true => "no smarthost is for this sender: see --from, and sender_domains",
@@ -200,7 +211,11 @@ fn by_smarthost(settings: &Settings, wish: &Wish) -> Result<(), Failure> {
         to: &to,
         content: text.as_bytes(),
     };
-    match trial.send(host, report.witness()) {
+    let sent = trial.send(host, report.witness());
+    if report.has_logged_in() {
+        tell_login_works(arguments, settings, host);
+    }
+    match sent {
         Ok(()) => {
             let words = "from here on it is the smarthost's";
             report.step("delivery", Verdict::Skipped, words);

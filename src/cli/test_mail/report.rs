@@ -84,6 +84,7 @@ struct State {
     side: Side,
     /// The first failure that counts.
     cause: Option<Cause>,
+    has_logged_in: bool,
 }
 
 impl Report {
@@ -97,6 +98,7 @@ impl Report {
             is_tls_missing: false,
             side,
             cause: None,
+            has_logged_in: false,
         })))
     }
 
@@ -132,6 +134,11 @@ impl Report {
         let name = STEPS.get(place).copied().unwrap_or("delivery");
         state.step(name, Verdict::Failed, words);
         state.cause = Some(Cause::own(code));
+    }
+
+    /// Whether the server has accepted a login.
+    pub(super) fn has_logged_in(&self) -> bool {
+        self.state().has_logged_in
     }
 
     /// Whether nothing has been printed.
@@ -192,7 +199,10 @@ impl State {
                 self.is_tls_missing = is_good && !reply.lines.iter().any(is_offer);
             }
             "STARTTLS" if is_good => self.in_handshake = true,
-            _ if is_good => self.step(name, Verdict::Good, &words_of(reply)),
+            _ if is_good => {
+                self.has_logged_in |= step == "AUTH";
+                self.step(name, Verdict::Good, &words_of(reply));
+            }
             _ => {
                 self.step(name, Verdict::Failed, &words_of(reply));
                 self.cause = self.cause.or(Some(Cause::Said(step, reply.code)));
