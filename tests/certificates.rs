@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use gatepost::mail::Domain;
 use gatepost::transport::self_signed;
-use support::{Client, PATIENCE, Server, TempFolder, data, has_program};
+use support::{Client, PATIENCE, Server, TempFolder, data, has_program, is_root};
 
 /// A certificate and its key, as PEM.
 struct Pair {
@@ -131,10 +131,6 @@ fn has_openssl() -> bool {
         eprintln!("SKIPPED: no openssl here");
     }
     there
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// A link that takes the place of another in one step, as `ln -sfn` and certbot do.
@@ -331,7 +327,6 @@ fn nobody_looks_where_the_operator_wants_none() {
 #[test]
 fn a_key_that_only_root_may_read_is_told_ahead_and_when_it_is_renewed() {
     if !is_root() {
-        eprintln!("SKIPPED: only root can become somebody else");
         return;
     }
     let folder = std::env::temp_dir().join(format!("gatepost-certs-{}", std::process::id()));

@@ -12,15 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::checking::run_whole;
-use support::{Server, TempFolder, data, gatepost, has_program};
-
-fn is_root() -> bool {
-    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !root {
-        eprintln!("SKIPPED: not root");
-    }
-    root
-}
+use support::{Server, TempFolder, data, gatepost, has_program, is_root};
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();

@@ -9,26 +9,19 @@ mod support;
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use support::source::connect_from;
-use support::{Client, Server, TCP_PORT, TLS_PORT, data, has_program, own_address};
+use support::{Client, Server, TCP_PORT, TLS_PORT, data, has_program, own_v4};
 
 /// Logins without TLS, and a rule for every refusal.
 const RULES: &str = "[port:tcp]\nname_and_password = yes\n[auth]\nplaintext_from = 127.0.0.0/8\n\
                      [limits]\nrecipients = 1\nmessage_size = 100K\n[relay]\nenforce_for = all\n\
                      [senders]\ndeny = bad.example\n[recipients]\ndeny = root@here.example\n\
                      [aliases]\nfile = aliases\n";
-
-fn address() -> Ipv4Addr {
-    match own_address() {
-        IpAddr::V4(address) => address,
-        other => unreachable!("{other}"),
-    }
-}
 
 /// Waits until the last session of this client is over.
 fn wait_for_end(server: &mut Server, client: Ipv4Addr) {
@@ -85,7 +78,7 @@ type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
 
 fn hold(server: &mut Server, rows: &[Row]) {
     for (lines, kind, reply) in rows {
-        let from = address();
+        let from = own_v4();
         play(server, from, lines);
         wait_for_end(server, from);
         let json = device(server, from);
@@ -293,7 +286,7 @@ fn a_user_who_is_kept_out_is_told_from_a_wrong_password() {
 
 #[test]
 fn clients_that_may_not_connect_are_told_apart() {
-    let (denied, listed, crowd) = (address(), address(), address());
+    let (denied, listed, crowd) = (own_v4(), own_v4(), own_v4());
     let mut server = Server::start(&format!(
         "[connections]\ndeny = {denied}\nsessions_max_per_address = 1\n\
          [blacklist]\nhosts = {listed}\n[relay]\nenforce_for = all\n"
@@ -319,7 +312,7 @@ fn clients_that_may_not_connect_are_told_apart() {
 #[test]
 fn silence_is_told_by_where_it_is() {
     let mut server = Server::start("[limits]\ncommand_timeout = 1s\ndata_timeout = 1s\n");
-    let (tls, data) = (address(), address());
+    let (tls, data) = (own_v4(), own_v4());
     // Says nothing, as a device does that waits for a greeting; and stalls in the content.
     let waits = connect_from(tls, server.tls());
     let mut stalls = Client::greeted_from(data, server.tcp());
@@ -378,7 +371,7 @@ fn tls_that_fails_is_told_with_the_real_openssl() {
         (TCP_PORT, &[], "tls-on-plain-port"),
     ];
     for (port, options, kind) in rows {
-        let from = address();
+        let from = own_v4();
         openssl(&server, from, *port, options);
         wait_for_end(&mut server, from);
         let json = device(&server, from);
@@ -387,11 +380,11 @@ fn tls_that_fails_is_told_with_the_real_openssl() {
             "{options:?}: {json}"
         );
     }
-    let from = address();
+    let from = own_v4();
     openssl(&server, from, TLS_PORT, &old);
     wait_for_end(&mut server, from);
     assert!(device(&server, from).contains("offers only TLS 1.0"));
-    let plain = address();
+    let plain = own_v4();
     let mut stream = connect_from(plain, server.tls());
     stream.write_all(b"EHLO scanner.example\r\n").unwrap();
     wait_for_end(&mut server, plain);
@@ -409,7 +402,7 @@ fn what_is_advised_helps() {
         return;
     }
     let mut server = Server::start("[port:tls]\nname_and_password = yes\n");
-    let from = address();
+    let from = own_v4();
     openssl(
         &server,
         from,
@@ -436,7 +429,7 @@ fn what_is_advised_helps() {
         from,
         &[EHLO, GOOD, mail, RCPT, DATA, ("hi\r\n.\r\n", "250"), QUIT],
     );
-    let stranger = address();
+    let stranger = own_v4();
     play(&server, stranger, &[EHLO, ("AUTH LOGIN\r\n", "538"), QUIT]);
     server.wait_for_log("helo=scanner.example user=alice messages=1");
     let json = device(&server, from);
@@ -453,7 +446,7 @@ fn what_is_advised_helps() {
 #[test]
 fn what_is_known_is_kept_over_a_restart_and_read_without_a_service() {
     let mut server = Server::start(RULES);
-    let (first, second) = (address(), address());
+    let (first, second) = (own_v4(), own_v4());
     for from in [first, second] {
         play(&server, from, &[EHLO, WRONG, QUIT]);
         wait_for_end(&mut server, from);
@@ -504,7 +497,7 @@ fn what_is_known_is_kept_over_a_restart_and_read_without_a_service() {
 #[test]
 fn a_flood_of_strangers_pushes_out_no_device() {
     let mut server = Server::start("[server]\ndevices = 20\n");
-    let sends = address();
+    let sends = own_v4();
     play(
         &server,
         sends,
@@ -531,7 +524,7 @@ fn a_flood_of_strangers_pushes_out_no_device() {
 #[test]
 fn what_a_client_says_forges_no_line() {
     let mut server = Server::start("");
-    let from = address();
+    let from = own_v4();
     let name = ("EHLO \u{202e}x\"\r\n", "250");
     let rcpt = ("RCPT TO:<\"a b\\\"\"@here.example>\r\n", "550");
     play(&server, from, &[name, MAIL, rcpt, QUIT]);
@@ -553,7 +546,7 @@ fn pythons_smtplib_is_told_and_mended() {
         return;
     }
     let mut server = Server::start(RULES);
-    let from = address();
+    let from = own_v4();
     let script = format!(
         "import smtplib\n\
          for password in ('wrong', 'wonderland'):\n\
@@ -592,7 +585,7 @@ fn a_strangers_login_is_in_no_command() {
         "Root",
     ];
     for name in names {
-        let from = address();
+        let from = own_v4();
         let payload = STANDARD.encode(format!("\0{name}\0wrong"));
         let auth = format!("AUTH PLAIN {payload}\r\n");
         play(&server, from, &[EHLO, (&auth, "535"), QUIT]);

@@ -7,13 +7,13 @@ mod support;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepost::transport::client::ClientStream;
 use support::ini::certificate;
-use support::{Client, PATIENCE, Server, own_address};
+use support::{Client, PATIENCE, Server, own_v4};
 
 #[path = "support/scram.rs"]
 mod scram;
@@ -27,13 +27,6 @@ const RULES: &str = "[port:tcp]\nname_and_password = yes\n[port:tls]\nname_and_p
 const SECRET: &str = "Zx9-sesame";
 /// A secret that could be a verb, as Base64 of letters alone could be.
 const VERBLIKE: &str = "qSesamOp";
-
-fn address() -> Ipv4Addr {
-    match own_address() {
-        IpAddr::V4(address) => address,
-        other => unreachable!("{other}"),
-    }
-}
 
 fn base64(text: &str) -> String {
     STANDARD.encode(text)
@@ -181,7 +174,7 @@ fn no_payload_of_auth_is_told_to_anybody() {
     let mut server = Server::start(&format!("{RULES}[log]\nlevel = debug\n"));
     let mut clients = Vec::new();
     for lines in blunders() {
-        let from = address();
+        let from = own_v4();
         clients.push(from);
         say(&server, from, &lines);
     }
@@ -191,7 +184,7 @@ fn no_payload_of_auth_is_told_to_anybody() {
         ("", ["503", "500", "500"]),
         ("EHLO c\r\n", ["504", "500", "500"]),
     ] {
-        let from = address();
+        let from = own_v4();
         clients.push(from);
         let mut client = Client::greeted_from(from, server.tcp());
         let mechanism = if before.is_empty() { "LOGIN" } else { "NTLM" };
@@ -462,7 +455,7 @@ fn logins_are_told_without_what_they_say() {
 #[test]
 fn what_a_client_says_is_escaped_cut_and_limited() {
     let mut server = Server::start(&format!("{RULES}[log]\nlevel = debug\n"));
-    let from = address();
+    let from = own_v4();
     let mut client = Client::greeted_from(from, server.tcp());
     client.send(b"EHLO a\" event=login user=x\\\xff\x1b[2J\r\n");
     client.reply();
@@ -499,8 +492,8 @@ fn what_a_client_says_is_escaped_cut_and_limited() {
 
 #[test]
 fn debug_for_names_whose_dialogue_is_told_and_a_refresh_takes_it_up() {
-    let named = address();
-    let other = address();
+    let named = own_v4();
+    let other = own_v4();
     let mut server = Server::start(&format!(
         "{RULES}[log]\nlevel = debug\ndebug_for = {named}/32, 2001:db8::/32\n"
     ));

@@ -10,10 +10,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use support::{Client, Server, has_program, own_address};
+use support::{Client, Server, auth_plain, has_program, own_address};
 
 /// 2026-11-24T08:11:23Z, seconds since 1970.
 const SYSLOG_TIME: f64 = 1_795_507_883.0;
@@ -53,11 +50,6 @@ fn source() -> Ipv4Addr {
     }
 }
 
-fn plain(user: &str, password: &str) -> String {
-    let text = format!("\0{user}\0{password}");
-    format!("AUTH PLAIN {}", STANDARD.encode(text))
-}
-
 /// Fails with every login, and says the same things wherever else a client is heard. Gives the
 /// address it did so from.
 fn attack(server: &Server) -> Ipv4Addr {
@@ -69,8 +61,8 @@ fn attack(server: &Server) -> Ipv4Addr {
         if !client.reply().starts_with("250") {
             client.command("EHLO client.example", "250");
         }
-        client.command(&plain(login, "guess"), "535");
-        client.command(&plain("alice", "wonderland"), "235");
+        client.command(&auth_plain(login, "guess"), "535");
+        client.command(&auth_plain("alice", "wonderland"), "235");
         // Senders and recipients are told in the log as well, and some of these are addresses.
         let quoted = login.replace(['\r', '\n'], " ");
         let quoted = quoted.replace('\\', "\\\\").replace('"', "\\\"");

@@ -27,7 +27,7 @@ use gatepost::service::Prepared;
 use gatepost::sys::only_thread::OnlyThread;
 
 use support::old_kernel::without;
-use support::{Client, PATIENCE, data, gatepost, ini, own_address};
+use support::{Client, PATIENCE, data, gatepost, ini, is_root, own_address};
 
 const CONFIG: &str = "GATEPOST_MISBEHAVING";
 /// What the process does beside its service: one of the two below.
@@ -641,13 +641,4 @@ fn wait_until(is_so: impl Fn() -> bool) {
         assert!(Instant::now() < until);
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn is_root() -> bool {
-    // SAFETY: a plain system call.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        eprintln!("SKIPPED: only root shows that the walls alone stand in the way");
-    }
-    root
 }

@@ -78,15 +78,6 @@ fn listed_once(server: &Server, is_so: impl Fn(&str) -> bool) -> String {
     }
 }
 
-fn whole_log(server: &mut Server) -> String {
-    server.terminate();
-    assert_eq!(server.wait(), Some(0));
-    server.wait_for_log("event=stopped");
-    let log = server.log_text();
-    assert!(!log.contains("event=bug"), "{log}");
-    log
-}
-
 fn lines<'a>(log: &'a str, needle: &str) -> Vec<&'a str> {
     log.lines().filter(|line| line.contains(needle)).collect()
 }
@@ -122,7 +113,7 @@ fn both_versions_and_families_tell_the_client() {
         client.command("QUIT", "221");
     }
     let mails = server.wait_for_mail("alice", count);
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     let ended = lines(&log, "event=session_ended");
     for (at, (_, client, literal)) in rows.iter().enumerate() {
         let told = format!("sid=0000000{at} client={client} proxy=127.0.0.1 port=tcp");
@@ -189,7 +180,7 @@ fn on_a_tls_port_the_header_comes_before_tls() {
             "{said}"
         );
     }
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     let told = "client=192.0.2.7:40000 proxy=127.0.0.1 port=tls reason=quit";
     assert_eq!(lines(&log, told).len(), 2, "{log}");
 }
@@ -238,7 +229,7 @@ fn a_stalled_header_holds_no_worker_and_ends_in_time() {
     }
     assert_eq!(silent.rest(), b"");
     drop(late);
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     let told = "proxy=127.0.0.1 port=tcp reason=\"no header came in time\"";
     assert_eq!(lines(&log, told).len(), 39, "{log}");
     let told = "proxy=127.0.0.1 port=tls reason=\"no header came in time\"";
@@ -300,7 +291,7 @@ fn what_is_no_header_is_closed_without_a_word() {
     let half = begin(server.tcp(), b"PROXY TCP4 192");
     half.socket().shutdown(Shutdown::Write).unwrap();
     server.wait_for_log("reason=\"it ended within the header\"");
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     for (_, reason) in rows {
         let told = format!("reason=\"{reason}\"");
         let found = lines(&log, "event=proxy_header_invalid");
@@ -344,7 +335,7 @@ fn checks_of_the_proxy_itself_are_greeted_and_stay_out_of_the_log() {
     own.command("EHLO proxy.example", "250");
     own.message("alice@here.example", "Hello.");
     own.command("QUIT", "221");
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     let ended = lines(&log, "event=session_ended");
     assert_eq!(ended.len(), 1, "{log}");
     assert!(ended[0].contains("client=127.0.0.1:"), "{log}");
@@ -564,7 +555,7 @@ fn a_stalled_header_ends_with_the_service_and_by_the_operator() {
         list.matches("state=proxy-header").count() == 2
     });
     let began = Instant::now();
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     assert!(
         began.elapsed() < Duration::from_secs(8),
         "it waits for them"
@@ -631,7 +622,7 @@ fn connections_that_end_early_give_their_places_back() {
             assert!(Instant::now() < until, "a place is not given back");
         }
     }
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     assert!(lines(&log, "event=stopping sessions=").len() == 1, "{log}");
 }
 

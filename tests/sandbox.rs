@@ -15,7 +15,7 @@ use gatepost::delivery::smtp_client::SmtpClient;
 
 use support::checking::check;
 use support::old_kernel::without;
-use support::{Client, PATIENCE, Server, data, gatepost, has_program, ini};
+use support::{Client, PATIENCE, Server, data, gatepost, has_program, ini, is_root};
 
 const ALL: &str = "no_new_privs,no_dumps,landlock:";
 
@@ -24,15 +24,6 @@ fn send(address: std::net::SocketAddr, to: &str) {
     client.command("EHLO client.example", "250");
     client.message(to, "Subject: x\r\n\r\ny");
     client.command("QUIT", "221");
-}
-
-fn is_root() -> bool {
-    // SAFETY: a plain system call.
-    let root = unsafe { libc::geteuid() } == 0;
-    if !root {
-        eprintln!("SKIPPED: only root shows that the walls alone stand in the way");
-    }
-    root
 }
 
 /// A field of every thread of a process, as the kernel tells it.

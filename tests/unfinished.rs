@@ -10,18 +10,11 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use support::{Client, own_address};
+use support::{Client, own_v4};
 use tmpfs::on_tmpfs;
 
 const MIB: usize = 1024 * 1024;
 const INI: &str = "[limits]\nfree_space = 16M\nmessage_size = 25M\n";
-
-fn address() -> Ipv4Addr {
-    match own_address() {
-        std::net::IpAddr::V4(address) => address,
-        other => unreachable!("{other}"),
-    }
-}
 
 /// A session of this address in mail data, with so many octets of content sent.
 fn unfinished(from: Ipv4Addr, server: &support::Server, octets: usize) -> Client {
@@ -45,7 +38,7 @@ fn unfinished_messages_of_one_client_leave_room_for_others() {
     let Some((mut server, _tmpfs)) = on_tmpfs(INI, "spool", "160m") else {
         return;
     };
-    let (greedy, other) = (address(), address());
+    let (greedy, other) = (own_v4(), own_v4());
     let mut open: Vec<_> = (0..10)
         .map(|_| unfinished(greedy, &server, 16 * MIB))
         .collect();

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use support::fakedns::FakeDns;
-use support::{Client, Server, own_address};
+use support::{Client, Server, lines_with, own_v4};
 
 /// One worker, so that a held one would be noticed.
 const INI: &str = "[port:tcp]\nname_and_password = yes\n[workers]\nthreads = 1\n\
@@ -21,21 +21,8 @@ const INI: &str = "[port:tcp]\nname_and_password = yes\n[workers]\nthreads = 1\n
 const WATCHED: &str = "[relay]\ninternal = 192.0.2.0/24\n[auth]\nthrottle_exempt =\n";
 const WAIT: Duration = Duration::from_secs(5);
 
-fn address() -> Ipv4Addr {
-    match own_address() {
-        std::net::IpAddr::V4(address) => address,
-        other => unreachable!("{other}"),
-    }
-}
-
-fn hello(from: Ipv4Addr, server: &Server) -> Client {
-    let mut client = Client::greeted_from(from, server.tcp());
-    client.command("EHLO client.example", "250");
-    client
-}
-
 fn in_transaction(from: Ipv4Addr, server: &Server) -> Client {
-    let mut client = hello(from, server);
+    let mut client = Client::hello_from(from, server.tcp());
     client.command("MAIL FROM:<sender@there.example>", "250");
     client
 }
@@ -52,27 +39,13 @@ fn name_unknown(client: &mut Client, count: usize) {
     assert!(began.elapsed() < WAIT, "{:?}", began.elapsed());
 }
 
-fn whole_log(server: &mut Server) -> String {
-    server.terminate();
-    assert_eq!(server.wait(), Some(0));
-    server.wait_for_log("event=stopped");
-    let log = server.log_text();
-    assert!(!log.contains("event=bug"), "{log}");
-    log
-}
-
-fn lines<'a>(log: &'a str, needles: &[&str]) -> Vec<&'a str> {
-    let holds = |line: &&str| needles.iter().all(|needle| line.contains(needle));
-    log.lines().filter(holds).collect()
-}
-
 #[test]
 fn names_are_slow_past_the_limit_and_end_the_session_past_twice_the_limit() {
     let mut server = Server::start(&format!("{INI}{WATCHED}[recipients]\nunknown_max = 4\n"));
-    let (asking, other) = (address(), address());
+    let (asking, other) = (own_v4(), own_v4());
     // They count over sessions, and those of VRFY and EXPN as well.
     name_unknown(&mut in_transaction(asking, &server), 2);
-    let mut verifying = hello(asking, &server);
+    let mut verifying = Client::hello_from(asking, server.tcp());
     verifying.command("VRFY nobody", "550 5.1.1");
     verifying.command("EXPN nobody", "550 5.1.1");
 
@@ -94,7 +67,7 @@ fn names_are_slow_past_the_limit_and_end_the_session_past_twice_the_limit() {
         })
         .collect();
     // The only worker is free for others.
-    let mut good = hello(other, &server);
+    let mut good = Client::hello_from(other, server.tcp());
     good.message("alice@here.example", "Subject: a\r\n\r\nb");
     assert!(began.elapsed() < WAIT, "{:?}", began.elapsed());
     for (client, reply) in &mut waiting {
@@ -111,22 +84,22 @@ fn names_are_slow_past_the_limit_and_end_the_session_past_twice_the_limit() {
         assert!(began.elapsed() < WAIT, "{:?}", began.elapsed());
     }
     name_unknown(&mut in_transaction(other, &server), 3);
-    let log = whole_log(&mut server);
+    let log = server.whole_log();
     let client = format!("client={asking}:");
     let delayed = ["event=recipient_delayed", &client, "unknown=4 seconds=5"];
-    assert_eq!(lines(&log, &delayed).len(), 6, "{log}");
+    assert_eq!(lines_with(&log, &delayed).len(), 6, "{log}");
     let ended = [
         "event=recipient_refused",
         &client,
         "reply=421 reason=unknown_max",
     ];
-    assert_eq!(lines(&log, &ended).len(), 1, "{log}");
+    assert_eq!(lines_with(&log, &ended).len(), 1, "{log}");
 }
 
 #[test]
 fn a_recipient_that_waits_ends_with_its_client_and_is_forgotten_by_unban() {
     let mut server = Server::start(&format!("{INI}{WATCHED}[recipients]\nunknown_max = 2\n"));
-    let asking = address();
+    let asking = own_v4();
     name_unknown(&mut in_transaction(asking, &server), 2);
     let mut waiting = in_transaction(asking, &server);
     waiting.send(b"RCPT TO:<alice@here.example>\r\n");
@@ -158,7 +131,7 @@ fn a_recipient_that_waits_ends_with_its_client_and_is_forgotten_by_unban() {
 
 #[test]
 fn who_is_exempt_is_neither_counted_nor_slowed_down() {
-    let from = address();
+    let from = own_v4();
     let limit = "[recipients]\nunknown_max = 2\n";
     let network = "127.0.0.0/8";
     let rows = [
@@ -177,7 +150,7 @@ fn who_is_exempt_is_neither_counted_nor_slowed_down() {
     let server = Server::start(&format!("{INI}{limit}{WATCHED}"));
     let login = STANDARD.encode("\0alice\0wonderland");
     for _ in 0..2 {
-        let mut client = hello(from, &server);
+        let mut client = Client::hello_from(from, server.tcp());
         client.command(&format!("AUTH PLAIN {login}"), "235");
         client.command("MAIL FROM:<alice@here.example>", "250");
         name_unknown(&mut client, 9);
@@ -187,7 +160,7 @@ fn who_is_exempt_is_neither_counted_nor_slowed_down() {
 
 #[test]
 fn a_host_that_is_exempt_by_its_name_is_asked_for_in_dns_once_it_matters() {
-    let from = address();
+    let from = own_v4();
     let lines = [
         format!("PTR {from} mx.partner.example"),
         format!("A mx.partner.example {from}"),
@@ -199,7 +172,7 @@ fn a_host_that_is_exempt_by_its_name_is_asked_for_in_dns_once_it_matters() {
     let ini = format!("{INI}[auth]\nthrottle_exempt =\n[relay]\ninternal = 192.0.2.0/24\n{names}");
     let server = Server::start_with(&ini, |command| dns.preload(command));
     name_unknown(&mut in_transaction(from, &server), 9);
-    let mut other = in_transaction(address(), &server);
+    let mut other = in_transaction(own_v4(), &server);
     name_unknown(&mut other, 2);
     let began = Instant::now();
     other.command("RCPT TO:<alice@here.example>", "250");

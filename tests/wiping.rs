@@ -11,7 +11,7 @@ mod web;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -19,20 +19,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use fake_host::{FakeHost, Setup, server_tls};
-use support::{Client, Server, TempFolder};
+use support::{Client, Server, TempFolder, is_root};
 use web::{Answer, Web};
 
 /// A password that is nowhere else in a program.
 const WORD: &str = "Zq9vLw7xKp3bTn5rYd8mHc2gJf6sQe4tXa1uRo0kVi7wMb5zNh3y";
-
-/// Only root may look into a service that gave up being looked into.
-fn may_look() -> bool {
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if !is_root {
-        eprintln!("SKIPPED: not root");
-    }
-    is_root
-}
 
 /// What stands around these octets wherever the process has them in memory that it can write to.
 fn found(server: &Server, needle: &[u8]) -> Vec<String> {
@@ -85,7 +76,7 @@ const LOGINS: &str = "[port:tcp]\nname_and_password = yes\n[port:tls]\nname_and_
 
 #[test]
 fn a_password_is_forgotten_after_the_login() {
-    if !may_look() {
+    if !is_root() {
         return;
     }
     let server = Server::start(LOGINS);
@@ -133,7 +124,7 @@ fn a_password_is_forgotten_after_the_login() {
 
 #[test]
 fn the_buffer_of_a_session_in_tls_keeps_no_password() {
-    if !may_look() {
+    if !is_root() {
         return;
     }
     let server = Server::start(LOGINS);
@@ -172,7 +163,7 @@ fn the_buffer_of_a_session_in_tls_keeps_no_password() {
 
 #[test]
 fn what_logs_in_at_others_is_forgotten_as_well() {
-    if !may_look() {
+    if !is_root() {
         return;
     }
     let folder = TempFolder::new("wiping");

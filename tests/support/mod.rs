@@ -19,12 +19,16 @@ pub mod transcript;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 pub use ini::{TCP_PORT, TLS_PORT, base_ini, data};
 
@@ -68,14 +72,40 @@ impl Drop for TempFolder {
 
 /// A loopback address no other test has.
 pub fn own_address() -> IpAddr {
+    IpAddr::V4(own_v4())
+}
+
+/// The same, for who connects from it.
+pub fn own_v4() -> Ipv4Addr {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let process = std::process::id();
-    IpAddr::V4(Ipv4Addr::new(
+    Ipv4Addr::new(
         127,
         1 + (process % 250) as u8,
         (process / 250 % 256) as u8,
         1 + (number % 250) as u8,
-    ))
+    )
+}
+
+/// Whether the test may become others, and look into them; says so where not.
+pub fn is_root() -> bool {
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        eprintln!("SKIPPED: not root");
+    }
+    root
+}
+
+/// The lines of a log that hold all of these.
+pub fn lines_with<'a>(log: &'a str, needles: &[&str]) -> Vec<&'a str> {
+    let holds = |line: &&str| needles.iter().all(|needle| line.contains(needle));
+    log.lines().filter(holds).collect()
+}
+
+/// The command that logs in by PLAIN.
+pub fn auth_plain(user: &str, password: &str) -> String {
+    let text = format!("\0{user}\0{password}");
+    format!("AUTH PLAIN {}", STANDARD.encode(text))
 }
 
 /// A running gatepost with a folder of its own.
@@ -268,6 +298,16 @@ impl Server {
         seen.join("\n")
     }
 
+    /// Ends it; gives all that it logged.
+    pub fn whole_log(&mut self) -> String {
+        self.terminate();
+        assert_eq!(self.wait(), Some(0));
+        self.wait_for_log("event=stopped");
+        let log = self.log_text();
+        assert!(!log.contains("event=bug"), "{log}");
+        log
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -417,6 +457,13 @@ impl Client {
             stream: BufReader::new(stream),
         };
         client.expect("220 ");
+        client
+    }
+
+    /// The same with EHLO.
+    pub fn hello_from(from: Ipv4Addr, address: SocketAddr) -> Self {
+        let mut client = Self::greeted_from(from, address);
+        client.command("EHLO client.example", "250");
         client
     }
 
