@@ -579,3 +579,19 @@ fn warnings_of_the_configuration_are_told_only_when_asked_for() {
     let asked = [&arguments[..], &["--warnings"]].concat();
     assert!(complained(&folder, &asked).contains("(W-07)"));
 }
+
+#[test]
+fn mistakes_of_the_configuration_are_told_without_its_warnings() {
+    let folder = prepare(
+        "mistaken",
+        "[server]\nhostname = here.example\n[relay]\nenforce_for = none\n[limits]\nrecipients = 0\n",
+    );
+    let arguments = ["--from", "192.0.2.1", "--rcpt", "alice@here.example"];
+    let said = complained(&folder, &arguments);
+    assert!(said.contains("[limits] recipients: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let asked = [&arguments[..], &["--warnings"]].concat();
+    let asked = complained(&folder, &asked);
+    assert!(asked.contains(said.trim_end()), "{asked}");
+    assert!(asked.contains("(W-07)"), "{asked}");
+}

@@ -38,8 +38,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(option) = forgotten {
         return Err(Failure::usage(format!("{option} ADDRESS is missing")));
     }
-    let loaded = probe::load(&arguments.config).map_err(|found| Failure::configuration(&found))?;
-    if arguments.flag("--warnings") {
+    let tells_warnings = arguments.flag("--warnings");
+    let loaded = probe::load(&arguments.config).map_err(|mut found| {
+        found.retain(|problem| tells_warnings || problem.is_error());
+        Failure::configuration(&found)
+    })?;
+    if tells_warnings {
         complain(&lines(&loaded.warnings));
     }
     let settings = Arc::new(loaded.settings);
