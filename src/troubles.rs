@@ -10,11 +10,13 @@ mod mailboxes;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mailboxes::Mailboxes;
+
+use crate::sys::sync::{Condvar, Mutex};
 pub use mailboxes::{MAILBOXES_MAX, Unwritable};
 
 /// Names that are noted.
@@ -106,7 +108,7 @@ impl Troubles {
     /// `who` failed once more.
     pub fn failed(&self, who: impl fmt::Display, kind: Kind, words: impl fmt::Display) {
         let (who, words) = (who.to_string(), cut(words.to_string()));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.noted.len() >= NOTED_MAX && !state.noted.contains_key(&who) {
             return;
         }
@@ -130,7 +132,7 @@ impl Troubles {
         if self.failing.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(noted) = state.noted.get_mut(&who.to_string()) {
             if *noted != Noted::Works {
                 *noted = Noted::Works;
@@ -144,7 +146,7 @@ impl Troubles {
         if self.failing.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match state.noted.get_mut(&who.to_string()) {
             Some(noted) if noted.is_of_login() => {
                 *noted = Noted::Works;
@@ -156,7 +158,7 @@ impl Troubles {
 
     /// `who` is another one now, of whom nothing is known.
     pub fn replaced(&self, who: impl fmt::Display) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(noted) = state.noted.get_mut(&who.to_string()) {
             *noted = Noted::Replaced;
             self.wake(state);
@@ -165,19 +167,20 @@ impl Troubles {
 
     /// Something may have changed that is not noted here.
     pub fn nudge(&self) {
-        self.wake(self.lock());
+        self.wake(self.state.lock());
     }
 
     /// Everything that is noted, by name.
     pub fn noted(&self) -> BTreeMap<String, Noted> {
-        self.lock().noted.clone()
+        self.state.lock().noted.clone()
     }
 
     /// Waits until something is new, or so long; false once it is over.
     pub fn wait(&self, at_most: Duration) -> bool {
         let is_idle = |state: &mut State| !state.is_new && !state.stopping;
-        let waited = self.woken.wait_timeout_while(self.lock(), at_most, is_idle);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .woken
+            .wait_timeout_while(self.state.lock(), at_most, is_idle);
         state.is_new = false;
         !state.stopping
     }
@@ -185,21 +188,22 @@ impl Troubles {
     /// Waits so long, whatever is new; false once it is over.
     pub fn pause(&self, length: Duration) -> bool {
         let goes_on = |state: &mut State| !state.stopping;
-        let waited = self.woken.wait_timeout_while(self.lock(), length, goes_on);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .woken
+            .wait_timeout_while(self.state.lock(), length, goes_on);
         !state.stopping
     }
 
     /// Nobody need look any more.
     pub fn stop(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.stopping = true;
         self.wake(state);
     }
 
     /// Whether [`Troubles::stop`] was called.
     pub fn is_stopping(&self) -> bool {
-        self.lock().stopping
+        self.state.lock().stopping
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
@@ -213,11 +217,6 @@ impl Troubles {
         self.unwritable.store(unwritable, Ordering::Relaxed);
         drop(state);
         self.woken.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing is done under the lock that could leave it half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,7 +26,7 @@
 //! what was not taken by then is due at the next start.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,7 @@ use crate::events;
 use crate::mail::MessageId;
 use crate::stats::Counter;
 use crate::sys::clock;
+use crate::sys::sync::{Condvar, Mutex};
 use crate::troubles::{Kind, Troubles};
 
 /// Threads of one lane.
@@ -273,8 +274,7 @@ impl Lane {
             if left.is_zero() {
                 return;
             }
-            let waited = self.ended.wait_timeout(shared, left);
-            shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (shared, _) = self.ended.wait_timeout(shared, left);
         }
     }
 
@@ -294,8 +294,7 @@ impl Lane {
             }
             let look = shared.queue.next_look();
             let left = look.map_or(LOOK_MAX, |at| at.saturating_duration_since(now));
-            let waited = self.work.wait_timeout(shared, left.min(LOOK_MAX));
-            shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (shared, _) = self.work.wait_timeout(shared, left.min(LOOK_MAX));
         }
     }
 
@@ -363,7 +362,7 @@ impl Lane {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Nothing is done under the lock that could leave it half changed.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 }
 

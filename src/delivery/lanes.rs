@@ -10,7 +10,7 @@
 //! counts: a group whose members go several ways waits as its slowest way does after a start.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::deliverer::RETRY;
@@ -25,6 +25,7 @@ use super::smtp_client::Limits;
 use crate::mail::{MessageId, date};
 use crate::spool::{Spool, Stored};
 use crate::stats::Stats;
+use crate::sys::sync::{Mutex, RwLock};
 use crate::sys::{clock, random};
 use crate::transport::client::Brake;
 use crate::troubles::Troubles;
@@ -170,11 +171,8 @@ impl Lanes {
         let next_hops = Arc::new(next_hops);
         let lanes = self.lock();
         let before = {
-            let lock = self.common.next_hops.write();
-            std::mem::replace(
-                &mut *lock.unwrap_or_else(PoisonError::into_inner),
-                Arc::clone(&next_hops),
-            )
+            let mut lock = self.common.next_hops.write();
+            std::mem::replace(&mut *lock, Arc::clone(&next_hops))
         };
         for (route, lane) in &*lanes {
             lane.set_next_hop(next_hops.hop(route), now);
@@ -252,7 +250,7 @@ impl Lanes {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Route, Arc<Lane>>> {
         // A lane is whole before it is put in.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lanes.lock()
     }
 }
 
@@ -260,13 +258,13 @@ impl Common {
     /// Where mail goes now.
     pub(super) fn next_hops(&self) -> Arc<NextHops> {
         let lock = self.next_hops.read();
-        Arc::clone(&lock.unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock)
     }
 
     /// The time by which a message that was accepted at `received` is judged now, seconds since 1970.
     pub(super) fn judged_at(&self, received: u64, expire: Duration) -> u64 {
         let clocks = (clock::monotonic(), date::unix_seconds(clock::now()));
-        let mut age = self.age.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut age = self.age.lock();
         age.now_for(received, expire, clocks)
     }
 

@@ -25,7 +25,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,7 @@ use crate::mail::{
 use crate::spool::{Origin, Party, Settled, Spool, SpoolError, Stored};
 use crate::stats::Stats;
 use crate::sys::random;
+use crate::sys::sync::{Condvar, Mutex};
 
 /// How long a message waits that cannot be told of now.
 const PATIENCE: Duration = RETRY[0];
@@ -201,11 +202,8 @@ impl Notifier {
             if left.is_zero() {
                 return true;
             }
-            let (again, waited) = self
-                .work
-                .wait_timeout(shared, left.min(LOOK_MAX))
-                .unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
+            let (again, is_over) = self.work.wait_timeout(shared, left.min(LOOK_MAX));
+            if is_over {
                 // Something may have to be summed up.
                 return !again.stopping;
             }
@@ -359,7 +357,7 @@ impl Notifier {
 
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Nothing is done under the lock that could leave it half changed.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 }
 

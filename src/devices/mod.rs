@@ -19,7 +19,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::config::settings::Settings;
@@ -28,6 +28,7 @@ use crate::events::{self, EndReason};
 use crate::mail::{Network, TlsFacts, date};
 use crate::session::SessionFacts;
 use crate::sys::disk::{Disk, OpenMode};
+use crate::sys::sync::Mutex;
 use crate::sys::{clock, replace};
 
 mod advice;
@@ -145,7 +146,7 @@ impl Devices {
 
     /// A client had too many sessions. The reactor's: it waits for nobody, and what has no room is lost.
     pub(super) fn turned_away(&self, client: IpAddr, port: &str) {
-        let Ok(mut crowd) = self.crowd.try_lock() else {
+        let Some(mut crowd) = self.crowd.try_lock() else {
             return;
         };
         let is_new = crowd.last().is_none_or(|(last, _)| *last != client);
@@ -167,7 +168,7 @@ impl Devices {
 
     /// Writes the file where something has changed.
     pub fn write(&self) {
-        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.writing.lock();
         let content = {
             let mut kept = self.lock();
             if !std::mem::take(&mut kept.is_changed) {
@@ -242,11 +243,11 @@ impl Devices {
     /// The table, with those in it that the gate has turned away since.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         let crowd = {
-            let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut crowd = self.crowd.lock();
             std::mem::take(&mut *crowd)
         };
         // A panic while it is held leaves at worst a count that is one off.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if !crowd.is_empty() && !kept.table.is_off() {
             let now = date::unix_seconds(clock::now());
             for (client, port) in crowd {

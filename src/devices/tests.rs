@@ -145,7 +145,7 @@ fn the_gate_tells_of_clients_it_turned_away_and_never_waits() {
         devices.turned_away(client(number), "tcp");
     }
     assert_eq!(known(&devices).len(), CROWD_MAX);
-    let held = devices.crowd.lock().unwrap();
+    let held = devices.crowd.lock();
     devices.turned_away(client(200), "tcp");
     drop(held);
     assert_eq!(known(&devices).len(), CROWD_MAX);

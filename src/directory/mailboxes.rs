@@ -17,12 +17,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::mail::date;
 use crate::sys::clock;
 use crate::sys::folder::Folders;
 use crate::sys::stamp::Stamp;
+use crate::sys::sync::Mutex;
 
 /// Mailboxes that are remembered.
 const MAILBOXES_MAX: usize = 256;
@@ -81,11 +82,11 @@ impl Mailboxes {
     /// As the system says; the next look begins anew where this one failed.
     pub(super) fn octets(&self, user: &str) -> io::Result<u64> {
         let mailbox = self.mailbox(user);
-        lock(&mailbox).measure(&self.path(user), &*self.folders)
+        mailbox.lock().measure(&self.path(user), &*self.folders)
     }
 
     fn mailbox(&self, user: &str) -> Arc<Mutex<Mailbox>> {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         if known.len() >= MAILBOXES_MAX && !known.contains_key(user) {
             known.clear();
         }
@@ -188,11 +189,6 @@ fn or_nothing<T>(found: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => found.map(Some),
     }
-}
-
-/// A panic under a lock leaves at worst a folder that is read again.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -354,6 +350,6 @@ mod tests {
         for number in 0..=MAILBOXES_MAX {
             assert_eq!(mailboxes.octets(&format!("user{number}")).unwrap(), 0);
         }
-        assert_eq!(lock(&mailboxes.known).len(), 1);
+        assert_eq!(mailboxes.known.lock().len(), 1);
     }
 }

@@ -31,13 +31,14 @@ pub mod secret;
 pub mod users;
 mod watched;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::config::Settings;
 use crate::config::local::Local;
 use crate::config::settings::Recipients;
 use crate::mail::Domain;
 use crate::sys::folder::RealFolders;
+use crate::sys::sync::Mutex;
 
 use mailboxes::Mailboxes;
 use reading::{Look, Reading};
@@ -172,7 +173,7 @@ impl Directory {
 
     fn reading(&self) -> MutexGuard<'_, Reading> {
         // A panic while the lock is held leaves the last good view behind, which is what we want.
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reading.lock()
     }
 }
 

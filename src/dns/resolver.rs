@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::{io, thread};
 
 use super::lookup::{self, Backend, Oddity, Outcome, SystemResolver};
@@ -17,6 +17,7 @@ use crate::events;
 use crate::policy::facts::{Finding, Question};
 use crate::stats::Stats;
 use crate::sys::clock;
+use crate::sys::sync::{Condvar, Mutex};
 
 /// Stack of a thread that looks up, octets. glibc's resolver keeps whole answers on it, and loads the
 /// modules that `nsswitch.conf` names.
@@ -136,7 +137,7 @@ impl Drop for Resolver {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The book is whole between calls, and no call of it panics half-way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Sees to it that somebody looks up what waits, and somebody watches its deadline. Where nobody can,
@@ -193,7 +194,7 @@ impl Shared {
         while !state.closed {
             let Some((key, question)) = state.pending.next(clock::monotonic()) else {
                 state.idle += 1;
-                state = wait(&self.questions, state);
+                state = self.questions.wait(state);
                 state.idle -= 1;
                 continue;
             };
@@ -241,12 +242,11 @@ impl Shared {
                 Some(deadline) => {
                     state.watch = Watch::Armed;
                     let left = deadline.saturating_duration_since(now);
-                    let waited = self.deadlines.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    (state, _) = self.deadlines.wait_timeout(state, left);
                 }
                 None => {
                     state.watch = Watch::Resting;
-                    state = wait(&self.deadlines, state);
+                    state = self.deadlines.wait(state);
                 }
             }
         }
@@ -264,12 +264,6 @@ impl Shared {
             }
         }
     }
-}
-
-fn wait<'a>(condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-    condition
-        .wait(state)
-        .unwrap_or_else(PoisonError::into_inner)
 }
 
 fn log_oddity(zone: &str, oddity: Oddity) {

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::mail::{ClientKey, Network};
+use crate::sys::sync::Mutex;
 
 /// The time in which lines are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -62,12 +62,7 @@ impl Limiter {
 
     /// The hosts in these networks count singly from now on.
     pub fn set_internal(&self, internal: &[Network]) {
-        internal.clone_into(&mut self.lock().internal);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it is held leaves at worst a count that is one off.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        internal.clone_into(&mut self.state.lock().internal);
     }
 
     /// Whether one more line of this event and client may be written, and what was suppressed in a
@@ -78,7 +73,7 @@ impl Limiter {
         client: IpAddr,
         now: Instant,
     ) -> (bool, Option<Suppressed>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut key = (event, ClientKey::of(client, &state.internal));
         let counts = state.counts.get_or_insert_with(HashMap::new);
         if counts.len() >= TRACKED && !counts.contains_key(&key) {
@@ -102,7 +97,7 @@ impl Limiter {
 
     /// Forgets windows that are over; gives what was suppressed in them.
     pub fn sweep(&self, now: Instant) -> Vec<Suppressed> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(counts) = state.counts.as_mut() else {
             return Vec::new();
         };

@@ -22,12 +22,13 @@
 //! looks at all jobs by [`ParkedSessions::look`], some [`LOOK_AT_ONCE`] under the lock at a time, and ends one
 //! by [`ParkedSessions::end`]: one that waits goes to the queue, one that is busy goes there instead of waiting.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::Instant;
 
 use super::turns::Turns;
 use super::{Interest, Job, Outcome, Signals, WakeReason};
 use crate::sys::clock;
+use crate::sys::sync::{Condvar, Mutex};
 
 /// Places looked at before the lock is let go for a moment.
 const LOOK_AT_ONCE: usize = 64;
@@ -458,10 +459,7 @@ impl<J: Job> ParkedSessions<J> {
             }
             state.set_busy(worker, None);
             state.idle_workers += 1;
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.work.wait(state);
             state.idle_workers -= 1;
         }
     }
@@ -480,7 +478,7 @@ impl<J: Job> ParkedSessions<J> {
     /// The lock. A panic while it is held cannot leave the state half changed in a way that matters
     /// more than losing the server, so a poisoned lock is used on.
     fn lock(&self) -> MutexGuard<'_, State<J>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

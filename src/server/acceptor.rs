@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard};
 
 use super::context::{Context, Setup};
 use super::driver::{Arrival, Connection};
@@ -20,6 +20,7 @@ use crate::mail::ClientKey;
 use crate::net::{Service, Start};
 use crate::protocol::reply::Reply;
 use crate::session::replies;
+use crate::sys::sync::{Mutex, RwLock};
 use crate::sys::{clock, process};
 use crate::transport::tls::ServerTls;
 
@@ -80,8 +81,7 @@ impl Admitted {
     /// # Errors
     /// It has as many as it may have.
     pub(crate) fn claim(&mut self, client: ClientKey, limits: &Connections) -> Result<(), Full> {
-        let counts = self.sessions.counts.lock();
-        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.sessions.counts.lock();
         counts.add_one_of(client, limits)?;
         self.client = Some(client);
         Ok(())
@@ -102,11 +102,7 @@ impl Counts {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let mut counts = self
-            .sessions
-            .counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.sessions.counts.lock();
         counts.all -= 1;
         let Some(client) = self.client else {
             return;
@@ -163,14 +159,14 @@ impl Acceptor {
     /// Other listeners and another setup from now on, both at once: no session comes in on a port that
     /// its settings do not know.
     pub(crate) fn replace(&self, entries: Vec<ListenerEntry>, setup: Arc<Setup>) {
-        let mut current = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.entries.write();
         *current = entries;
         self.context.replace(setup);
     }
 
     /// Sessions are shown these certificates from now on; all else stays.
     pub(crate) fn show(&self, tls: &ServerTls) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         for entry in entries.iter_mut() {
             entry.setup = entry.setup.take().map(|own| Arc::new(own.showing(tls)));
         }
@@ -180,7 +176,7 @@ impl Acceptor {
 
     /// The listeners there are.
     pub(crate) fn entries(&self) -> Vec<ListenerEntry> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.read();
         entries.clone()
     }
 
@@ -195,7 +191,7 @@ impl Acceptor {
 
     /// What a session on this listener begins with: the setup, and the port's index and name in it.
     fn beginning(&self, listener: usize) -> Option<(Arc<Setup>, usize, Arc<str>)> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.read();
         let entry = entries.iter().find(|entry| entry.open.number == listener)?;
         let own = entry.setup.as_ref().map(Arc::clone);
         let setup = own.unwrap_or_else(|| self.context.setup());
@@ -205,8 +201,7 @@ impl Acceptor {
     }
 
     fn lock_counts(&self) -> MutexGuard<'_, Counts> {
-        let counts = self.sessions.counts.lock();
-        counts.unwrap_or_else(PoisonError::into_inner)
+        self.sessions.counts.lock()
     }
 
     fn admit(&self, limits: &Connections, client: Option<ClientKey>) -> Result<Admitted, Full> {

@@ -1,10 +1,9 @@
 //! The alarms that are on, as the alarm's thread left them, for the operator who asks.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::control::facts::Facts;
 use crate::mail::date;
 use crate::policy::alarm::{Cause, Report};
+use crate::sys::sync::Mutex;
 
 /// What is wrong now, for the operator who asks.
 #[derive(Debug, Default)]
@@ -20,28 +19,23 @@ impl ActiveAlarms {
                 .text("since", date::rfc3339(report.since))
                 .text("reason", &report.words)
         };
-        self.lock().iter().map(facts).collect()
+        self.0.lock().iter().map(facts).collect()
     }
 
     /// What is wrong.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        self.lock().clone()
+        self.0.lock().clone()
     }
 
     /// How many alarms of this cause are on.
     pub(crate) fn count(&self, cause: Cause) -> usize {
-        let reports = self.lock();
+        let reports = self.0.lock();
         let of_it = reports.iter().filter(|report| report.place.cause == cause);
         of_it.count()
     }
 
     /// This is wrong from now on.
     pub(crate) fn show(&self, reports: Vec<Report>) {
-        *self.lock() = reports;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Report>> {
-        // It is replaced as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock() = reports;
     }
 }

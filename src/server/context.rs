@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::active_alarms::ActiveAlarms;
@@ -24,6 +24,7 @@ use crate::spool::{Refusal, Spool};
 use crate::stats::Stats;
 use crate::sys::clock;
 use crate::sys::sandbox::Walls;
+use crate::sys::sync::{Mutex, RwLock};
 use crate::transport::client::Brake;
 use crate::transport::tls::ServerTls;
 use crate::troubles::{Kind, Troubles};
@@ -186,7 +187,7 @@ impl Context {
     /// What a session begins with now.
     pub fn setup(&self) -> Arc<Setup> {
         // Nothing is done under the lock that could leave the value half changed.
-        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.setup.read())
     }
 
     /// Sessions begin with this from now on.
@@ -196,7 +197,7 @@ impl Context {
         self.devices
             .set_limit(settings.devices, &settings.relay.internal);
         events::count_singly(&settings.relay.internal);
-        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.setup.write() = next;
         self.lanes
             .set_next_hops(NextHops::of(&settings), clock::monotonic());
         self.troubles.nudge();
@@ -205,29 +206,26 @@ impl Context {
     /// Where `[metrics] listen` is served now.
     pub(crate) fn metrics_on(&self) -> Vec<SocketAddr> {
         let addresses = self.metrics_on.lock();
-        addresses.unwrap_or_else(PoisonError::into_inner).clone()
+        addresses.clone()
     }
 
     /// It is served there from now on.
     pub(crate) fn set_metrics_on(&self, addresses: Vec<SocketAddr>) {
         // It is replaced as a whole.
-        let mut current = self
-            .metrics_on
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.metrics_on.lock();
         *current = addresses;
     }
 
     /// The failed logins of this run; a refresh keeps them. Not to be held over anything that waits.
     pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
         // A panic while it is held leaves at worst a count that is one off.
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.throttle.lock()
     }
 
     /// The unknown recipients of this run; a refresh keeps them. Not to be held over anything that waits.
     pub fn unknowns(&self) -> MutexGuard<'_, Unknowns> {
         // As with the throttle.
-        self.unknowns.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unknowns.lock()
     }
 
     /// The spool did not take a message: the alarm's to know.

@@ -1,9 +1,9 @@
 //! How the refreshes of the configuration since the start ended, for those who tell of the service.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::sys::clock;
+use crate::sys::sync::Mutex;
 
 /// How a refresh ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Refreshes {
     /// Notes how one ended, now.
     pub(crate) fn note(&self, ending: Ending) {
         let now = clock::now();
-        let mut told = self.lock();
+        let mut told = self.0.lock();
         told.last = Some((now, ending));
         match ending {
             Ending::Applied | Ending::InPart => told.taken_up = Some(now),
@@ -51,16 +51,11 @@ impl Refreshes {
 
     /// When the last one was and how it ended; none since the start.
     pub(crate) fn last(&self) -> Option<(SystemTime, Ending)> {
-        self.lock().last
+        self.0.lock().last
     }
 
     /// When a file was taken up last; none since the start.
     pub(crate) fn taken_up(&self) -> Option<SystemTime> {
-        self.lock().taken_up
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        // It is written as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().taken_up
     }
 }

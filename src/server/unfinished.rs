@@ -10,9 +10,10 @@
 //! much room there is, is an argument), sessions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use crate::mail::ClientKey;
+use crate::sys::sync::Mutex;
 
 /// What of each message is not counted, and the step in which the rest is, octets.
 const FREE_OCTETS: u64 = 256 * 1024;
@@ -51,7 +52,7 @@ impl Unfinished {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ClientKey, u64>> {
         // A panic while it is held leaves at worst a count that is one step off.
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock()
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `queue` … | tells and changes what waits ([`crate::admin::queue`]) |
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::refresh::Refresher;
@@ -37,6 +37,7 @@ use crate::probe::eyes;
 use crate::server::context::{Context, STOP_LIMIT};
 use crate::server::renewal::Renewal;
 use crate::sys::clock;
+use crate::sys::sync::Mutex;
 
 /// How soon is looked again where a refresh is under way.
 const BUSY: Duration = Duration::from_millis(200);
@@ -109,13 +110,11 @@ impl Hands {
     }
 
     fn refresher(&self) -> MutexGuard<'_, Refresher> {
-        self.refresher
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.refresher.lock()
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self.refresher.try_lock(), Err(TryLockError::WouldBlock))
+        self.refresher.try_lock().is_none()
     }
 
     /// The words were for another service, which has been given the same socket and did not get it.
@@ -293,9 +292,8 @@ impl Operator for Console {
 
     fn next_look(&self) -> Option<Instant> {
         let certificates = match self.hands.refresher.try_lock() {
-            Ok(refresher) => refresher.next_look(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().next_look(),
-            Err(TryLockError::WouldBlock) => return Some(clock::monotonic() + BUSY),
+            Some(refresher) => refresher.next_look(),
+            None => return Some(clock::monotonic() + BUSY),
         };
         self.next_update().into_iter().chain(certificates).min()
     }

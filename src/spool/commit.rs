@@ -6,8 +6,8 @@
 //! trusted after a failed sync. If no segment is free it calls the deliverer and waits as long as
 //! the options say, or until the deliverer reports that none can be let go.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -210,8 +210,7 @@ impl Spool {
             if left.is_zero() {
                 return;
             }
-            let waited = self.commit_work.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = self.commit_work.wait_timeout(state, left);
         }
     }
 
@@ -229,10 +228,7 @@ impl Spool {
             if state.closing {
                 return false;
             }
-            state = self
-                .commit_work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.commit_work.wait(state);
         }
         true
     }
@@ -342,8 +338,7 @@ impl Spool {
                 state.starved = false;
                 return Err(stuck.or(state.last_stuck).unwrap_or(why));
             }
-            let waited = self.commit_work.wait_timeout(state, left);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            drop(self.commit_work.wait_timeout(state, left));
         }
     }
 

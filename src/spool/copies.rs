@@ -6,7 +6,6 @@
 //! [`Spool::settle_copies`] has the deliverer make copies durable that are there, and no new ones. Until the
 //! checkpoint a message stays here, and counts as delivered where the operator asks ([`Spool::ahead`]).
 
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::store::Ahead;
@@ -117,8 +116,7 @@ impl Spool {
             if left.is_zero() {
                 return;
             }
-            let waited = self.copies_settled.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = self.copies_settled.wait_timeout(state, left);
         }
     }
 

@@ -7,7 +7,7 @@
 //! of messages are those read so far.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -56,8 +56,7 @@ impl Spool {
             if left.is_zero() {
                 return false;
             }
-            let waited = self.queue_read.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = self.queue_read.wait_timeout(state, left);
         }
         true
     }

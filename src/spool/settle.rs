@@ -5,7 +5,7 @@
 //! calls [`Spool::remove_finished`] once a done record is durable.
 
 use std::path::Path;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::copies::catch_up;
 use super::format::Kind;
@@ -96,7 +96,7 @@ impl Spool {
     }
 
     pub(super) fn settling(&self) -> MutexGuard<'_, ()> {
-        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
+        self.settling.lock()
     }
 
     fn settle_all(&self, settled: &mut Vec<Settled>, party: Party) -> Result<(), SpoolError> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::commit::Waiting;
@@ -16,6 +16,7 @@ use crate::mail::memory::Budget;
 use crate::mail::{Accepted, Envelope, MessageId, OpenEnvelope, Progress, Recipient, date};
 use crate::sys::clock;
 use crate::sys::disk::{Disk, DiskFile, OpenMode};
+use crate::sys::sync::{Condvar, Mutex};
 
 /// The spool.
 pub struct Spool {
@@ -350,7 +351,7 @@ impl Spool {
     /// # Errors
     /// The system cannot tell.
     pub fn free_octets(&self) -> Result<u64, Refusal> {
-        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut space = self.space.lock();
         let now = clock::monotonic();
         let fresh = space.filter(|(at, _)| now.saturating_duration_since(*at) < SPACE_FRESH);
         if let Some((_, free)) = fresh {
@@ -433,8 +434,7 @@ impl Spool {
             if left.is_zero() {
                 return;
             }
-            let waited = self.delivery_work.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = self.delivery_work.wait_timeout(state, left);
         }
     }
 
@@ -446,8 +446,7 @@ impl Spool {
             if left.is_zero() {
                 return;
             }
-            let waited = self.delivery_work.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            (state, _) = self.delivery_work.wait_timeout(state, left);
         }
     }
 
@@ -600,7 +599,7 @@ impl Spool {
 
     /// The lock. Nobody panics while holding it; if somebody did, mail goes on.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -31,6 +31,7 @@ pub mod signals;
 pub mod socket;
 mod spawn;
 pub mod stamp;
+pub mod sync;
 
 pub mod terminal;
 pub mod usage;

@@ -37,7 +37,7 @@ impl Troubles {
     /// A copy of a message could not be written into the mailbox of `user`.
     pub fn mailbox_failed(&self, user: &str, waiting: MessageId, words: impl fmt::Display) {
         let words = cut(words.to_string());
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = &mut state.mailboxes.0;
         if known.len() < MAILBOXES_MAX || known.contains_key(user) {
             known.insert(user.to_owned(), Unwritable { words, waiting });
@@ -50,7 +50,7 @@ impl Troubles {
         if self.unwritable.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.mailboxes.0.remove(user).is_some() {
             self.wake(state);
         }
@@ -59,7 +59,7 @@ impl Troubles {
     /// Where the mailbox has not failed since it did with `before`: `next` is a message that waits for it now;
     /// none = nothing does, and the record ends.
     pub fn mailbox_waits(&self, user: &str, before: MessageId, next: Option<MessageId>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let known = state.mailboxes.0.get_mut(user);
         let Some(known) = known.filter(|known| known.waiting == before) else {
             return;
@@ -77,7 +77,7 @@ impl Troubles {
     pub fn mailboxes(&self) -> BTreeMap<String, Unwritable> {
         match self.unwritable.load(Ordering::Relaxed) {
             0 => BTreeMap::new(),
-            _ => self.lock().mailboxes.0.clone(),
+            _ => self.state.lock().mailboxes.0.clone(),
         }
     }
 }

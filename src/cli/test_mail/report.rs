@@ -12,7 +12,7 @@
 //! side says it back. Refuses to know: what a failure may mean (`advice` does).
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use zeroize::Zeroizing;
 
@@ -22,6 +22,7 @@ use crate::delivery::smtp_client::ClientError;
 use crate::delivery::witness::{Heard, Witness};
 use crate::protocol::client::ServerReply;
 use crate::sys::clock;
+use crate::sys::sync::Mutex;
 use crate::transport::roots::Roots;
 use crate::transport::seen::SeenCertificate;
 
@@ -154,7 +155,7 @@ impl Report {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -37,7 +37,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{MutexGuard, OnceLock};
 use std::time::Duration;
 
 use super::only_thread::OnlyThread;
@@ -51,6 +51,8 @@ mod wire;
 
 pub(super) use asking::{News, ProgramHandle, gone};
 use channel::Channel;
+
+use crate::sys::sync::Mutex;
 pub use own_process::{PROGRAMS_MAX, QUESTIONS_MAX};
 
 /// How the process is called in lists of processes.
@@ -163,7 +165,7 @@ pub fn fate() -> Option<String> {
 impl Own {
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
         // It is replaced as a whole.
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fate.lock()
     }
 }
 
