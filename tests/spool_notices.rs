@@ -2,7 +2,8 @@
 //!
 //! After one cut and a start, the sender of every acknowledged message has one notification for each
 //! recipient that failed, or two, and never none; without a cut it is exactly one. The postmaster hears
-//! of what has no sender.
+//! of what has no sender. Those that are too many for one minute are told of together in the next one; what is
+//! kept of them until then is their header sections.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@ mod sim_disk;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -172,8 +174,13 @@ impl Machine {
         self.notifier.hand_over(id, Late::new(), self.now.steady);
     }
 
-    fn notify(&mut self) {
+    /// Whoever may be told within this minute is.
+    fn tell(&mut self) {
         while !self.disk.is_off() && self.notifier.step(self.now) {}
+    }
+
+    fn notify(&mut self) {
+        self.tell();
         self.now.steady += WINDOW;
         self.now.wall += WINDOW;
     }
@@ -220,6 +227,34 @@ fn workload(machine: &mut Machine, ledger: &Ledger) -> Option<()> {
     Some(())
 }
 
+/// Mail that fails too often for one minute: in the log, in files, in part, and moved out of the log meanwhile.
+fn burst(machine: &mut Machine, ledger: &Ledger) -> Option<()> {
+    let (sender, a, alice) = ("<s@here.example>", "a@there.example", "alice@here.example");
+    for number in 0..NOTICES_MAX_PER_SENDER {
+        let to = format!("{number}@refused.example");
+        machine.commit(ledger, sender, &[&to], 40)?;
+    }
+    machine.deliver();
+    machine.tell();
+    let large = machine.commit(ledger, sender, &[a], 15_000)?;
+    machine.commit(ledger, sender, &["x@refused.example"], 5000)?;
+    machine.commit(ledger, sender, &["y@refused.example", a], 3000)?;
+    machine.refuse(large, &[a]);
+    machine.deliver();
+    machine.tell();
+    for number in 0..6 {
+        machine.commit(ledger, sender, &[alice], 7000 + number)?;
+        machine.deliver();
+        if machine.disk.is_off() {
+            return None;
+        }
+    }
+    machine.notify();
+    machine.tell();
+    machine.deliver();
+    Some(())
+}
+
 /// Everybody who is due is refused, everybody who has to be told is told.
 fn finish(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
     for _ in 0..6 {
@@ -236,17 +271,27 @@ fn finish(machine: &mut Machine, ledger: &Ledger) -> Result<(), String> {
     Err(format!("{} stay in the spool", machine.spool.undelivered()))
 }
 
+/// The texts in a mailbox.
+fn notifications(disk: &SimDisk, user: &str) -> Vec<String> {
+    let files = disk.files_below(&format!("/srv/mail/{user}/Maildir/new"));
+    let texts = files.into_iter();
+    texts
+        .map(|(_, text)| String::from_utf8(text).unwrap())
+        .collect()
+}
+
 /// Whether everybody was told, at most so often.
 fn check(disk: &SimDisk, ledger: &Ledger, most: usize) -> Result<(), String> {
     let told = |user: &str, id: MessageId, to: &str| {
-        let files = disk.files_below(&format!("/srv/mail/{user}/Maildir/new"));
-        let texts = files
-            .into_iter()
-            .map(|(_, text)| String::from_utf8(text).unwrap());
-        texts
+        let texts = notifications(disk, user);
+        let reports = texts.iter().flat_map(|text| {
+            assert!(text.trim_end().ends_with("--"), "{text}");
+            text.split("multipart/report;").skip(1)
+        });
+        reports
             .filter(|text| text.contains(&format!(" as {id}.\n")))
             .filter(|text| text.contains(&format!("Final-Recipient: rfc822; {to}\n")))
-            .filter(|text| text.trim_end().ends_with("--") && text.contains("Subject: "))
+            .filter(|text| text.contains("Subject: "))
             .count()
     };
     for (id, (is_null, in_vain)) in ledger.acknowledged.lock().unwrap().iter() {
@@ -280,9 +325,12 @@ fn without_a_cut_everybody_is_told_once() {
     check(&disk, &ledger, 1).unwrap();
 }
 
+/// What is done until the power is cut.
+type Work = fn(&mut Machine, &Ledger) -> Option<()>;
+
 /// Cuts the power at every step with some survivals; what went wrong, and how often somebody was told
 /// twice.
-fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> (Vec<String>, usize) {
+fn cut_everywhere(work: Work, ignore: Option<Ignore>, most: usize) -> (Vec<String>, usize) {
     let (mut broken, mut twice) = (Vec::new(), 0);
     for step in 1.. {
         let before = new_disk();
@@ -292,7 +340,7 @@ fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> (Vec<String>, usize) {
         before.cut_at(step);
         let ledger = Ledger::default();
         if let Some(mut machine) = Machine::boot(&before, 1) {
-            let _ = workload(&mut machine, &ledger);
+            let _ = work(&mut machine, &ledger);
         }
         let cut = before.is_off();
         let seed = step as u64 * 10;
@@ -324,68 +372,177 @@ fn cut_everywhere(ignore: Option<Ignore>, most: usize) -> (Vec<String>, usize) {
 
 #[test]
 fn a_power_cut_at_any_step_leaves_nobody_untold_and_nobody_told_three_times() {
-    let (broken, twice) = cut_everywhere(None, 10);
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-    // The cuts do meet the window between a notification and the end of its recipients.
-    assert!(twice > 0);
+    for work in [workload as Work, burst] {
+        let (broken, twice) = cut_everywhere(work, None, 10);
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+        // The cuts do meet the window between a notification and the end of its recipients.
+        assert!(twice > 0);
+    }
 }
 
 #[test]
 fn the_sync_of_a_notification_is_needed() {
-    let (broken, _) = cut_everywhere(
-        Some(|call| {
-            let path = call.path.to_str().unwrap_or_default();
-            call.what == Synced::File && path.ends_with(".seg") && !call.start
-        }),
-        1,
-    );
-    assert!(!broken.is_empty(), "it is not");
+    for work in [workload as Work, burst] {
+        let (broken, _) = cut_everywhere(
+            work,
+            Some(|call| {
+                let path = call.path.to_str().unwrap_or_default();
+                call.what == Synced::File && path.ends_with(".seg") && !call.start
+            }),
+            1,
+        );
+        assert!(!broken.is_empty(), "it is not");
+    }
+}
+
+#[test]
+fn every_sync_of_what_is_cut_is_needed() {
+    let ignored: [Ignore; 3] = [
+        |call| call.what == Synced::File && call.path.to_string_lossy().ends_with("header.new"),
+        |call| {
+            let path = call.path.to_string_lossy();
+            call.what == Synced::File && path.ends_with(".new") && !path.contains("header")
+        },
+        |call| call.what == Synced::Folder && call.path.ends_with("queue") && !call.start,
+    ];
+    for (number, ignore) in ignored.into_iter().enumerate() {
+        let (broken, _) = cut_everywhere(burst, Some(ignore), 1);
+        assert!(!broken.is_empty(), "{number} is not");
+    }
 }
 
 #[test]
 fn a_disk_fault_at_any_step_leaves_nobody_untold() {
-    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
-        for step in 1.. {
-            let disk = new_disk();
-            disk.fail_at(step, kind);
-            let ledger = Ledger::default();
-            let Some(mut machine) = Machine::boot(&disk, 1) else {
-                continue;
-            };
-            let whole = workload(&mut machine, &ledger).is_some();
-            let is_past = step > disk.steps();
-            let checked = finish(&mut machine, &ledger).and_then(|()| check(&disk, &ledger, 2));
-            assert_eq!(
-                checked,
-                Ok(()),
-                "{kind:?} at {step}: {:?}",
-                disk.trace().get(step - 1)
-            );
-            if is_past {
-                assert!(whole);
-                break;
-            }
+    for work in [workload as Work, burst] {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::Other] {
+            fault_everywhere(work, kind);
+        }
+    }
+}
+
+fn fault_everywhere(work: Work, kind: io::ErrorKind) {
+    for step in 1.. {
+        let disk = new_disk();
+        disk.fail_at(step, kind);
+        let ledger = Ledger::default();
+        let Some(mut machine) = Machine::boot(&disk, 1) else {
+            continue;
+        };
+        let whole = work(&mut machine, &ledger).is_some();
+        let is_past = step > disk.steps();
+        let checked = finish(&mut machine, &ledger).and_then(|()| check(&disk, &ledger, 2));
+        assert_eq!(
+            checked,
+            Ok(()),
+            "{kind:?} at {step}: {:?}",
+            disk.trace().get(step - 1)
+        );
+        if is_past {
+            assert!(whole);
+            break;
         }
     }
 }
 
 #[test]
-fn one_sender_gets_a_few_notifications_a_minute_and_the_rest_later() {
+fn one_sender_gets_a_few_notifications_a_minute_and_the_rest_later_in_one() {
     let disk = new_disk();
     let ledger = Ledger::default();
     let mut machine = Machine::boot(&disk, 1).unwrap();
-    let count = NOTICES_MAX_PER_SENDER as usize + 5;
-    for number in 0..count {
+    let most = NOTICES_MAX_PER_SENDER as usize;
+    for number in 0..most + 5 {
         let id = machine.commit(&ledger, "<s@here.example>", &["a@there.example"], number);
         machine.refuse(id.unwrap(), &["a@there.example"]);
     }
     machine.notify();
     machine.deliver();
-    let told = || disk.files_below("/srv/mail/sender/Maildir/new").len();
-    assert_eq!(told(), NOTICES_MAX_PER_SENDER as usize);
+    assert_eq!(notifications(&disk, "sender").len(), most);
     assert_eq!(machine.spool.undelivered(), 5);
+    assert_eq!(machine.notifier.held_back(), 5);
     machine.notify();
     machine.deliver();
-    assert_eq!((told(), machine.spool.undelivered()), (count, 0));
+    let told = notifications(&disk, "sender");
+    assert_eq!((told.len(), machine.spool.undelivered()), (most + 1, 0));
+    assert_eq!(machine.notifier.held_back(), 0);
+    let joined = told.iter().filter(|text| text.contains("multipart/mixed;"));
+    let joined: Vec<_> = joined.collect();
+    assert_eq!(joined.len(), 1);
+    assert!(joined[0].contains("It tells of 5 messages at once.\n"));
     check(&disk, &ledger, 1).unwrap();
+    read_by_python(joined[0], 5);
+}
+
+/// Python's `email` finds so many whole reports in it, each about one message.
+fn read_by_python(text: &str, count: usize) {
+    let script = "import email, sys\n\
+        whole = email.message_from_string(sys.argv[1])\n\
+        every = list(whole.walk())\n\
+        assert not any(part.defects for part in every)\n\
+        reports = [p for p in every if p.get_content_type() == 'multipart/report']\n\
+        for report in reports:\n    \
+            text, status, returned = report.get_payload()\n    \
+            message, recipient = status.get_payload()\n    \
+            assert message['Arrival-Date'] and recipient['Status'] == '5.1.1'\n    \
+            assert returned.get_content_type() == 'text/rfc822-headers'\n\
+        print(len(reports))\n";
+    let output = Command::new("python3").args(["-c", script, text]).output();
+    let Ok(output) = output else {
+        eprintln!("SKIPPED: there is no python3");
+        return;
+    };
+    let (said, errors) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&said).trim(),
+        count.to_string(),
+        "{errors}"
+    );
+}
+
+#[test]
+fn of_what_is_told_later_the_spool_keeps_the_header_section_alone() {
+    let disk = new_disk();
+    let ledger = Ledger::default();
+    let mut machine = Machine::boot(&disk, 1).unwrap();
+    let (sender, a, alice) = ("<s@here.example>", "a@there.example", "alice@here.example");
+    for number in 0..NOTICES_MAX_PER_SENDER {
+        let to = format!("{number}@refused.example");
+        machine.commit(&ledger, sender, &[&to], 40).unwrap();
+    }
+    machine.deliver();
+    machine.tell();
+    for octets in [7000, 15_000, 7001, 30_000] {
+        let id = machine.commit(&ledger, sender, &[a], octets).unwrap();
+        machine.deliver();
+        machine.refuse(id, &[a]);
+        machine.tell();
+    }
+    // One that somebody else may still get stays whole.
+    let half = machine.commit(&ledger, sender, &["x@refused.example", a], 14_000);
+    machine.deliver();
+    machine.tell();
+    for number in 0..8 {
+        machine
+            .commit(&ledger, "<>", &[alice], 7000 + number)
+            .unwrap();
+        machine.deliver();
+    }
+    let contents = disk.files_below("/srv/spool/queue");
+    let contents: Vec<_> = contents
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|kind| kind == "eml"))
+        .map(|(_, octets)| octets.len())
+        .collect();
+    assert_eq!(contents.len(), 5, "{contents:?}");
+    let (whole, cut): (Vec<usize>, Vec<usize>) =
+        contents.iter().partition(|octets| **octets > 14_000);
+    assert_eq!((whole.len(), cut.len()), (1, 4), "{contents:?}");
+    assert!(cut.iter().all(|octets| *octets < 20), "{contents:?}");
+    machine.refuse(half.unwrap(), &[a]);
+    finish(&mut machine, &ledger).unwrap();
+    check(&disk, &ledger, 1).unwrap();
+    let told = notifications(&disk, "sender");
+    for octets in [7000, 15_000, 7001, 30_000, 14_000] {
+        let header = format!("Subject: {octets}\n");
+        assert!(told.iter().any(|text| text.contains(&header)), "{octets}");
+    }
 }

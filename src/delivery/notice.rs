@@ -1,6 +1,9 @@
 //! A notification as a message: a report for people, one for programs, and what came back
 //! (RFC 3461 section 6, RFC 3462, RFC 3464).
 //!
+//! A report is about exactly one message. Where one notification tells of several, it is a `multipart/mixed` of
+//! whole reports (RFC 6522 lets them stand there), behind a line for people.
+//!
 //! Promises: the content is a whole message of lines of at most 998 octets of our own; nothing that a
 //! peer or a sender chose can end a part of it or add a field. It is ASCII, but for a sender's own
 //! address in `To` (then it needs SMTPUTF8) and for an 8-bit original that comes back whole (then it
@@ -14,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::content::Source;
 use crate::mail::notifications::{OriginalRecipient, ReturnContent};
+use crate::mail::trace::header_section;
 use crate::mail::{Action, ForwardPath, MessageId, Outcome, date};
 use crate::spool::Stored;
 
@@ -30,16 +34,10 @@ pub(super) struct Item<'a> {
     pub(super) outcome: Outcome,
 }
 
-/// What a notification is made of.
+/// What is told of one message.
 pub(super) struct Report<'a> {
     /// Our name.
     pub(super) hostname: &'a str,
-    /// The id the notification will have.
-    pub(super) id: MessageId,
-    /// Whom it goes to.
-    pub(super) to: &'a str,
-    /// When it is made.
-    pub(super) now: SystemTime,
     /// The original.
     pub(super) stored: &'a Stored,
     /// Its recipients, at least one.
@@ -50,8 +48,30 @@ pub(super) struct Report<'a> {
     pub(super) tried_until: Option<SystemTime>,
     /// The part of the original that comes back.
     pub(super) returned: Returned,
-    /// A random number, for the boundary.
-    pub(super) random: u128,
+}
+
+/// The reports that one notification holds.
+#[derive(Default)]
+pub(super) struct Reports {
+    /// Random, for the boundaries.
+    random: u128,
+    subject: &'static str,
+    /// Each one's boundary, and what is between and around its delimiters.
+    parts: Vec<(String, Vec<u8>)>,
+    octets: usize,
+    is_eight_bit: bool,
+}
+
+/// What the reports go out with.
+pub(super) struct Heading<'a> {
+    /// Our name.
+    pub(super) hostname: &'a str,
+    /// The id the notification will have.
+    pub(super) id: MessageId,
+    /// Whom it goes to.
+    pub(super) to: &'a str,
+    /// When it is made.
+    pub(super) now: SystemTime,
 }
 
 /// What comes back of the original.
@@ -70,6 +90,8 @@ pub(super) enum Way {
     EightBit,
     /// Perhaps it does not.
     SevenBit,
+    /// The header section alone comes back.
+    Header,
 }
 
 impl Returned {
@@ -91,7 +113,13 @@ impl Returned {
             && asked != Some(ReturnContent::Headers)
             && content.octets() <= RETURNED_MAX_OCTETS as u64
             && has_short_lines(&octets)
-            && (is_ascii || way == Way::EightBit);
+            && match way {
+                Way::EightBit => true,
+                Way::SevenBit => is_ascii,
+                Way::Header => false,
+            }
+            // The spool may have kept no more of it.
+            && header_section(&octets).len() < octets.len();
         if is_whole {
             return Ok(Self {
                 octets,
@@ -99,7 +127,7 @@ impl Returned {
                 is_plain: is_ascii,
             });
         }
-        let octets = header_section(&octets);
+        let octets = header_section(&octets).to_vec();
         Ok(Self {
             is_plain: octets.is_ascii() && has_short_lines(&octets),
             octets,
@@ -129,12 +157,88 @@ impl Returned {
     }
 }
 
-impl Report<'_> {
+impl Reports {
+    /// None yet; `random` makes the boundaries.
+    pub(super) fn new(random: u128) -> Self {
+        Self {
+            random,
+            ..Self::default()
+        }
+    }
+
+    /// One more message is told of.
+    pub(super) fn push(&mut self, report: &Report<'_>) {
+        let boundary = report.boundary(self.random);
+        let body = report.body(&boundary);
+        if self.parts.is_empty() {
+            self.subject = report.subject();
+        }
+        self.octets += body.len();
+        self.is_eight_bit |= report.returned.is_eight_bit();
+        self.parts.push((boundary, body));
+    }
+
+    /// How long they are, octets.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// Whether they need 8BITMIME.
+    pub(super) fn is_eight_bit(&self) -> bool {
+        self.is_eight_bit
+    }
+
     /// The whole message.
-    pub(super) fn to_content(&self) -> Vec<u8> {
+    pub(super) fn to_content(&self, heading: &Heading<'_>) -> Vec<u8> {
+        if let [(boundary, body)] = self.parts.as_slice() {
+            let head = self.header_section(heading, &content_type(REPORT, boundary));
+            return [head.as_bytes(), body].concat();
+        }
+        let boundary = format!("=_all_{:032x}", self.random);
+        let mut content = self.header_section(heading, &content_type(MIXED, &boundary));
+        let count = self.parts.len();
+        content.push_str(&format!(
+            "--{boundary}\r\nContent-Type: text/plain\r\n\r\n\
+             This is the mail server {}. It tells of {count} messages at once.\r\n\
+             A report about each of them follows.\r\n",
+            heading.hostname
+        ));
+        let mut content = content.into_bytes();
+        for (inner, body) in &self.parts {
+            let head = content_type(REPORT, inner);
+            content.extend_from_slice(format!("\r\n--{boundary}\r\n{head}\r\n").as_bytes());
+            content.extend_from_slice(body);
+        }
+        content.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        content
+    }
+
+    fn header_section(&self, heading: &Heading<'_>, content_type: &str) -> String {
+        let (host, id) = (heading.hostname, heading.id);
+        format!(
+            "Date: {}\r\nFrom: Mail Delivery System <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\n\
+             Subject: {}\r\nMessage-ID: <{id}@{host}>\r\nAuto-Submitted: auto-replied\r\n\
+             MIME-Version: 1.0\r\n{content_type}Content-Transfer-Encoding: {}\r\n\r\n",
+            date::rfc5322(heading.now),
+            heading.to,
+            self.subject,
+            // A container is what its parts are (RFC 2045 section 6.4).
+            match self.is_eight_bit {
+                true => "8bit",
+                false => "7bit",
+            },
+        )
+    }
+}
+
+fn content_type(media: &str, boundary: &str) -> String {
+    format!("Content-Type: {media};\r\n\tboundary=\"{boundary}\"\r\n")
+}
+
+impl Report<'_> {
+    /// Its three parts, with all delimiters.
+    fn body(&self, boundary: &str) -> Vec<u8> {
         let (head, returned) = self.returned.part();
-        let boundary = self.boundary(&returned);
-        let mut content = self.header_section(&boundary).into_bytes();
         let text = self.text();
         let (text, encoding) = match text.is_ascii() {
             true => (text, "7bit"),
@@ -156,6 +260,7 @@ impl Report<'_> {
             ),
             (format!("Content-Description: Message\r\n{head}"), returned),
         ];
+        let mut content = Vec::new();
         for (head, body) in parts {
             content.extend_from_slice(format!("--{boundary}\r\n{head}\r\n").as_bytes());
             content.extend_from_slice(&body);
@@ -168,33 +273,14 @@ impl Report<'_> {
 
     /// One that no returned line can pass for: nobody can guess it. Its length is fixed, below the 70 octets
     /// of RFC 2046; a look at what comes back is made once, for a generator that is no good.
-    fn boundary(&self, returned: &[u8]) -> String {
-        let boundary = format!("=_{}_{:032x}", self.id, self.random);
-        let is_there = returned
-            .windows(boundary.len())
-            .any(|window| window == boundary.as_bytes());
-        match is_there {
-            true => format!("=_{}_{:032x}", self.id, !self.random),
+    fn boundary(&self, random: u128) -> String {
+        let id = self.stored.id;
+        let boundary = format!("=_{id}_{random:032x}");
+        let mut returned = self.returned.octets.windows(boundary.len());
+        match returned.any(|window| window == boundary.as_bytes()) {
+            true => format!("=_{id}_{:032x}", !random),
             false => boundary,
         }
-    }
-
-    fn header_section(&self, boundary: &str) -> String {
-        let (host, id) = (self.hostname, self.id);
-        format!(
-            "Date: {}\r\nFrom: Mail Delivery System <MAILER-DAEMON@{host}>\r\nTo: <{}>\r\n\
-             Subject: {}\r\nMessage-ID: <{id}@{host}>\r\nAuto-Submitted: auto-replied\r\n\
-             MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\
-             \tboundary=\"{boundary}\"\r\nContent-Transfer-Encoding: {}\r\n\r\n",
-            date::rfc5322(self.now),
-            self.to,
-            self.subject(),
-            // A container is what its parts are (RFC 2045 section 6.4).
-            match self.returned.is_eight_bit() {
-                true => "8bit",
-                false => "7bit",
-            },
-        )
     }
 
     fn has(&self, is_it: impl Fn(Action) -> bool) -> bool {
@@ -339,18 +425,6 @@ fn moment(seconds: u64) -> SystemTime {
     moment.unwrap_or(UNIX_EPOCH)
 }
 
-/// The header section: whole lines up to the empty one, or as many as there are.
-fn header_section(octets: &[u8]) -> Vec<u8> {
-    let mut section = Vec::new();
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
-        if line == b"\r\n" || !line.ends_with(b"\r\n") {
-            break;
-        }
-        section.extend_from_slice(line);
-    }
-    section
-}
-
 /// Whether no line is longer than a message may have (RFC 5322 section 2.1.1).
 fn has_short_lines(octets: &[u8]) -> bool {
     let mut lines = octets.split_inclusive(|octet| *octet == b'\n');
@@ -402,6 +476,10 @@ fn quoted_printable(octets: &[u8]) -> String {
     encoded
 }
 
+/// A report about one message.
+const REPORT: &str = "multipart/report; report-type=delivery-status";
+/// Several of them.
+const MIXED: &str = "multipart/mixed";
 /// The longest line of a message with its end, octets (RFC 5322 section 2.1.1).
 const LINE_MAX_OCTETS: usize = 1000;
 /// The longest line of an encoded text without the sign that it goes on, octets.
@@ -428,18 +506,6 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_lines_of_the_header_section_come_back() {
-        for (content, want) in [
-            ("A: b\r\n c\r\n\r\nbody\r\n", "A: b\r\n c\r\n"),
-            ("A: b\r\nC: cut", "A: b\r\n"),
-            ("\r\nbody", ""),
-            ("", ""),
-        ] {
-            assert_eq!(header_section(content.as_bytes()), want.as_bytes());
-        }
-    }
-
-    #[test]
     fn addresses_beyond_ascii_are_encoded() {
         assert_eq!(encoded("a+b@there.example"), "a+b@there.example");
         assert_eq!(
@@ -450,6 +516,11 @@ mod tests {
 
     /// A message of this content that was refused, told of; as text.
     fn told(content: &[u8], random: u128) -> String {
+        told_at_once(content, random, 1)
+    }
+
+    /// The same, so many times in one notification.
+    fn told_at_once(content: &[u8], random: u128, times: usize) -> String {
         let path = ForwardPath::Postmaster;
         let stored = Stored {
             id: MessageId::new(1, 1),
@@ -483,17 +554,21 @@ mod tests {
         let returned = Returned::of(&stored, source, &items, Way::EightBit).unwrap();
         let report = Report {
             hostname: "mx.here.example",
-            id: MessageId::new(1, 2),
-            to: "a@b.example",
-            now: UNIX_EPOCH,
             stored: &stored,
             items: &items,
             note: None,
             tried_until: None,
             returned,
-            random,
         };
-        String::from_utf8_lossy(&report.to_content()).into_owned()
+        let mut reports = Reports::new(random);
+        (0..times).for_each(|_| reports.push(&report));
+        let content = reports.to_content(&Heading {
+            hostname: "mx.here.example",
+            id: MessageId::new(1, 2),
+            to: "a@b.example",
+            now: UNIX_EPOCH,
+        });
+        String::from_utf8_lossy(&content).into_owned()
     }
 
     fn boundary_of(told: &str) -> &str {
@@ -513,6 +588,37 @@ mod tests {
         assert_ne!(other, boundary);
         assert_eq!(hostile.matches(&format!("--{other}\r\n")).count(), 3);
         assert_eq!(hostile.matches(&format!("--{other}--\r\n")).count(), 1);
+    }
+
+    #[test]
+    fn several_reports_stand_whole_in_one_notification() {
+        let told = told_at_once(b"Subject: x\r\n\r\n", 7, 3);
+        let (head, body) = told.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains("Content-Type: multipart/mixed;\r\n"),
+            "{head}"
+        );
+        let outer = boundary_of(&told);
+        let parts: Vec<_> = body.split(&format!("--{outer}\r\n")).collect();
+        assert_eq!(parts.len(), 5, "{body}");
+        assert!(parts[1].contains("tells of 3 messages at once"), "{body}");
+        for report in &parts[2..] {
+            let media = "Content-Type: multipart/report; report-type=delivery-status;\r\n";
+            assert!(report.starts_with(media), "{report}");
+            let inner = boundary_of(report);
+            assert_ne!(inner, outer);
+            assert_eq!(report.matches(&format!("--{inner}\r\n")).count(), 3);
+            assert_eq!(report.matches(&format!("--{inner}--\r\n")).count(), 1);
+        }
+        assert!(told.ends_with(&format!("\r\n--{outer}--\r\n")));
+    }
+
+    #[test]
+    fn a_message_of_which_the_header_alone_is_left_comes_back_as_a_header() {
+        let whole = told(b"Subject: x\r\n\r\nx\r\n", 7);
+        assert!(whole.contains("message/rfc822"), "{whole}");
+        let cut = told(b"Subject: x\r\n", 7);
+        assert!(cut.contains("text/rfc822-headers"), "{cut}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //!
 //! Promises: a message that has to wait is not forgotten; within any window of [`WINDOW`] there are at
 //! most [`NOTICES_MAX`] notifications, [`NOTICES_MAX_OF_STRANGERS`] of them about mail of strangers, and
-//! [`NOTICES_MAX_PER_SENDER`] to one address. Those beyond wait, and who is known goes before strangers.
+//! [`NOTICES_MAX_PER_SENDER`] to one address. Those beyond wait, and who is known goes before strangers. Those that
+//! were held back for one address come together, for one notification.
 //! Whose a message is shows once it is read: until then it has the turn of those who are known.
-//! Limits: some hundred octets for each message that waits; its reasons stay in the spool.
+//! Limits: some hundred octets for each message that waits; its reasons stay in the spool. [`TAKEN_MAX`] at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -20,6 +21,8 @@ pub const NOTICES_MAX: u32 = 60;
 pub const NOTICES_MAX_OF_STRANGERS: u32 = 30;
 /// Notifications in a window to one address.
 pub const NOTICES_MAX_PER_SENDER: u32 = 10;
+/// Messages that one notification tells of.
+pub const TAKEN_MAX: usize = 1000;
 
 /// The recipients of a message that are late, by their places, and why.
 pub type Late = BTreeMap<usize, Reason>;
@@ -34,13 +37,27 @@ pub(super) enum Whose {
 }
 
 /// In whose turn a message is, and when.
-type Turn = (Whose, Instant);
+pub(super) type Turn = (Whose, Instant);
+
+/// Whom a message that was held back is told to, and in whose turn.
+pub(super) type Address = (Whose, String);
+
+/// A message that waits.
+#[derive(Debug)]
+struct Waiting {
+    turn: Turn,
+    late: Late,
+    /// None where it was not held back.
+    address: Option<Address>,
+}
 
 /// Messages whose senders have to be told.
 #[derive(Debug, Default)]
 pub(super) struct NoticeQueue {
-    known: BTreeMap<MessageId, (Turn, Late)>,
+    known: BTreeMap<MessageId, Waiting>,
     waiting: BTreeSet<(Turn, MessageId)>,
+    /// Those that were held back.
+    held: BTreeMap<Address, BTreeSet<MessageId>>,
     window: Option<Instant>,
     total: u32,
     of_strangers: u32,
@@ -51,35 +68,73 @@ pub(super) struct NoticeQueue {
 impl NoticeQueue {
     /// The sender of a message has to be told. One that is known already keeps its time.
     pub(super) fn add(&mut self, id: MessageId, late: Late, now: Instant) {
-        if let Some((_, known)) = self.known.get_mut(&id) {
-            known.extend(late);
+        if let Some(known) = self.known.get_mut(&id) {
+            known.late.extend(late);
             return;
         }
-        self.put_off(id, late, (Whose::Known, now));
+        self.put_off(id, late, (Whose::Known, now), None);
     }
 
-    /// It waits until then.
-    pub(super) fn put_off(&mut self, id: MessageId, late: Late, until: Turn) {
+    /// It waits until then, with the others of its address where it was held back.
+    pub(super) fn put_off(
+        &mut self,
+        id: MessageId,
+        late: Late,
+        until: Turn,
+        address: Option<Address>,
+    ) {
         let mut late = late;
-        if let Some((at, newer)) = self.known.remove(&id) {
-            // It came in anew while it was in hand.
-            self.waiting.remove(&(at, id));
-            late.extend(newer);
+        // It may have come in anew while it was in hand.
+        late.extend(self.remove(id).unwrap_or_default());
+        if let Some(address) = &address {
+            self.held.entry(address.clone()).or_default().insert(id);
         }
-        self.known.insert(id, (until, late));
+        let waiting = Waiting {
+            turn: until,
+            late,
+            address,
+        };
+        self.known.insert(id, waiting);
         self.waiting.insert((until, id));
     }
 
-    /// The next one, if there may be another notification now.
-    pub(super) fn take(&mut self, now: Instant) -> Option<(MessageId, Late)> {
+    fn remove(&mut self, id: MessageId) -> Option<Late> {
+        let known = self.known.remove(&id)?;
+        self.waiting.remove(&(known.turn, id));
+        if let Some(address) = known.address {
+            if let Some(held) = self.held.get_mut(&address) {
+                held.remove(&id);
+                if held.is_empty() {
+                    self.held.remove(&address);
+                }
+            }
+        }
+        Some(known.late)
+    }
+
+    /// The next one, if there may be another notification now; one that was held back with the others of its address.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<(MessageId, Late)> {
         self.roll(now);
         let is_due = |((whose, at), _): &&(Turn, MessageId)| *at <= now && !self.is_full(*whose);
         let known = self.first(Whose::Known).filter(is_due);
-        let next = known.or_else(|| self.first(Whose::Stranger).filter(is_due));
-        let (at, id) = *next?;
-        self.waiting.remove(&(at, id));
-        let (_, late) = self.known.remove(&id)?;
-        Some((id, late))
+        let Some((_, id)) = known.or_else(|| self.first(Whose::Stranger).filter(is_due)) else {
+            return Vec::new();
+        };
+        let address = self.known.get(id).and_then(|one| one.address.as_ref());
+        let held = address.and_then(|address| self.held.get(address));
+        let ids = match held {
+            Some(held) => held.iter().take(TAKEN_MAX).copied().collect(),
+            None => vec![*id],
+        };
+        let taken = ids.into_iter();
+        taken
+            .filter_map(|id| Some((id, self.remove(id)?)))
+            .collect()
+    }
+
+    /// How many messages wait that were held back.
+    pub(super) fn held_now(&self) -> usize {
+        self.held.values().map(BTreeSet::len).sum()
     }
 
     /// When to look again.
@@ -168,13 +223,42 @@ mod tests {
         queue.add(id(1), late(0), now);
         queue.add(id(2), Late::new(), now);
         queue.add(id(1), late(3), now);
-        let (first, reasons) = queue.take(now).unwrap();
+        let (first, reasons) = queue.take(now).remove(0);
         assert_eq!((first, reasons.len()), (id(1), 2));
-        queue.put_off(id(1), reasons, (Whose::Known, now + WINDOW));
-        assert_eq!(queue.take(now).unwrap().0, id(2));
-        assert_eq!(queue.take(now), None);
+        queue.put_off(id(1), reasons, (Whose::Known, now + WINDOW), None);
+        assert_eq!(queue.take(now), [(id(2), Late::new())]);
+        assert_eq!(queue.take(now), []);
         assert_eq!(queue.next_look(), Some(now + WINDOW));
-        assert_eq!(queue.take(now + WINDOW).unwrap().1.len(), 2);
+        assert_eq!(queue.take(now + WINDOW)[0].1.len(), 2);
+    }
+
+    #[test]
+    fn those_of_one_address_that_were_held_back_come_together() {
+        let now = Instant::now();
+        let mut queue = NoticeQueue::default();
+        let end = now + WINDOW;
+        let count = TAKEN_MAX as u32 + 5;
+        for number in 0..count {
+            let address = (Whose::Known, "a".to_owned());
+            queue.put_off(id(number), Late::new(), (Whose::Known, end), Some(address));
+        }
+        for (number, whose, to) in [(0, Whose::Stranger, "a"), (1, Whose::Known, "b")] {
+            let address = Some((whose, to.to_owned()));
+            queue.put_off(id(count + number), Late::new(), (whose, end), address);
+        }
+        queue.add(id(count + 2), Late::new(), now);
+        assert_eq!(queue.held_now(), count as usize + 2);
+        assert_eq!(queue.take(now), [(id(count + 2), Late::new())]);
+        assert_eq!(queue.take(now), []);
+        // One that comes in anew is with them still, and only once.
+        queue.add(id(7), Late::from([(0, Reason::own("4.0.0", "x"))]), now);
+        let sizes: Vec<_> = (0..5).map(|_| queue.take(end)).collect();
+        assert_eq!(sizes[0].len(), TAKEN_MAX);
+        assert_eq!(sizes[0][7].1.len(), 1);
+        assert_eq!(sizes[1].len(), 5);
+        assert_eq!(sizes[2], [(id(count + 1), Late::new())]);
+        assert_eq!(sizes[3], [(id(count), Late::new())]);
+        assert_eq!((sizes[4].len(), queue.held_now()), (0, 0));
     }
 
     #[test]
@@ -192,11 +276,11 @@ mod tests {
             assert_eq!(queue.admit(&number.to_string(), Whose::Known, now), Ok(()));
         }
         queue.add(id(1), Late::new(), now);
-        assert_eq!(queue.take(now), None);
+        assert_eq!(queue.take(now), []);
         assert_eq!(queue.next_look(), Some(now + WINDOW));
         assert_eq!(queue.held_back(now + WINDOW), Some(3));
         assert_eq!(queue.held_back(now + WINDOW), None);
-        assert!(queue.take(now + WINDOW).is_some());
+        assert_eq!(queue.take(now + WINDOW).len(), 1);
         assert_eq!(queue.admit("a", Whose::Known, now + WINDOW), Ok(()));
     }
 
@@ -209,23 +293,25 @@ mod tests {
             queue.add(id(number), Late::new(), now);
         }
         for number in 0..flood {
-            let (id, late) = queue.take(now).unwrap();
+            let (id, late) = queue.take(now).remove(0);
             let sender = number.to_string();
             if let Err(at) = queue.admit(&sender, Whose::Stranger, now) {
                 assert!(number >= NOTICES_MAX_OF_STRANGERS);
-                queue.put_off(id, late, (Whose::Stranger, at));
+                let address = Some((Whose::Stranger, sender));
+                queue.put_off(id, late, (Whose::Stranger, at), address);
             }
         }
         // Whoever we know is behind them all, and told at once.
         queue.add(id(flood), Late::new(), now);
         assert_eq!(queue.next_look(), Some(now));
-        assert_eq!(queue.take(now).unwrap().0, id(flood));
+        assert_eq!(queue.take(now)[0].0, id(flood));
         assert_eq!(queue.admit("known", Whose::Known, now), Ok(()));
-        assert_eq!(queue.take(now), None);
+        assert_eq!(queue.take(now), []);
         assert_eq!(queue.next_look(), Some(now + WINDOW));
         // In the next minute, too, strangers come last.
-        queue.put_off(id(flood), Late::new(), (Whose::Known, now + WINDOW));
-        assert_eq!(queue.take(now + WINDOW).unwrap().0, id(flood));
-        assert!(queue.take(now + WINDOW).is_some());
+        let next = now + WINDOW;
+        queue.put_off(id(flood), Late::new(), (Whose::Known, next), None);
+        assert_eq!(queue.take(next)[0].0, id(flood));
+        assert_eq!(queue.take(next).len(), 1);
     }
 }

@@ -20,7 +20,8 @@
 //! | the postmaster cannot be told either | a log line, and the message stays in `bad/` |
 //!
 //! Promises: what goes out has no sender, so nobody answers it, and nothing is ever sent about what the
-//! postmaster was told. Limits: [`super::notice_queue`]; what is beyond them waits in the spool.
+//! postmaster was told. Limits: [`super::notice_queue`]; what is beyond them waits in the spool with its header section
+//! alone, and is told of together with the others of its sender: that notification is committed before any of them is done.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,8 +32,8 @@ use std::time::{Duration, Instant};
 
 use super::content::Source;
 use super::deliverer::{Moment, RETRY};
-use super::notice::{Item, Report, Returned, Way};
-use super::notice_queue::{Late, NoticeQueue, Whose};
+use super::notice::{Heading, Item, Report, Reports, Returned, Way};
+use super::notice_queue::{Address, Late, NoticeQueue, Turn, Whose};
 use super::outcome::QueueRules;
 use crate::events;
 use crate::mail::fullness::Fullness;
@@ -45,6 +46,8 @@ use crate::stats::Stats;
 use crate::sys::random;
 use crate::sys::sync::{Condvar, Mutex};
 
+/// No report is added to a notification that has so many octets.
+const REPORTS_MAX_OCTETS: usize = 1024 * 1024;
 /// How long a message waits that cannot be told of now.
 const PATIENCE: Duration = RETRY[0];
 /// The longest the thread waits before it looks again by itself.
@@ -105,8 +108,25 @@ struct Case<'a> {
     stored: &'a Stored,
     items: Vec<Item<'a>>,
     rules: &'a NotifierRules,
-    now: Moment,
 }
+
+/// A notification that is being made.
+struct Letter {
+    is_of_several: bool,
+    /// None before the first message.
+    addressed: Option<Addressed>,
+    address: Option<Address>,
+    reports: Reports,
+    /// Of each message: what is told first, and of how many recipients.
+    about: Vec<(MessageId, &'static str, usize)>,
+    /// What is settled once it is committed.
+    told: Vec<Settled>,
+    /// The places of those among what was taken.
+    places: Vec<usize>,
+}
+
+/// One of those taken that is told of later: its place, when, and for whom it was held back.
+type PutOff = (usize, Turn, Option<Address>);
 
 /// Whom a notification goes to.
 struct Addressed {
@@ -211,13 +231,13 @@ impl Notifier {
         }
     }
 
-    /// Tells of one message, if one is due. Whether there was one.
+    /// Makes one notification, if one is due. Whether there was one.
     pub fn step(&self, now: Moment) -> bool {
         let (taken, held_back, rules) = {
             let mut shared = self.lock();
             let held_back = shared.queue.held_back(now.steady);
             let taken = match shared.stopping {
-                true => None,
+                true => Vec::new(),
                 false => shared.queue.take(now.steady),
             };
             (taken, held_back, Arc::clone(&shared.rules))
@@ -226,119 +246,175 @@ impl Notifier {
             events::outcome::notices_held_back(count);
         }
         self.settle(Vec::new());
-        let Some((id, late)) = taken else {
+        let Some((first, _)) = taken.first() else {
             return false;
         };
-        // A fault of ours costs this message a while, not the others their notifications.
-        let told = catch_unwind(AssertUnwindSafe(|| self.tell(id, &late, &rules, now)));
-        let told = told.unwrap_or_else(|_| {
-            events::outcome::notifier_bug(id, PATIENCE.as_secs());
-            Err((now.steady + PATIENCE, Whose::Known))
+        // A fault of ours costs these messages a while, not the others their notifications.
+        let told = catch_unwind(AssertUnwindSafe(|| self.tell(&taken, &rules, now)));
+        let put_off = told.unwrap_or_else(|_| {
+            events::outcome::notifier_bug(*first, PATIENCE.as_secs());
+            let places = 0..taken.len();
+            places.map(|place| (place, later(now), None)).collect()
         });
-        if let Err((again, whose)) = told {
-            self.lock().queue.put_off(id, late, (whose, again));
+        let mut shared = self.lock();
+        for (place, until, address) in put_off {
+            if let Some((id, late)) = taken.get(place) {
+                shared.queue.put_off(*id, late.clone(), until, address);
+            }
         }
         true
     }
 
-    /// Tells of one message; or when to try again, and in whose turn.
-    fn tell(
+    /// How many messages wait because there were too many notifications.
+    pub fn held_back(&self) -> usize {
+        self.lock().queue.held_now()
+    }
+
+    /// Tells of messages; which of them are tried again.
+    fn tell(&self, taken: &[(MessageId, Late)], rules: &NotifierRules, now: Moment) -> Vec<PutOff> {
+        let mut letter = Letter::new(taken.len() > 1);
+        let mut put_off = Vec::new();
+        let mut buffer = Vec::new();
+        for (place, (id, late)) in taken.iter().enumerate() {
+            let added = self.add_to(&mut letter, (*id, late), rules, now, &mut buffer);
+            if let Err((until, address)) = added {
+                put_off.push((place, until, address));
+            } else if letter.told.last().is_some_and(|told| told.id == *id) {
+                letter.places.push(place);
+            }
+        }
+        match self.send(&letter, rules, now) {
+            Ok(()) => self.settle(letter.told),
+            Err(()) => {
+                let places = letter.places.into_iter();
+                put_off.extend(places.map(|place| (place, later(now), letter.address.clone())));
+            }
+        }
+        put_off
+    }
+
+    /// Adds a message to what is told; or when to try again.
+    fn add_to(
         &self,
-        id: MessageId,
-        late: &Late,
+        letter: &mut Letter,
+        (id, late): (MessageId, &Late),
         rules: &NotifierRules,
         now: Moment,
-    ) -> Result<(), (Instant, Whose)> {
-        let later = (now.steady + PATIENCE, Whose::Known);
-        let mut buffer = Vec::new();
-        let stored = match self.spool.read(id, &mut buffer) {
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), (Turn, Option<Address>)> {
+        let again = || (later(now), None);
+        let stored = match self.spool.read(id, buffer) {
             Ok(stored) => stored,
             Err(SpoolError::NoSuchMessage(_)) => return Ok(()),
             Err(error) => {
                 // What is damaged is set aside by whoever delivers it.
                 events::spool_failed(error);
-                return Err(later);
+                return Err(again());
             }
         };
         let case = Case {
             items: items(&stored, late),
             stored: &stored,
             rules,
-            now,
         };
         if case.items.is_empty() {
             return Ok(());
         }
         match case.decide() {
             Decision::Tell(addressed) => {
-                let sender = addressed.path.to_string();
-                let is_known = rules.queue.knows(&stored.envelope);
-                let whose = match is_known || stored.origin != Origin::Client {
-                    true => Whose::Known,
-                    false => Whose::Stranger,
-                };
-                let admitted = self.lock().queue.admit(&sender, whose, now.steady);
-                admitted.map_err(|at| (at, whose))?;
-                self.send(&case, addressed, &buffer).map_err(|()| later)?;
+                self.admit(letter, &case, addressed, now)?;
+                let added = letter.add(&case, buffer);
+                added.map_err(|error| {
+                    events::spool_failed(error);
+                    again()
+                })?;
             }
             Decision::Forget => {}
             Decision::SetAside(reason) => {
                 events::outcome::nobody_told(id, reason);
                 return self.spool.set_aside(id, reason).map_err(|error| {
                     events::spool_failed(error);
-                    later
+                    again()
                 });
             }
-            Decision::PutOff => return Err(later),
+            Decision::PutOff => return Err(again()),
         }
-        self.settle(vec![told(&stored, late)]);
+        letter.told.push(told(&stored, late));
         Ok(())
     }
 
-    /// Makes a notification and commits it.
-    fn send(&self, case: &Case<'_>, addressed: Addressed, buffer: &[u8]) -> Result<(), ()> {
-        let Case { stored, items, .. } = case;
-        let is_outside = |target: &Target| matches!(target, Target::Outside(_));
-        let way = match addressed.targets.iter().any(is_outside) {
-            true => Way::SevenBit,
-            false => Way::EightBit,
+    /// Whether a message may be told of in this letter; or when in another one.
+    fn admit(
+        &self,
+        letter: &mut Letter,
+        case: &Case<'_>,
+        addressed: Addressed,
+        now: Moment,
+    ) -> Result<(), (Turn, Option<Address>)> {
+        let stored = case.stored;
+        let is_known = case.rules.queue.knows(&stored.envelope);
+        let whose = match is_known || stored.origin != Origin::Client {
+            true => Whose::Known,
+            false => Whose::Stranger,
         };
-        let mut random_octets = [0; 16];
-        random::fill(&mut random_octets).map_err(events::spool_failed)?;
-        let content = Source::new(&stored.content, buffer);
-        let returned = Returned::of(stored, content, items, way);
-        let returned = returned.map_err(events::spool_failed)?;
-        let mut envelope = envelope_to(&addressed);
-        envelope.eight_bit = returned.is_eight_bit();
-        let left = case.rules.queue.expire;
-        let received = Duration::from_secs(stored.received);
-        let until = std::time::UNIX_EPOCH.checked_add(received.saturating_add(left));
+        let address = (whose, addressed.path.to_string());
+        let Some(first) = &letter.addressed else {
+            let admitted = self.lock().queue.admit(&address.1, whose, now.steady);
+            if let Err(at) = admitted {
+                self.hold_back(stored);
+                return Err(((whose, at), Some(address)));
+            }
+            (letter.address, letter.addressed) = (Some(address), Some(addressed));
+            return Ok(());
+        };
+        // What the settings say may have changed since it was held back.
+        let is_same = letter.address.as_ref() == Some(&address) && first.is_like(&addressed);
+        match is_same && letter.reports.octets() < REPORTS_MAX_OCTETS {
+            true => Ok(()),
+            false => Err(((whose, now.steady), Some(address))),
+        }
+    }
+
+    /// What its sender is told later needs no more of it than its header section.
+    fn hold_back(&self, stored: &Stored) {
+        if stored.due().next().is_none() {
+            if let Err(error) = self.spool.keep_header(stored.id) {
+                // It waits as a whole.
+                events::spool_failed(error);
+            }
+        }
+    }
+
+    /// Commits a letter, where there is anything in it.
+    fn send(&self, letter: &Letter, rules: &NotifierRules, now: Moment) -> Result<(), ()> {
+        let Some(addressed) = &letter.addressed else {
+            return Ok(());
+        };
+        if letter.reports.octets() == 0 {
+            return Ok(());
+        }
+        let mut envelope = envelope_to(addressed);
+        envelope.eight_bit = letter.reports.is_eight_bit();
         let to = match &addressed.path {
-            ForwardPath::Postmaster => format!("postmaster@{}", case.rules.hostname),
+            ForwardPath::Postmaster => format!("postmaster@{}", rules.hostname),
             path @ ForwardPath::Mailbox(_) => path.to_string(),
         };
-        let draft = self
-            .spool
-            .draft_from(addressed.origin, envelope, case.now.wall);
+        let draft = self.spool.draft_from(addressed.origin, envelope, now.wall);
         let mut draft = draft.map_err(|_| ())?;
         let notice = draft.id();
-        let report = Report {
-            hostname: &case.rules.hostname,
+        let heading = Heading {
+            hostname: &rules.hostname,
             id: notice,
             to: &to,
-            now: case.now.wall,
-            stored,
-            items,
-            note: addressed.note,
-            tried_until: until,
-            returned,
-            random: u128::from_le_bytes(random_octets),
+            now: now.wall,
         };
-        draft.write(&report.to_content()).map_err(|_| ())?;
+        let content = letter.reports.to_content(&heading);
+        draft.write(&content).map_err(|_| ())?;
         self.spool.commit_here(draft).map_err(|_| ())?;
         self.stats.notifications.count();
-        let about = items.first().map_or("", |item| item.outcome.action.word());
-        events::outcome::notified(stored.id, notice, to, about, items.len());
+        for (id, about, count) in &letter.about {
+            events::outcome::notified(*id, notice, &to, about, *count);
+        }
         Ok(())
     }
 
@@ -359,6 +435,63 @@ impl Notifier {
         // Nothing is done under the lock that could leave it half changed.
         self.shared.lock()
     }
+}
+
+impl Letter {
+    fn new(is_of_several: bool) -> Self {
+        Self {
+            is_of_several,
+            addressed: None,
+            address: None,
+            reports: Reports::default(),
+            about: Vec::new(),
+            told: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// One more message is told of.
+    fn add(&mut self, case: &Case<'_>, buffer: &[u8]) -> io::Result<()> {
+        let (stored, items) = (case.stored, &case.items);
+        let is_outside = |target: &Target| matches!(target, Target::Outside(_));
+        let addressed = self.addressed.as_ref();
+        let way = match addressed.is_some_and(|one| one.targets.iter().any(is_outside)) {
+            _ if self.is_of_several => Way::Header,
+            true => Way::SevenBit,
+            false => Way::EightBit,
+        };
+        if self.reports.octets() == 0 {
+            let mut octets = [0; 16];
+            random::fill(&mut octets)?;
+            self.reports = Reports::new(u128::from_le_bytes(octets));
+        }
+        let content = Source::new(&stored.content, buffer);
+        let left = case.rules.queue.expire;
+        let received = Duration::from_secs(stored.received);
+        self.reports.push(&Report {
+            hostname: &case.rules.hostname,
+            stored,
+            items,
+            note: addressed.and_then(|one| one.note),
+            tried_until: std::time::UNIX_EPOCH.checked_add(received.saturating_add(left)),
+            returned: Returned::of(stored, content, items, way)?,
+        });
+        let about = items.first().map_or("", |item| item.outcome.action.word());
+        self.about.push((stored.id, about, items.len()));
+        Ok(())
+    }
+}
+
+impl Addressed {
+    /// Whether what goes here may stand in one notification with what goes there.
+    fn is_like(&self, other: &Self) -> bool {
+        self.targets == other.targets && self.origin == other.origin && self.note == other.note
+    }
+}
+
+/// When and in whose turn to try again what cannot be told of now.
+fn later(now: Moment) -> Turn {
+    (Whose::Known, now.steady + PATIENCE)
 }
 
 impl Case<'_> {

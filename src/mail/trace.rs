@@ -99,6 +99,18 @@ fn shown(name: &str) -> String {
     )
 }
 
+/// The header section: whole lines up to the empty one, or as many as there are.
+pub fn header_section(octets: &[u8]) -> &[u8] {
+    let mut length = 0;
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        if line == b"\r\n" || !line.ends_with(b"\r\n") {
+            break;
+        }
+        length += line.len();
+    }
+    octets.get(..length).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +161,18 @@ mod tests {
             let field = received.to_field();
             let begin = format!("Received: from {want}\r\n\tby ");
             assert!(field.starts_with(&begin), "{helo}: {field}");
+        }
+    }
+
+    #[test]
+    fn only_whole_lines_of_the_header_section_come_back() {
+        for (content, want) in [
+            ("A: b\r\n c\r\n\r\nbody\r\n", "A: b\r\n c\r\n"),
+            ("A: b\r\nC: cut", "A: b\r\n"),
+            ("\r\nbody", ""),
+            ("", ""),
+        ] {
+            assert_eq!(header_section(content.as_bytes()), want.as_bytes());
         }
     }
 }

@@ -47,11 +47,13 @@ pub enum Cause {
     Directory,
     /// A mailbox takes no copy.
     Mailbox,
+    /// So much fails that its senders are told much later.
+    Notices,
 }
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Login,
         Self::Unreachable,
         Self::QueueAge,
@@ -60,6 +62,7 @@ impl Cause {
         Self::Spool,
         Self::Directory,
         Self::Mailbox,
+        Self::Notices,
     ];
 
     /// Its name in the log, in the status and for programs.
@@ -73,6 +76,7 @@ impl Cause {
             Self::Spool => "spool",
             Self::Directory => "directory",
             Self::Mailbox => "mailbox",
+            Self::Notices => "notices",
         }
     }
 
@@ -87,6 +91,7 @@ impl Cause {
             Self::Spool => "mail cannot be written to disk",
             Self::Directory => "a file of users or aliases is not in use",
             Self::Mailbox => "a mailbox takes no mail",
+            Self::Notices => "too much mail fails",
         }
     }
 }

@@ -190,6 +190,11 @@ impl Context {
         Arc::clone(&self.setup.read())
     }
 
+    /// How many messages wait because there were too many notifications.
+    pub(crate) fn held_back_notices(&self) -> usize {
+        self.notifier.held_back()
+    }
+
     /// Sessions begin with this from now on.
     pub(crate) fn replace(&self, next: Arc<Setup>) {
         let settings = Arc::clone(&next.settings);

@@ -17,6 +17,7 @@
 //! | ended, sender not told | record and a done record with the reason | as before | – | its sender is told |
 //! | deferred | record, until its segment is wanted | – | – | tried again |
 //! | held | as evicted | `ID.eml` and `ID.env`, synced | – | waits for the operator |
+//! | ended, its sender told later | as evicted | `ID.eml`, its header section alone, and `ID.env` | – | its sender is told |
 //! | evicted | record, until its segment is reused | `ID.eml` and `ID.env`, synced | – | the `.env` wins |
 //! | finished | segment reused by its next generation | – | synced | unknown, as it should be |
 //!
@@ -57,6 +58,7 @@
 //! | `commit` | one sync for all who wait |
 //! | `store` | the messages there are, and reading them |
 //! | `settle` | letting go of messages and of segments |
+//! | `header` | messages of which the header section is enough |
 //! | `copies` | copies in Maildirs that are not durable yet |
 //! | `operate` | hold, release, delete, for the operator |
 //! | `queue` | reading the messages in files of their own, beside a start |
@@ -78,6 +80,7 @@ mod commit;
 mod copies;
 mod draft;
 pub mod format;
+mod header;
 pub mod history;
 mod log;
 mod meta;
@@ -89,6 +92,7 @@ mod store;
 pub mod vitals;
 
 pub use draft::Draft;
+pub use header::HEADER_MAX_OCTETS;
 pub use history::Attempt;
 pub use meta::{Attempts, Origin};
 pub use operate::Batch;

@@ -161,7 +161,7 @@ impl Recovery<'_> {
             return None;
         };
         if !self.content_is_there(&meta) {
-            self.set_aside_file(&path, "its content is missing or has another length");
+            self.set_aside_file(&path, "its content is missing or too short");
             return None;
         }
         let entry = Entry::found(Place::Queue, meta.received, meta.held);
@@ -193,7 +193,7 @@ impl Recovery<'_> {
             .open(&path, OpenMode::Existing)
             .and_then(|file| file.length());
         match (length, meta.file) {
-            (Ok(length), Some((wanted, _))) => length == wanted,
+            (Ok(length), Some((wanted, _))) => length >= wanted,
             (Ok(_), None) => true,
             (Err(_), _) => false,
         }

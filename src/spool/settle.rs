@@ -9,6 +9,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::copies::catch_up;
 use super::format::Kind;
+use super::header::{header_of, seal_of};
 use super::log::{Use, write_header};
 use super::meta::{Attempts, Meta};
 use super::store::{Changed, Content, Place, all_done};
@@ -375,14 +376,18 @@ impl Spool {
             }
             stored => stored?,
         };
+        let header_only = self.is_header_enough(&stored);
         let mut meta = Meta::new(id, stored.received, stored.envelope);
         (meta.local, meta.lanes) = (stored.local, stored.lanes);
         (meta.progress, meta.origin) = (stored.progress, stored.origin);
         meta.held = held;
         match stored.content {
             Content::Memory(range) => {
-                let content = buffer.get(range).unwrap_or_default();
-                meta.file = Some((content.len() as u64, crc32fast::hash(content)));
+                let mut content = buffer.get(range).unwrap_or_default();
+                if header_only {
+                    content = header_of(content);
+                }
+                meta.file = Some(seal_of(content));
                 self.write_new(&self.options.queue_file(id, "eml"), content)?;
             }
             Content::File(_, length, crc) => meta.file = Some((length, crc)),
@@ -440,7 +445,7 @@ impl Spool {
     }
 
     /// Writes a whole file and syncs its content.
-    fn write_file(&self, path: &Path, octets: &[u8]) -> Result<(), SpoolError> {
+    pub(super) fn write_file(&self, path: &Path, octets: &[u8]) -> Result<(), SpoolError> {
         let synced = self.write_new(path, octets)?.sync_data();
         synced.map_err(SpoolError::io("cannot sync", path))
     }

@@ -149,6 +149,8 @@ pub(super) struct Changed {
     pub(super) lanes: Attempts,
     /// Whether the deliverer has done with it what could be done at once.
     pub(super) tried: bool,
+    /// Whether its header section is all that is still wanted of its content.
+    pub(super) header_only: bool,
     /// What the next checkpoint makes true.
     pub(super) ahead: Option<Ahead>,
 }
@@ -590,11 +592,12 @@ impl Spool {
             .length()
             .map_err(SpoolError::io("cannot read", &path))?;
         let wanted = meta.file.map_or(length, |(length, _)| length);
-        if length != wanted {
+        // Longer may be one that is about to be cut.
+        if length < wanted {
             return Err(SpoolError::Damaged(meta.id));
         }
         let crc = meta.file.map_or(0, |(_, crc)| crc);
-        Ok(Content::File(file, length, crc))
+        Ok(Content::File(file, wanted, crc))
     }
 
     /// The lock. Nobody panics while holding it; if somebody did, mail goes on.

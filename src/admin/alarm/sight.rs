@@ -10,6 +10,7 @@
 //! | spool | a commit or a checkpoint that failed |
 //! | directory | the users and the aliases file, where one of them is not in use as it is now |
 //! | mailbox | a copy that could not be written, while mail waits for that mailbox |
+//! | notices | [`HELD_BACK_MAX`] messages or more whose senders are told later |
 //!
 //! A success shows that a login, a connection, a commit, a checkpoint, a pair or a mailbox is mended; space comes
 //! and goes, and has to stay for a while.
@@ -38,6 +39,8 @@ const MENDED: [Cause; 4] = [
 ];
 /// How the messages that wait are called.
 const QUEUE: &str = "queue";
+/// So many wait for the notifications of a later minute.
+const HELD_BACK_MAX: usize = 1000;
 
 /// Looks at everything.
 pub(super) fn of(context: &Context, setup: &Setup) -> Sight {
@@ -49,6 +52,7 @@ pub(super) fn of(context: &Context, setup: &Setup) -> Sight {
     if let Some(received) = context.spool.oldest_received() {
         note_age(&mut sight, received, now, settings.alarm.queue_age);
     }
+    note_held_back(&mut sight, context.held_back_notices());
     note_certificates(&mut sight, setup, now);
     note_directory(&mut sight, setup);
     note_mailboxes(&mut sight, context, setup);
@@ -110,6 +114,13 @@ fn note_age(sight: &mut Sight, received: u64, now: SystemTime, limit: Option<Dur
         let since = date::rfc3339(SystemTime::UNIX_EPOCH + Duration::from_secs(received));
         let words = format!("a message waits since {since}");
         sight.wrong.insert(place(Cause::QueueAge, QUEUE), words);
+    }
+}
+
+fn note_held_back(sight: &mut Sight, count: usize) {
+    if count >= HELD_BACK_MAX {
+        let words = format!("{count} messages have failed, and their senders are told later");
+        sight.wrong.insert(place(Cause::Notices, QUEUE), words);
     }
 }
 
@@ -260,6 +271,16 @@ mod tests {
         note_directory(&mut sight, &setup);
         assert!(sight.wrong.is_empty() && sight.mended.contains(&at));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn many_whose_senders_are_told_later_are_wrong() {
+        for (count, want) in [(0, false), (999, false), (1000, true), (1001, true)] {
+            let mut sight = Sight::default();
+            note_held_back(&mut sight, count);
+            let at = place(Cause::Notices, QUEUE);
+            assert_eq!(sight.wrong.contains_key(&at), want, "{count}");
+        }
     }
 
     #[test]
