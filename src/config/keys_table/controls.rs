@@ -36,8 +36,9 @@ pub(super) const KEYS: &[Key] = &[
         name: "explain_to",
         kind: Kind::Networks,
         default: Default::Value(""),
-        meaning: "Networks whose clients hear with each refusal which line of this file made \
-                  it.",
+        meaning: "Networks whose clients hear with a refusal which line of this file made it. Not told \
+                  are a failed login, a parameter or a command other than STARTTLS and AUTH that is switched \
+                  off, and limits on sessions and errors.",
         change: "Set your own network while you look for a fault.",
         domino: None,
     },
