@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use log::Level;
 
@@ -73,12 +74,18 @@ pub fn count_singly(internal: &[Network]) {
     LIMITER.set_internal(internal);
 }
 
-/// Writes the summaries that are due. Call it about once a minute, and at the end.
+/// Writes the summaries that are due. Call it about once a minute.
 pub fn sum_up() {
-    LIMITER
-        .sweep(clock::monotonic())
-        .into_iter()
-        .for_each(suppressed);
+    sum_up_at(clock::monotonic());
+}
+
+/// Writes all summaries, for the service ends.
+pub fn sum_up_all() {
+    sum_up_at(clock::monotonic() + limit::WINDOW);
+}
+
+fn sum_up_at(now: Instant) {
+    LIMITER.sweep(now).into_iter().for_each(suppressed);
 }
 
 fn suppressed(summary: Suppressed) {

@@ -491,6 +491,25 @@ fn what_a_client_says_is_escaped_cut_and_limited() {
 }
 
 #[test]
+fn what_was_left_out_is_summed_up_at_the_end_of_the_service() {
+    let mut server = Server::start(&format!("{RULES}[log]\nlevel = debug\n"));
+    let from = own_v4();
+    let mut client = Client::greeted_from(from, server.tcp());
+    for _ in 0..70 {
+        client.command("NOOP", "250");
+    }
+    client.command("QUIT", "221");
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    server.wait_for_event("stopped");
+    let log = server.log_text();
+    for (event, lines) in [("command", 11), ("reply", 12)] {
+        let line = format!("event=suppressed of={event} client={from} lines={lines}");
+        assert!(log.contains(&line), "{log}");
+    }
+}
+
+#[test]
 fn debug_for_names_whose_dialogue_is_told_and_a_refresh_takes_it_up() {
     let named = own_v4();
     let other = own_v4();

@@ -299,7 +299,7 @@ impl Server {
         console.stop();
         let _ = thread.join();
         sandbox::tell_refused();
-        events::sum_up();
+        events::sum_up_all();
         events::stopped();
         match helper::fate() {
             Some(how) if result.is_ok() => Err(std::io::Error::other(format!(
