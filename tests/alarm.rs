@@ -410,6 +410,19 @@ fn a_smarthost_that_answers_and_takes_nothing_rings_too() {
 }
 
 #[test]
+fn words_of_a_server_that_look_like_a_refused_login_are_none() {
+    let host = FakeHost::start(Setup::script(|step| match step.verb {
+        "EHLO" | "HELO" => Act::say("554 5.0.0 no AUTH: the server said 535"),
+        _ => Act::Usual,
+    }));
+    let bell = Bell::new();
+    let ini = bell.ini() + "unreachable_after = 1\n" + &smarthost(host.address);
+    let server = Server::start(&ini);
+    send(&server, OUTSIDE);
+    bell.wait_for(&server, &["on unreachable smarthost"]);
+}
+
+#[test]
 fn a_full_disk_rings_until_it_has_room_for_a_while() {
     let bell = Bell::new();
     let ini = bell.ini() + "settle = 1s\n[limits]\nfree_space = 8M\n";

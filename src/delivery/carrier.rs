@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::content::Source;
 use super::handler::{Handler, Parcel};
+use super::host_error::HostError;
 use super::lane::{Lane, Next};
 use super::lane_queue::Why;
 use super::lanes::Common;
@@ -69,7 +70,7 @@ struct Load<'a> {
 /// How it went with a message.
 enum Outcome {
     /// No connection could be had.
-    NoHost(String),
+    NoHost(HostError),
     /// The connection had been used before and is gone; a new one may do.
     Again,
     /// Every recipient was tried, or the connection broke on the way.
@@ -98,8 +99,8 @@ impl<'a> Carrier<'a> {
                 Next::Message(id, next_hop) => self.survive(id, |carrier| {
                     carrier.read(id, |carrier, load| carrier.carry_stored(load, next_hop));
                 }),
-                Next::Expired(id, trouble) => self.survive(id, |carrier| {
-                    carrier.read(id, |carrier, load| carrier.give_up(load, &trouble));
+                Next::Expired(id, reason) => self.survive(id, |carrier| {
+                    carrier.read(id, |carrier, load| carrier.give_up(load, &reason));
                 }),
                 Next::HangUp => self.hang_up(),
                 Next::End => return self.hang_up(),
@@ -154,7 +155,7 @@ impl<'a> Carrier<'a> {
         }
         let outcome = match &next_hop {
             Some(next_hop) => self.carry_to(&mut load, next_hop),
-            None => Outcome::NoHost(self.lane.route.is_missing()),
+            None => Outcome::NoHost(HostError::Missing(self.lane.route.is_missing())),
         };
         let is_left = load.is_left();
         match outcome {
@@ -163,18 +164,18 @@ impl<'a> Carrier<'a> {
                 self.lane.put_off(id, load.delay, Why::Due);
             }
             Outcome::Again => self.lane.put_off(id, Duration::ZERO, Why::Due),
-            Outcome::NoHost(reason) => {
-                load.defer_all(&Reason::own("4.4.1", &reason), self.lane);
+            Outcome::NoHost(error) => {
+                load.defer_all(&error.reason(), self.lane);
                 let is_left = load.is_left();
                 if is_left {
-                    let seconds = load.delay.as_secs();
+                    let (seconds, reason) = (load.delay.as_secs(), error.to_string());
                     match &next_hop {
                         Some(next_hop) => next_hop.tell_failed(id, &reason, seconds),
                         None => self.lane.route.tell_missing(id, &reason, seconds),
                     }
                 }
                 self.settle_load(&load, 1);
-                self.lane.host_failed(reason, load.delay);
+                self.lane.host_failed(&error, load.delay);
                 match is_left {
                     true => self.lane.put_off(id, load.delay, Why::Host),
                     false => self.lane.finish(id),
@@ -199,7 +200,7 @@ impl<'a> Carrier<'a> {
     }
 
     /// It expired while the host rests. Where the clock of the day has another opinion, it waits on.
-    fn give_up(&mut self, mut load: Load<'_>, reason: &str) {
+    fn give_up(&mut self, mut load: Load<'_>, reason: &Reason) {
         let id = load.stored.id;
         if load.stored.held {
             self.lane.finish_expired(id);
@@ -210,7 +211,7 @@ impl<'a> Carrier<'a> {
         if !load.judge().is_expired() {
             return self.lane.put_off(id, load.delay, Why::Host);
         }
-        load.defer_all(&Reason::own("4.4.1", reason), self.lane);
+        load.defer_all(reason, self.lane);
         self.settle_load(&load, 0);
         self.lane.finish_expired(id);
     }
@@ -224,7 +225,7 @@ impl<'a> Carrier<'a> {
         for part in due.chunks(RECIPIENTS_MAX) {
             let mut standing = match self.stand(next_hop) {
                 Ok(standing) => standing,
-                Err(reason) => return Outcome::NoHost(reason),
+                Err(error) => return Outcome::NoHost(error),
             };
             let letter = Letter {
                 id: load.stored.id,
@@ -238,7 +239,9 @@ impl<'a> Carrier<'a> {
             let carried = standing.connection.carried;
             match standing.connection.send(&letter) {
                 Transaction::NotBegun(_) if carried > 0 => return Outcome::Again,
-                Transaction::NotBegun(reason) => return Outcome::NoHost(reason),
+                Transaction::NotBegun(error) => {
+                    return Outcome::NoHost(HostError::Broken(error));
+                }
                 Transaction::Ended(verdicts, fit) => {
                     if carried == 0 {
                         self.lane.host_works();
@@ -284,12 +287,15 @@ impl<'a> Carrier<'a> {
                 self.note(load, mine.into_iter().zip(verdicts), next_hop, None);
                 Outcome::Tried
             }
-            Err(reason) => Outcome::NoHost(format!("{}: {reason}", self.lane.route)),
+            Err(reason) => {
+                let words = format!("{}: {reason}", self.lane.route);
+                Outcome::NoHost(HostError::Handler(words))
+            }
         }
     }
 
     /// The connection that stands, or a new one.
-    fn stand(&mut self, next_hop: &Arc<NextHop>) -> Result<Standing, String> {
+    fn stand(&mut self, next_hop: &Arc<NextHop>) -> Result<Standing, HostError> {
         if let Some(standing) = self.standing.take() {
             let same = Arc::ptr_eq(&standing.next_hop, next_hop);
             if same && standing.connection.carried < MESSAGES_MAX {

@@ -31,16 +31,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::carrier::Carrier;
+use super::host_error::HostError;
 use super::lane_queue::{LaneQueue, Look, Why};
 use super::lanes::{Common, Standing};
 use super::login::read_secret;
 use super::next_hop::{NextHop, Route};
 use crate::events;
-use crate::mail::MessageId;
+use crate::mail::{MessageId, Reason};
 use crate::stats::Counter;
 use crate::sys::clock;
 use crate::sys::sync::{Condvar, Mutex};
-use crate::troubles::{Kind, Troubles};
+use crate::troubles::Troubles;
 
 /// Threads of one lane.
 pub const THREADS: usize = 2;
@@ -62,6 +63,8 @@ struct Shared {
     next_hop: Option<Arc<NextHop>>,
     /// Why the destination could not be used when it was tried last.
     trouble: String,
+    /// The same as it is written down for a recipient.
+    reason: Reason,
     /// Whether a login was what failed.
     lacks_login: bool,
     running: usize,
@@ -101,7 +104,7 @@ pub(super) enum Next {
     /// Carry this message.
     Message(MessageId, Option<Arc<NextHop>>),
     /// Give this message up if it has expired: nobody can be tried, and why.
-    Expired(MessageId, String),
+    Expired(MessageId, Reason),
     /// Nothing is due: end the connection, then ask again.
     HangUp,
     /// End.
@@ -119,6 +122,7 @@ impl Lane {
                 queue: LaneQueue::default(),
                 next_hop: next_hop.map(Arc::new),
                 trouble: String::new(),
+                reason: Reason::own("4.4.1", ""),
                 lacks_login: false,
                 running: 0,
             }),
@@ -287,7 +291,7 @@ impl Lane {
             }
             let now = clock::monotonic();
             if let Some(id) = shared.queue.take_expired(now) {
-                return Next::Expired(id, shared.trouble.clone());
+                return Next::Expired(id, shared.reason.clone());
             }
             if let Some(id) = shared.queue.take(now) {
                 return Next::Message(id, shared.next_hop.clone());
@@ -328,11 +332,12 @@ impl Lane {
 
     /// The destination could not be used for a message that is tried again after `retry`: it rests, and no
     /// longer than that.
-    pub(super) fn host_failed(&self, trouble: String, retry: Duration) {
-        let kind = kind_of(&trouble);
-        self.troubles().failed(&self.route, kind, &trouble);
+    pub(super) fn host_failed(&self, error: &HostError, retry: Duration) {
+        let (kind, words) = (error.kind(), error.to_string());
+        self.troubles().failed(&self.route, kind, &words);
         let mut shared = self.lock();
-        (shared.trouble, shared.lacks_login) = (trouble, kind.is_of_login());
+        (shared.trouble, shared.reason) = (words, error.reason());
+        shared.lacks_login = kind.is_of_login();
         let rest = self.common.rest(shared.queue.failures()).min(retry);
         let now = clock::monotonic();
         shared.queue.host_failed(now, now + rest);
@@ -379,15 +384,6 @@ impl Shared {
     }
 }
 
-/// What kind of trouble it is that the words of a failed connection tell of.
-fn kind_of(trouble: &str) -> Kind {
-    match trouble {
-        login if login.contains(" AUTH: the server said 5") => Kind::LoginRefused,
-        login if login.contains(" AUTH: ") => Kind::LoginFailed,
-        _ => Kind::Unreachable,
-    }
-}
-
 /// Counts a thread for as long as it lives, also where it panics.
 struct Running(Arc<Lane>);
 
@@ -402,24 +398,5 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.lock().running -= 1;
         self.0.ended.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_tell_what_kind_of_trouble_it_is() {
-        let at = "mx.example: 192.0.2.1:587";
-        for (why, want) in [
-            ("AUTH: the server said 535 5.7.8 no", Kind::LoginRefused),
-            ("AUTH: the server said 454 4.7.0 later", Kind::LoginFailed),
-            ("AUTH: /etc/password: No such file", Kind::LoginFailed),
-            ("connect: Connection refused", Kind::Unreachable),
-            ("EHLO: the server said 554 AUTH me", Kind::Unreachable),
-        ] {
-            assert_eq!(kind_of(&format!("{at} {why}")), want, "{why}");
-        }
     }
 }

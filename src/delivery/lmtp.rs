@@ -15,8 +15,10 @@
 //! a done record at a kill, before `[delivery] local` was changed to LMTP, comes over LMTP as well.
 //! Refuses to know: the spool, when to try again.
 
+use std::io;
 use std::sync::Arc;
 
+use super::host_error::{Failed, OpenError};
 use super::smarthost::ADDRESSES_MAX;
 use super::smtp_client::{ClientError, Limits, SmtpClient};
 use super::transaction::{Connection, Protocol};
@@ -25,7 +27,7 @@ use crate::config::settings::Settings;
 use crate::events;
 use crate::mail::{Domain, ForwardPath, Mailbox};
 use crate::protocol::client::Offer;
-use crate::sys::{lookup, machine};
+use crate::sys::lookup;
 use crate::transport::client::Brake;
 
 /// An LMTP server, and how users are called there.
@@ -94,33 +96,34 @@ impl Way<'_> {
     /// Sets up a connection; tries every address.
     ///
     /// # Errors
-    /// Why not, in words for the log.
-    pub(super) fn open(&self) -> Result<Connection, String> {
-        let connection = match &self.server.place {
+    /// Why not.
+    pub(super) fn open(&self) -> Result<Connection, OpenError> {
+        let opened = match &self.server.place {
             LmtpPlace::Unix(path) => SmtpClient::connect_unix(path, self.limits, self.brake)
                 .and_then(|client| self.greeted(client))
-                .map_err(|error| error.to_string())?,
-            LmtpPlace::Tcp { host, port } => self.open_over_tcp(host, *port)?,
+                .map_err(Failed::Local),
+            LmtpPlace::Tcp { host, port } => self.open_over_tcp(host, *port),
         };
-        events::lmtp::connected(&self.server.place);
+        let place = &self.server.place;
+        let connection = opened.map_err(|failed| OpenError::only(place.to_string(), failed))?;
+        events::lmtp::connected(place);
         Ok(connection)
     }
 
-    fn open_over_tcp(&self, host: &str, port: u16) -> Result<Connection, String> {
+    fn open_over_tcp(&self, host: &str, port: u16) -> Result<Connection, Failed> {
         let addresses = lookup::addresses(host, port, ADDRESSES_MAX);
-        let addresses = addresses.map_err(|error| machine::reason(&error))?;
-        let mut why = String::new();
-        for address in addresses {
+        let mut last = Failed::NoAddress(io::ErrorKind::NotFound.into());
+        for address in addresses.map_err(Failed::NoAddress)? {
             let client = SmtpClient::connect_within(address, self.limits, self.brake);
             match client.and_then(|client| self.greeted(client)) {
                 Ok(connection) => return Ok(connection),
-                Err(error) => why = format!("{address} {error}"),
+                Err(error) => last = Failed::At(address, error),
             }
             if self.brake.is_pulled() {
                 break;
             }
         }
-        Err(why)
+        Err(last)
     }
 
     fn greeted(&self, mut client: SmtpClient) -> Result<Connection, ClientError> {

@@ -208,9 +208,10 @@ fn without(error: ClientError, user: &str, secret: &str) -> ClientError {
             };
             ClientError::Refused(step, code, text)
         }
-        other @ (ClientError::Io(..) | ClientError::NotSmtp(_) | ClientError::Unusable(..)) => {
-            other
-        }
+        other @ (ClientError::Io(..)
+        | ClientError::NotSmtp(_)
+        | ClientError::Unusable(..)
+        | ClientError::Local(..)) => other,
     }
 }
 

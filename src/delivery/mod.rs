@@ -9,6 +9,7 @@
 //! | `lanes` | recipients that do not go into Maildirs: which lane each is for |
 //! | `lane` | one destination: its threads, and their promises |
 //! | `lane_queue` | which message goes there next, and when |
+//! | `host_error` | why a destination could not be used, and what of that is for whom |
 //! | `next_hop` | the destinations, and what sets them apart |
 //! | `carrier` | one of those threads: takes a message, carries it, writes down what became of it |
 //! | `login` | how to log in at a server |
@@ -39,6 +40,7 @@ mod content;
 mod deferred;
 pub mod deliverer;
 mod handler;
+pub mod host_error;
 mod lane;
 mod lane_queue;
 pub mod lanes;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::handler::Handler;
+use super::host_error::HostError;
 use super::lmtp::{self, LmtpServer};
 use super::smarthost;
 use super::smtp_client::Limits;
@@ -165,8 +166,8 @@ impl NextHop {
     /// Sets up a connection.
     ///
     /// # Errors
-    /// Why not, in words for the log.
-    pub(super) fn open(&self, terms: &Terms<'_>) -> Result<Connection, String> {
+    /// Why not.
+    pub(super) fn open(&self, terms: &Terms<'_>) -> Result<Connection, HostError> {
         let Terms {
             hostname,
             limits,
@@ -194,7 +195,7 @@ impl NextHop {
             }
             Self::Command(_) | Self::Webhook(_) => unreachable!("a handler needs no connection"),
         };
-        opened.map_err(|why| format!("{name}: {why}"))
+        opened.map_err(|error| HostError::NotOpened(name, error))
     }
 
     /// The address that the server is told; none where this recipient is not for it, or has none.

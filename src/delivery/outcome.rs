@@ -108,8 +108,16 @@ pub(super) fn judge(error: ClientError, host: &str) -> Verdict {
                 _ => Verdict::PutOff(reason),
             }
         }
-        error @ (ClientError::Io(..) | ClientError::NotSmtp(_) | ClientError::Unusable(..)) => {
-            Verdict::PutOff(Reason::own("4.4.2", error))
+        error @ (ClientError::Io(..)
+        | ClientError::NotSmtp(_)
+        | ClientError::Unusable(..)
+        | ClientError::Local(..)) => {
+            let reason = Reason::own("4.4.2", &error);
+            Verdict::PutOff(
+                error
+                    .kept()
+                    .map_or(reason.clone(), |kept| reason.keeping(kept)),
+            )
         }
     }
 }

@@ -6,9 +6,11 @@
 //! the `fallback` hosts in their order, but none after a login that was refused. Refuses to know:
 //! messages, when to try again.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::host_error::{Failed, OpenError};
 use super::login::{LoginBy, read_secret};
 use super::smtp_client::{ClientError, Limits, SmtpClient};
 use super::transaction::{Connection, Protocol};
@@ -16,7 +18,7 @@ use super::witness::{Heard, Witness};
 use crate::config::settings::{Smarthost, SmarthostTls};
 use crate::events;
 use crate::protocol::client::Offer;
-use crate::sys::{lookup, machine};
+use crate::sys::lookup;
 use crate::transport::client::{Brake, Trust};
 use crate::transport::roots;
 
@@ -41,49 +43,47 @@ impl Way<'_> {
     /// Sets up a connection: tries every host, and of each every address.
     ///
     /// # Errors
-    /// Why not, in words for the log.
-    pub(super) fn open(&self) -> Result<Connection, String> {
-        let mut reasons = String::new();
+    /// Why not, of each host.
+    pub(super) fn open(&self) -> Result<Connection, OpenError> {
+        let mut error = OpenError::default();
         let mut hosts = self.smarthost.hosts().peekable();
         while let Some((host, port)) = hosts.next() {
-            let (why, next) = match self.open_host(host, port) {
+            let (failed, next) = match self.open_host(host, port) {
                 Ok(connection) => return Ok(connection),
-                Err((why, next)) => (why, next),
+                Err(failed) => failed,
             };
-            if !reasons.is_empty() {
-                reasons.push_str(&format!("; {host}: "));
+            let is_over = next == Next::Nobody || self.brake.is_pulled();
+            if let Some((next, _)) = hosts.peek().filter(|_| !is_over) {
+                events::smarthost::passed_over(host, &failed, next);
             }
-            reasons.push_str(&why);
-            if next == Next::Nobody || self.brake.is_pulled() {
+            error.push(host, failed);
+            if is_over {
                 break;
             }
-            if let Some((next, _)) = hosts.peek() {
-                events::smarthost::passed_over(host, &why, next);
-            }
         }
-        Err(reasons)
+        Err(error)
     }
 
-    fn open_host(&self, host: &str, port: u16) -> Result<Connection, (String, Next)> {
+    fn open_host(&self, host: &str, port: u16) -> Result<Connection, (Failed, Next)> {
         let addresses = lookup::addresses(host, port, ADDRESSES_MAX);
-        let addresses = addresses.map_err(|error| (machine::reason(&error), Next::Host))?;
-        let mut why = String::new();
+        let addresses = addresses.map_err(|error| (Failed::NoAddress(error), Next::Host))?;
+        let mut last = Failed::NoAddress(io::ErrorKind::NotFound.into());
         for address in addresses {
             match self.open_at(host, address) {
                 Ok(connection) => return Ok(connection),
                 Err(error) => {
-                    why = format!("{address} {error}");
                     if let Some(witness) = &self.witness {
                         witness.hear(&Heard::NotOpened(address, &error));
                     }
-                    match Next::after(&error) {
-                        Next::Address if !self.brake.is_pulled() => {}
-                        next => return Err((why, next)),
+                    let next = Next::after(&error);
+                    last = Failed::At(address, error);
+                    if next != Next::Address || self.brake.is_pulled() {
+                        return Err((last, next));
                     }
                 }
             }
         }
-        Err((why, Next::Host))
+        Err((last, Next::Host))
     }
 
     fn open_at(&self, host: &str, address: SocketAddr) -> Result<Connection, ClientError> {
@@ -168,7 +168,7 @@ impl Way<'_> {
 
     fn start_verified_tls(&self, host: &str, client: &mut SmtpClient) -> Result<(), ClientError> {
         let roots = roots::load(self.smarthost.ca_file.as_deref());
-        let roots = roots.map_err(|reason| unusable("TLS", reason))?;
+        let roots = roots.map_err(|reason| ClientError::Local("TLS", reason))?;
         client.start_tls(host, Trust::Roots(roots))
     }
 
@@ -188,7 +188,7 @@ impl Way<'_> {
         let secret = read_secret(&login.secret);
         let secret = secret.map_err(|reason| {
             let path = login.secret.file().display();
-            unusable("AUTH", format!("{path}: {reason}"))
+            ClientError::Local("AUTH", format!("{path}: {reason}"))
         })?;
         client.login(by, &login.username, &secret)?;
         Ok(())
@@ -211,9 +211,12 @@ impl Next {
     fn after(error: &ClientError) -> Self {
         match error {
             ClientError::Refused("AUTH", 400..=499, _) => Self::Host,
-            ClientError::Refused("AUTH", ..) | ClientError::Unusable("AUTH", _) => Self::Nobody,
+            ClientError::Refused("AUTH", ..)
+            | ClientError::Unusable("AUTH", _)
+            | ClientError::Local("AUTH", _) => Self::Nobody,
             ClientError::Refused(..)
             | ClientError::Unusable(..)
+            | ClientError::Local(..)
             | ClientError::Io(..)
             | ClientError::NotSmtp(_) => Self::Address,
         }

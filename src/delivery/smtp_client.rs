@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::witness::{Heard, Witness};
-use crate::mail::TlsFacts;
+use crate::mail::{Kept, TlsFacts};
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
 use crate::protocol::scram::EXPORTER_OCTETS;
 use crate::sys::{clock, machine};
@@ -84,14 +84,52 @@ pub enum ClientError {
     Refused(&'static str, u16, String),
     /// We go no further at a step, and why.
     Unusable(&'static str, String),
+    /// The same for a fault of this machine, which the words tell of.
+    Local(&'static str, String),
 }
+
+impl ClientError {
+    /// The step that failed.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Self::Io(step, _)
+            | Self::NotSmtp(step)
+            | Self::Refused(step, ..)
+            | Self::Unusable(step, _)
+            | Self::Local(step, _) => step,
+        }
+    }
+
+    /// Whether a login came to nothing.
+    pub fn is_of_login(&self) -> bool {
+        self.step() == AUTH
+    }
+
+    /// Whether the server refused one for good.
+    pub fn is_login_refused(&self) -> bool {
+        matches!(self, Self::Refused(AUTH, 500..=599, _))
+    }
+
+    /// Why a sender must not hear it, if so: of a login only what the server said may leave this machine.
+    pub fn kept(&self) -> Option<Kept> {
+        match self {
+            Self::Refused(..) => None,
+            other if other.is_of_login() => Some(Kept::Login),
+            Self::Local(..) => Some(Kept::Machine),
+            Self::Io(..) | Self::NotSmtp(_) | Self::Unusable(..) => None,
+        }
+    }
+}
+
+/// The step of a login.
+pub(super) const AUTH: &str = "AUTH";
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(step, error) => write!(f, "{step}: {}", machine::reason(error)),
             Self::NotSmtp(step) => write!(f, "{step}: the server does not speak SMTP"),
-            Self::Unusable(step, why) => write!(f, "{step}: {why}"),
+            Self::Unusable(step, why) | Self::Local(step, why) => write!(f, "{step}: {why}"),
             Self::Refused(step, code, text) => write!(f, "{step}: the server said {code} {text}"),
         }
     }
@@ -101,7 +139,7 @@ impl std::error::Error for ClientError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io(_, error) => Some(error),
-            Self::NotSmtp(_) | Self::Refused(..) | Self::Unusable(..) => None,
+            Self::NotSmtp(_) | Self::Refused(..) | Self::Unusable(..) | Self::Local(..) => None,
         }
     }
 }

@@ -99,7 +99,7 @@ struct Form {
 /// How a transaction went.
 pub(super) enum Transaction {
     /// The connection was of no use any more before the server had heard of the message.
-    NotBegun(String),
+    NotBegun(ClientError),
     /// Verdicts in the order of the recipients, and whether the connection can go on.
     Ended(Vec<Verdict>, Fit),
 }
@@ -150,7 +150,7 @@ impl Connection {
         match begun.and_then(|()| self.client.mail(&from, &parameters)) {
             Ok(_) => {}
             Err(error) if fit_after(&error) == Fit::ForNothing => {
-                return Transaction::NotBegun(error.to_string());
+                return Transaction::NotBegun(error);
             }
             Err(error) => {
                 self.carried += 1;
@@ -378,9 +378,10 @@ fn fit_after(error: &ClientError) -> Fit {
         // RFC 5321 section 3.8: the server is closing.
         ClientError::Refused(_, 421, _) => Fit::ForNothing,
         ClientError::Refused(..) => Fit::ForMore,
-        ClientError::Io(..) | ClientError::NotSmtp(_) | ClientError::Unusable(..) => {
-            Fit::ForNothing
-        }
+        ClientError::Io(..)
+        | ClientError::NotSmtp(_)
+        | ClientError::Unusable(..)
+        | ClientError::Local(..) => Fit::ForNothing,
     }
 }
 

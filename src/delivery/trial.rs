@@ -4,18 +4,20 @@
 //! code. Refuses to know: what is printed.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use super::content::Source;
+use super::host_error::OpenError;
 use super::outcome::Verdict;
 use super::smarthost::Way;
-use super::smtp_client::Limits;
+use super::smtp_client::{ClientError, Limits};
 use super::transaction::{Addressee, Letter, Transaction};
 use super::witness::Witness;
 use crate::config::settings::Smarthost;
 use crate::mail::{
-    ForwardPath, Mailbox, MessageId, MessageNotifications, Recipient, RecipientNotifications,
-    ReversePath, Target,
+    ForwardPath, Mailbox, MessageId, MessageNotifications, Reason, Recipient,
+    RecipientNotifications, ReversePath, Target,
 };
 use crate::spool::Content;
 
@@ -33,12 +35,36 @@ pub struct Trial<'a> {
     pub content: &'a [u8],
 }
 
+/// Why it was not sent.
+#[derive(Debug)]
+pub enum TrialError {
+    /// There is no connection; prints without the name of the smarthost.
+    NotOpened(OpenError),
+    /// The connection broke before the message.
+    NotBegun(ClientError),
+    /// The smarthost did not take it.
+    NotTaken(Reason),
+    /// It said nothing of the recipient.
+    NothingSaid,
+}
+
+impl fmt::Display for TrialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpened(error) => error.fmt(f),
+            Self::NotBegun(error) => error.fmt(f),
+            Self::NotTaken(reason) => reason.fmt(f),
+            Self::NothingSaid => f.write_str("nothing was said of it"),
+        }
+    }
+}
+
 impl Trial<'_> {
     /// Sends it; the smarthost has it then.
     ///
     /// # Errors
     /// It has not, and why. The witness has heard more.
-    pub fn send(&self, smarthost: &Smarthost, witness: Witness) -> Result<(), String> {
+    pub fn send(&self, smarthost: &Smarthost, witness: Witness) -> Result<(), TrialError> {
         let way = Way {
             smarthost,
             hostname: self.hostname,
@@ -46,7 +72,7 @@ impl Trial<'_> {
             brake: &Arc::default(),
             witness: Some(witness),
         };
-        let mut connection = way.open()?;
+        let mut connection = way.open().map_err(TrialError::NotOpened)?;
         let recipient = Recipient {
             forward_path: ForwardPath::Mailbox(self.to.clone()),
             target: Target::Outside(self.to.clone()),
@@ -69,11 +95,13 @@ impl Trial<'_> {
             smtputf8: false,
         };
         let sent = match connection.send(&letter) {
-            Transaction::NotBegun(why) => Err(why),
+            Transaction::NotBegun(error) => Err(TrialError::NotBegun(error)),
             Transaction::Ended(verdicts, _) => match verdicts.into_iter().next() {
                 Some(Verdict::Taken(_)) => Ok(()),
-                Some(Verdict::Refused(why) | Verdict::PutOff(why)) => Err(why.to_string()),
-                None => Err("nothing was said of it".to_owned()),
+                Some(Verdict::Refused(why) | Verdict::PutOff(why)) => {
+                    Err(TrialError::NotTaken(why))
+                }
+                None => Err(TrialError::NothingSaid),
             },
         };
         connection.quit();

@@ -19,5 +19,5 @@ pub use client::{ClientKey, Network};
 pub use envelope::{Accepted, Envelope, OpenEnvelope, Recipient, Target};
 pub use message_id::MessageId;
 pub use notifications::{MessageNotifications, RecipientNotifications};
-pub use outcome::{Action, Outcome, Progress, Reason};
+pub use outcome::{Action, Kept, Outcome, Progress, Reason};
 pub use trace::TlsFacts;

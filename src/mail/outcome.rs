@@ -124,6 +124,26 @@ pub struct Reason {
     status: String,
     peer: Option<Peer>,
     words: String,
+    kept: Option<Kept>,
+}
+
+/// Why our words stay on this machine; the later one counts more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    /// They tell of files and sockets here.
+    Machine,
+    /// They tell how we log in somewhere.
+    Login,
+}
+
+impl Kept {
+    /// What a sender hears instead.
+    fn instead(self) -> &'static str {
+        match self {
+            Self::Machine => "a fault on this machine, which its operator can see",
+            Self::Login => "the server for outgoing mail could not be used",
+        }
+    }
 }
 
 /// Whose words a reason is.
@@ -142,6 +162,16 @@ impl Reason {
             status: status.to_owned(),
             peer: None,
             words: clean(&words.to_string(), REASON_MAX_OCTETS),
+            kept: None,
+        }
+    }
+
+    /// The same, and its words are not for senders.
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self {
+            kept: Some(kept),
+            ..self
         }
     }
 
@@ -157,21 +187,24 @@ impl Reason {
                 step: clean(step, HOST_MAX_OCTETS),
             }),
             words: clean(&format!("{code} {text}"), REASON_MAX_OCTETS),
+            kept: None,
         }
     }
 
-    /// The same as a sender may know it: a server's words as they are, but no local path, and of a login
-    /// only what the server said.
+    /// The same as a sender may know it: a server's words as they are, ours unless they are kept. As a
+    /// last guard for words that the system or a program made, none of ours goes out that names a local path.
     pub fn for_sender(&self) -> Self {
-        let words = match &self.peer {
-            None if has_own_login_fault(&self.words) => LOGIN_FAULT,
-            None if names_a_path(&self.words) => LOCAL_FAULT,
-            Some(_) | None => return self.clone(),
+        let kept = match &self.peer {
+            Some(_) => None,
+            None => self
+                .kept
+                .or(names_a_path(&self.words).then_some(Kept::Machine)),
         };
         Self {
             status: self.status.clone(),
-            peer: None,
-            words: words.to_owned(),
+            peer: self.peer.clone(),
+            words: kept.map_or_else(|| self.words.clone(), |kept| kept.instead().to_owned()),
+            kept: None,
         }
     }
 
@@ -207,6 +240,7 @@ impl Outcome {
             status,
             peer,
             words,
+            kept: _,
         } = &self.reason;
         let words = words.get(..words_max).unwrap_or(words);
         let action = self.action.word();
@@ -241,20 +275,10 @@ impl Outcome {
                     step: step.to_owned(),
                 }),
                 words: words.to_owned(),
+                kept: None,
             },
         })
     }
-}
-
-/// What a sender hears of a login that failed on our side.
-const LOGIN_FAULT: &str = "the server for outgoing mail could not be used";
-/// What a sender hears where our words name a path.
-const LOCAL_FAULT: &str = "a fault on this machine, which its operator can see";
-
-/// Whether our words tell of a login more than what a server answered.
-fn has_own_login_fault(words: &str) -> bool {
-    let mut after = words.split("AUTH").skip(1);
-    after.any(|after| !after.starts_with(": the server said "))
 }
 
 /// Whether a word begins as an absolute path does; a URL does not.
@@ -373,29 +397,27 @@ mod tests {
 
     #[test]
     fn a_sender_hears_what_a_server_said_and_nothing_local() {
-        for (words, want) in [
+        let local = Kept::Machine.instead();
+        for (words, kept, want) in [
             (
-                "mx: 192.0.2.1:587: AUTH: the server said 535 5.7.8 see https://a.example/b",
+                "mx: AUTH: the server said 535 see https://a.example/b",
+                None,
                 None,
             ),
-            ("mx: 192.0.2.1:587: connect: refused", None),
+            ("EHLO: the server said 554 AUTH", None, None),
             (
-                "mx: AUTH: /etc/gatepost/password: no such file",
-                Some(LOGIN_FAULT),
+                "AUTH: p: gone",
+                Some(Kept::Login),
+                Some(Kept::Login.instead()),
             ),
-            (
-                "mx: AUTH: a password goes out only over verified TLS",
-                Some(LOGIN_FAULT),
-            ),
-            (
-                "a: AUTH: the server said 451 no; b: AUTH: secret.txt: gone",
-                Some(LOGIN_FAULT),
-            ),
-            ("mx: TLS: /etc/ca.pem: no such file", Some(LOCAL_FAULT)),
-            ("/run/lmtp: refused", Some(LOCAL_FAULT)),
-            ("cannot open \"/var/mail/a\"", Some(LOCAL_FAULT)),
+            ("TLS: ca.pem: gone", Some(Kept::Machine), Some(local)),
+            ("/run/lmtp: refused", None, Some(local)),
+            ("cannot open \"/var/mail/a\"", None, Some(local)),
         ] {
-            let told = Reason::own("4.4.1", words).for_sender();
+            let reason = Reason::own("4.4.1", words);
+            let reason = kept.map_or(reason.clone(), |kept| reason.keeping(kept));
+            assert_eq!(reason.words(), words);
+            let told = reason.for_sender();
             assert_eq!(
                 (told.words(), told.status()),
                 (want.unwrap_or(words), "4.4.1")

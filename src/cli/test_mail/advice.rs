@@ -75,7 +75,9 @@ pub(super) fn cause(error: &ClientError) -> Cause {
     match error {
         ClientError::Refused(step, code, _) => Cause::Said(step, *code),
         ClientError::Io(step, error) => Cause::Silent(step, silence(step, error.kind())),
-        ClientError::Unusable(step, _) => Cause::Silent(step, silence(step, ErrorKind::Other)),
+        ClientError::Unusable(step, _) | ClientError::Local(step, _) => {
+            Cause::Silent(step, silence(step, ErrorKind::Other))
+        }
         ClientError::NotSmtp(step) => Cause::Silent(
             step,
             "Something else than a mail server answers there, or a TLS port is taken for a plain one.",

@@ -224,7 +224,7 @@ fn by_smarthost(arguments: &Arguments, settings: &Settings, wish: &Wish) -> Resu
         Err(why) if report.is_unheard() => {
             report.next_failed(&format!("{}: {why}", host.host), UNAVAILABLE);
         }
-        Err(why) => report.next_failed(&why, TRY_LATER),
+        Err(why) => report.next_failed(&why.to_string(), TRY_LATER),
     }
     finish(&report, None)
 }

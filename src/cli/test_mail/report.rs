@@ -212,10 +212,7 @@ impl State {
     }
 
     fn failed(&mut self, error: &ClientError, address: Option<SocketAddr>) {
-        let (ClientError::Io(step, _)
-        | ClientError::NotSmtp(step)
-        | ClientError::Unusable(step, _)
-        | ClientError::Refused(step, ..)) = error;
+        let step = error.step();
         let name = name_of(step);
         self.in_handshake = false;
         if self.cause.is_some() && self.told.contains(&name) {
