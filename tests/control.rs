@@ -304,6 +304,15 @@ fn an_account_of_its_own_can_refresh_what_root_began() {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     assert!(status.contains("CapPrm:\t0000000000000400\n"), "{status}");
     assert!(status.contains("CapEff:\t0000000000000400\n"), "{status}");
+    // Neither the helper nor the programs that it runs have even that.
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let helper = fs::read_to_string(children).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", helper.trim())).unwrap();
+    for line in ["CapPrm", "CapEff", "CapInh", "CapAmb"] {
+        let none = format!("{line}:\t0000000000000000\n");
+        assert!(status.contains(&none), "{none}{status}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1\n"), "{status}");
     server.configure(&extra(26));
     let said = server.command(&["reload"]);
     assert_eq!(said.code, Some(0), "{said:?}");
