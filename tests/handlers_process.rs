@@ -110,6 +110,41 @@ fn mail_for_a_group_arrives_in_the_mailbox_at_the_program_and_at_the_web_server(
 }
 
 #[test]
+fn what_several_recipients_lead_to_gets_a_message_once_for_the_first() {
+    let folder = TempFolder::new("handlers");
+    let web = Web::start(|_| Answer::status(200, ""));
+    let script = "cat >/dev/null\necho \"$RECIPIENT\" >>{out}/recipients\n";
+    let ini = format!(
+        "{ALIASES}{}[webhook:phone]\nurl = http://{}/hook\n[webhook:raw]\nurl = http://{}/raw\nformat = raw\n",
+        scan(&folder, script),
+        web.address,
+        web.address
+    );
+    let aliases = "one: |scan, >phone, >raw\ntwo: >raw, >phone, |scan\n";
+    let mut server = Server::start_beside(&ini, &[("aliases", aliases)]);
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    client.command("MAIL FROM:<sender@there.example>", "250");
+    for to in ["Two@here.example", "one@here.example"] {
+        client.command(&format!("RCPT TO:<{to}>"), "250");
+    }
+    client.command("DATA", "354");
+    client.command("Subject: a\r\n\r\na\r\n.", "250");
+    let recipients = folder.path().join("recipients");
+    wait_for(&server, || recipients.exists() && web.asked().len() == 2);
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(read(recipients), "Two@here.example\n");
+    let asked = web.asked();
+    let (raw, document): (Vec<_>, Vec<_>) = asked
+        .iter()
+        .partition(|asked| asked.head.starts_with("POST /raw "));
+    assert_eq!(raw[0].fields("X-Gatepost-To"), ["Two@here.example"]);
+    let body = String::from_utf8_lossy(&document[0].body);
+    assert!(body.contains("\"to\":[\"Two@here.example\"]"), "{body}");
+}
+
+#[test]
 fn what_a_program_refuses_comes_back() {
     let folder = TempFolder::new("handlers");
     let ini = format!(
