@@ -373,3 +373,21 @@ impl ListenerOps for Listeners<'_> {
         self.0.remove(numbers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::AT_START;
+    use crate::config::keys;
+
+    #[test]
+    fn the_manual_says_of_each_key_whether_a_change_needs_a_restart() {
+        for key in keys::explained() {
+            let is_fixed = AT_START.contains(&(key.section, key.name));
+            let says_so = key.meaning.contains("A change needs a restart.");
+            assert_eq!(says_so, is_fixed, "[{}] {}", key.section, key.name);
+        }
+        for (section, name) in AT_START {
+            assert!(keys::find(section, name).is_some(), "[{section}] {name}");
+        }
+    }
+}

@@ -9,8 +9,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Path,
         default: Default::Value("/run/gatepost/control"),
         meaning: "The socket by which commands such as gatepost status talk to the running service. \
-                  Root, the service's account and the socket's group may use it. Takes effect at \
-                  the next start.",
+                  Root, the service's account and the socket's group may use it. A change needs a \
+                  restart.",
         change: "Set another path for each further service on one machine.",
         domino: Some("the server console"),
     },

@@ -12,7 +12,8 @@ pub(super) const KEYS: &[Key] = &[
                   lmtp:unix:PATH and lmtp:HOST:PORT: to an LMTP server such as Dovecot's, at a Unix \
                   socket or a TCP port, in plain text; an IPv6 address stands in brackets. It is told \
                   USER@DOMAIN with the first of local_domains, or USER+DETAIL@DOMAIN where the \
-                  recipient came with a detail. postmaster has to be one of its users, or an alias.",
+                  recipient came with a detail. postmaster has to be one of its users, or an alias. A change \
+                  needs a restart.",
         change: "Set lmtp where the server that users read their mail from indexes, sieves or counts \
                  what comes in. The account the service runs as must be allowed to use the socket; a \
                  port of another machine belongs only into a network you trust.",
@@ -23,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "mail_root",
         kind: Kind::Path,
         default: Default::Value("/var/lib/gatepost/mail"),
-        meaning: "The folder with a folder for each user.",
+        meaning: "The folder with a folder for each user. A change needs a restart.",
         change: "Point it to where the IMAP server looks for mail.",
         domino: Some("mail files"),
     },

@@ -29,7 +29,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Word(&["stderr", "syslog", "journal"]),
         default: Default::Value("stderr"),
         meaning: "Where log lines go: to standard error, which the service manager collects, to the \
-                  local syslog, or to systemd's journal with each value as a field.",
+                  local syslog, or to systemd's journal with each value as a field. A change needs a restart.",
         change: "Set syslog where nothing collects standard error; journal to search by journalctl \
                  EVENT=login_failed.",
         domino: None,
@@ -39,7 +39,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "format",
         kind: Kind::Word(&["text", "json"]),
         default: Default::Value("text"),
-        meaning: "How log lines look: key=value, or a JSON object.",
+        meaning: "How log lines look: key=value, or a JSON object. A change needs a restart.",
         change: "Set json for a log collector.",
         domino: None,
     },

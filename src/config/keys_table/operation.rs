@@ -148,7 +148,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Number { min: 0, max: 256 },
         default: Default::Value("0"),
         meaning: "Threads that do the work; 0: chosen from the cores. A session that waits for its \
-                  client holds none.",
+                  client holds none. A change needs a restart.",
         change: "Raise it where the disk is slow and the log tells of waiting sessions.",
         domino: None,
     },
