@@ -399,14 +399,14 @@ impl Spool {
 
     /// Gives synced envelopes their names, durably.
     pub(super) fn name_envelopes(&self, ids: &[MessageId]) -> Result<(), SpoolError> {
-        for id in ids {
-            let fresh = self.options.queue_file(*id, "new");
-            let renamed = self
-                .disk
-                .rename(&fresh, &self.options.queue_file(*id, "env"));
-            renamed.map_err(SpoolError::io("cannot rename", &fresh))?;
-        }
+        let file = |id: &MessageId, kind| self.options.queue_file(*id, kind);
+        let pairs = ids.iter().map(|id| (file(id, "new"), file(id, "env")));
+        let pairs: Vec<_> = pairs.collect();
         let folder = self.options.queue_folder();
+        self.disk.rename_all(&pairs).map_err(|(number, error)| {
+            let path = pairs.get(number).map_or(&folder, |(fresh, _)| fresh);
+            SpoolError::io("cannot rename", path)(error)
+        })?;
         let synced = self.disk.sync_folder(&folder);
         synced.map_err(SpoolError::io("cannot sync", &folder))
     }
@@ -455,18 +455,17 @@ impl Spool {
         if messages.is_empty() {
             return Ok(());
         }
+        let folder = self.options.queue_folder();
         let remove = |kind| {
-            for message in messages {
-                let path = self.options.queue_file(message.id, kind);
-                if self.disk.exists(&path) {
-                    let removed = self.disk.remove(&path);
-                    removed.map_err(SpoolError::io("cannot remove", &path))?;
-                }
-            }
-            Ok(())
+            let paths = messages.iter();
+            let paths = paths.map(|message| self.options.queue_file(message.id, kind));
+            let paths: Vec<_> = paths.collect();
+            self.disk.remove_all(&paths).map_err(|(number, error)| {
+                let path = paths.get(number).unwrap_or(&folder);
+                SpoolError::io("cannot remove", path)(error)
+            })
         };
         remove("env")?;
-        let folder = self.options.queue_folder();
         let synced = self.disk.sync_folder(&folder);
         synced.map_err(SpoolError::io("cannot sync", &folder))?;
         remove("eml")

@@ -10,10 +10,10 @@ use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::machine;
+use super::{machine, side_by_side};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,29 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// As the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// As [`Disk::rename`] for many, in no order.
+    ///
+    /// # Errors
+    /// One of those the system tells, and of which; the others may have been renamed.
+    fn rename_all(&self, pairs: &[(PathBuf, PathBuf)]) -> Result<(), (usize, io::Error)> {
+        let mut pairs = pairs.iter().enumerate();
+        pairs.try_for_each(|(number, (from, to))| {
+            self.rename(from, to).map_err(|error| (number, error))
+        })
+    }
+
+    /// As [`Disk::remove`] for many, in no order; one that is not there is fine.
+    ///
+    /// # Errors
+    /// One of those the system tells, and of which; the others may have been removed.
+    fn remove_all(&self, paths: &[PathBuf]) -> Result<(), (usize, io::Error)> {
+        let mut there = paths
+            .iter()
+            .enumerate()
+            .filter(|(_, path)| self.exists(path));
+        there.try_for_each(|(number, path)| self.remove(path).map_err(|error| (number, error)))
+    }
 
     /// Makes the names in a folder durable.
     ///
@@ -305,6 +328,24 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    // A file system may wait each time it gives blocks back.
+    fn rename_all(&self, pairs: &[(PathBuf, PathBuf)]) -> Result<(), (usize, io::Error)> {
+        side_by_side::for_each(pairs.len(), &|number| match pairs.get(number) {
+            Some((from, to)) => fs::rename(from, to),
+            None => Ok(()),
+        })
+    }
+
+    fn remove_all(&self, paths: &[PathBuf]) -> Result<(), (usize, io::Error)> {
+        side_by_side::for_each(paths.len(), &|number| {
+            let removed = paths.get(number).map(fs::remove_file);
+            match removed.unwrap_or(Ok(())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            }
+        })
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {

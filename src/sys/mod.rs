@@ -27,6 +27,7 @@ pub mod replace;
 pub mod resolver;
 pub mod sandbox;
 pub mod screen;
+pub mod side_by_side;
 pub mod signals;
 pub mod socket;
 mod spawn;
