@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gatepost::config::keys::{self, KeyRule, Kind};
+use gatepost::config::keys::{self, Kind, Text};
 use support::checking::run_whole;
 use support::random::Random;
 use support::{PATIENCE, TempFolder, base_ini, data, gatepost, own_address};
@@ -382,7 +382,7 @@ const ODD: &[&str] = &[
 ];
 
 /// The edges of what a key takes, else one of the odd values, else several as a list.
-fn odd_value(key: &KeyRule, random: &mut Random) -> String {
+fn odd_value(about: &Text, random: &mut Random) -> String {
     let edge = |text: &str| {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         let unit = &text[digits.len()..];
@@ -390,19 +390,19 @@ fn odd_value(key: &KeyRule, random: &mut Random) -> String {
         let around = [number.saturating_sub(1), number, number.saturating_add(1)];
         around.map(|number| format!("{number}{unit}"))
     };
-    let own: Vec<String> = match key.kind {
+    let own: Vec<String> = match about.key.kind {
         Kind::Number { min, max } | Kind::NumberOrZero { min, max } => {
             [edge(&min.to_string()), edge(&max.to_string())].concat()
         }
         Kind::Size { min, max } | Kind::Duration { min, max } | Kind::Durations { min, max } => {
             [edge(min), edge(max)].concat()
         }
-        Kind::Interval { max } => edge(max).to_vec(),
+        Kind::Interval { max, .. } => edge(max).to_vec(),
         Kind::Word(words) | Kind::Words(words) => {
             words.iter().map(|word| (*word).to_owned()).collect()
         }
         Kind::YesNo => vec!["yes".to_owned(), "no".to_owned()],
-        _ => vec![key.default.sample().to_owned()],
+        _ => vec![about.default.sample().to_owned()],
     };
     let odd = |random: &mut Random| random.one_of(ODD).to_owned();
     match random.below(10) {
@@ -416,17 +416,20 @@ fn odd_value(key: &KeyRule, random: &mut Random) -> String {
 /// Up to four keys with odd values, all of which the tests' machine can stand.
 fn odd_lines(random: &mut Random) -> String {
     // Where the log goes is how this test sees that the service started.
-    let all: Vec<&KeyRule> = keys::all().filter(|key| key.section != "log").collect();
+    let all = keys::explained().filter(|about| about.key.section() != "log");
+    let all: Vec<&Text> = all.collect();
     let mut lines = String::new();
     for _ in 0..1 + random.below(4) {
-        let key = all[random.below(all.len() as u64) as usize];
-        let section = key.section.replace("NAME", "x");
-        let value = odd_value(key, random);
-        lines.push_str(&format!("[{section}]\n{} = {value}\n", key.name));
+        let about = all[random.below(all.len() as u64) as usize];
+        let section = about.key.section();
+        let value = odd_value(about, random);
+        let header = section.replace("NAME", "x");
+        lines.push_str(&format!("[{header}]\n{} = {value}\n", about.key.name));
         if random.below(3) == 0 {
-            for key in keys::of_section(&section).unwrap() {
-                if matches!(key.default, keys::Default::Required(_)) && !lines.contains(key.name) {
-                    lines.push_str(&format!("{} = {}\n", key.name, key.default.sample()));
+            for other in all.iter().filter(|other| other.key.section() == section) {
+                let (name, default) = (other.key.name, other.default);
+                if matches!(default, keys::Default::Required(_)) && !lines.contains(name) {
+                    lines.push_str(&format!("{name} = {}\n", default.sample()));
                 }
             }
         }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use gatepost::config::keys::{self, COMMAND, FURTHER_PORT, KeyRule, Kind, SMARTHOST, WEBHOOK};
 use gatepost::config::{self, Problem, Settings};
@@ -77,7 +78,7 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
                 &["1s"; 33].join(","),
             ]),
         ),
-        Kind::Interval { max } => (
+        Kind::Interval { max, .. } => (
             own(&["0", "0s", "1s", max]),
             own(&["", "5", "0m", "-5s", "1h30m", "5 m", "99999d", "05s"]),
         ),
@@ -275,23 +276,23 @@ fn values(kind: &Kind) -> (Vec<String>, Vec<String>) {
 }
 
 fn parse(folder: &TempFolder, key: &KeyRule, value: &str) -> Result<Settings, Vec<Problem>> {
-    let section = key.section.replace("NAME", "name");
+    let section = key.section().replace("NAME", "name");
     let mut ini = format!("[{section}]\n{} = {value}\n", key.name);
-    if key.section == FURTHER_PORT {
+    if key.section() == FURTHER_PORT {
         for (name, value) in [("kind", "tcp"), ("number", "587")] {
             if key.name != name {
                 ini.push_str(&format!("{name} = {value}\n"));
             }
         }
     }
-    if key.section == SMARTHOST {
+    if key.section() == SMARTHOST {
         for (name, value) in [("host", "a.example"), ("sender_domains", "z.example")] {
             if key.name != name {
                 ini.push_str(&format!("{name} = {value}\n"));
             }
         }
     }
-    let needed = match key.section {
+    let needed = match key.section() {
         COMMAND => "program = /bin/true\n",
         WEBHOOK => "url = http://localhost/\n",
         _ => "",
@@ -311,15 +312,15 @@ fn every_key_takes_good_values_and_names_bad_ones() {
         let (good, bad) = values(&key.kind);
         for value in good {
             if let Err(problems) = parse(&folder, key, &value) {
-                panic!("[{}] {} = {value}: {problems:?}", key.section, key.name);
+                panic!("[{}] {} = {value}: {problems:?}", key.section(), key.name);
             }
         }
         for value in bad {
             let Err(problems) = parse(&folder, key, &value) else {
-                panic!("[{}] {} = {value} is taken", key.section, key.name);
+                panic!("[{}] {} = {value} is taken", key.section(), key.name);
             };
             let [problem] = &problems[..] else {
-                panic!("[{}] {} = {value}: {problems:?}", key.section, key.name);
+                panic!("[{}] {} = {value}: {problems:?}", key.section(), key.name);
             };
             assert_eq!(problem.line, Some(2), "{problem}");
             assert_eq!(problem.key.as_deref(), Some(key.name), "{problem}");
@@ -383,4 +384,54 @@ fn further_ports_take_the_defaults_of_their_kind() {
             ("a", 587, true, true),
         ]
     );
+}
+
+/// A section and a key as two texts, one behind the other: what names the place of a rule.
+#[test]
+fn every_key_that_the_sources_name_is_in_the_table() {
+    // What a log line says of relaying, headings, and the steps of `gatepost test-mail`.
+    let others = [
+        ("relay", "allowed"),
+        ("relay", "refused"),
+        ("relay", "deferred"),
+        ("messages", "carried"),
+        ("tls", "login"),
+        ("tls", "AUTH"),
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut wrong, mut named) = (vec![root], Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.ends_with("cli/top/view.rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let shipped = text.split("#[cfg(test)]\nmod").next().unwrap();
+            for pair in pairs(shipped) {
+                let is_one = |key: &&KeyRule| (key.section(), key.name) == pair;
+                if !keys::sections().contains(&pair.0) || others.contains(&pair) {
+                    continue;
+                }
+                named += 1;
+                if keys::all().find(is_one).is_none() {
+                    wrong.push(format!("{}: {pair:?}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(named > 80, "{named}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every two texts with nothing but a comma between them; the second one is no pattern.
+fn pairs(source: &str) -> Vec<(&str, &str)> {
+    let parts: Vec<&str> = source.split('"').collect();
+    let fours = parts.windows(4);
+    let fours = fours.filter(|four| four[1].trim() == "," && !four[3].starts_with(" =>"));
+    fours.map(|four| (four[0], four[2])).collect()
 }

@@ -48,14 +48,14 @@ fn a_written_default_is_the_default() {
     let mut ini = String::new();
     let mut section = "";
     for key in keys::all() {
-        let keys::Default::Value(value) = key.default else {
+        let Some(value) = key.default else {
             continue;
         };
-        if key.section.ends_with(":NAME") || key.name == "addresses" {
+        if key.section().ends_with(":NAME") || key.name == "addresses" {
             continue;
         }
-        if key.section != section {
-            section = key.section;
+        if key.section() != section {
+            section = key.section();
             ini.push_str(&format!("[{section}]\n"));
         }
         ini.push_str(&format!("{} = {value}\n", key.name));

@@ -153,7 +153,7 @@ fn the_lines_shown_are_those_of_the_files() {
 #[test]
 fn every_key_in_the_page_exists() {
     let known: BTreeSet<String> = keys::all()
-        .map(|key| format!("[{}] {}", key.section, key.name))
+        .map(|key| format!("[{}] {}", key.section(), key.name))
         .collect();
     let page = page();
     let mut found = 0;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::draft::Draft;
 use super::handlers::{Command, Handlers, Webhook};
+use super::keys_table::alarm;
 
 /// `[alarm]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,17 +28,13 @@ pub struct Alarm {
 /// Reads the section.
 pub(super) fn load(draft: &mut Draft, handlers: &Handlers) -> Alarm {
     let (command, webhook) = handlers.of_alarm(draft);
-    let interval = |key| Some(draft.duration(SECTION, key)).filter(|length| !length.is_zero());
-    let number = |key| draft.number(SECTION, key);
     Alarm {
         command,
         webhook,
-        repeat: interval("repeat"),
-        settle: draft.duration(SECTION, "settle"),
-        unreachable_after: u32::try_from(number("unreachable_after")).unwrap_or(u32::MAX),
-        queue_age: interval("queue_age"),
-        certificate_days: i64::try_from(number("certificate_days")).unwrap_or(i64::MAX),
+        repeat: draft.get(alarm::REPEAT),
+        settle: draft.get(alarm::SETTLE),
+        unreachable_after: draft.get(alarm::UNREACHABLE_AFTER),
+        queue_age: draft.get(alarm::QUEUE_AGE),
+        certificate_days: draft.get(alarm::CERTIFICATE_DAYS),
     }
 }
-
-const SECTION: &str = "alarm";

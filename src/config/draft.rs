@@ -5,22 +5,17 @@
 //! would have been is not guessed at: rules ask [`Draft::is_intact`] first. Refuses to know: rules
 //! over several keys.
 
-use std::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::mail::{Domain, Mailbox};
 use crate::sys::stamp::Stamp;
 
-use super::handlers::Url;
 use super::ini::{self, Entry};
-use super::keys::{self, KeyRule, Kind};
-use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
-use super::local::Local;
+use super::keys::{self, Ask, KeyRule, Line};
+use super::kinds::{self, Kind};
 use super::problem::{Problem, Severity};
-use super::settings::Network;
 use super::suggest;
-use super::values::{self, HostPort, Value};
+use super::values::{self, Relative};
 
 /// A file read and typed, not yet checked as a whole.
 pub(super) struct Draft {
@@ -32,17 +27,35 @@ pub(super) struct Draft {
     pub sections: Vec<(String, usize)>,
     /// What was found so far.
     pub problems: Vec<Problem>,
-    written: Vec<Written>,
+    /// The keys that are written.
+    pub written: Vec<Written>,
+    /// The keys that were asked for, as the table has them.
+    #[cfg(test)]
+    pub asked: std::cell::RefCell<std::collections::BTreeSet<(&'static str, &'static str)>>,
 }
 
-/// One key that is written in the file; no value where it is at fault.
-struct Written {
-    section: String,
-    key: &'static str,
-    line: usize,
-    /// The further lines of a list.
-    more: Vec<(usize, String)>,
-    value: Option<Value>,
+/// One key that is written in the file.
+#[derive(Clone)]
+pub(super) struct Written {
+    pub section: String,
+    pub key: &'static str,
+    /// The line of the key; of a list also those that follow.
+    lines: Vec<Line>,
+    is_good: bool,
+}
+
+/// The keys of one section of a file.
+pub(super) struct Within<'d> {
+    draft: &'d Draft,
+    section: &'d str,
+}
+
+/// A path of a file's folder.
+pub(super) trait Rooted {
+    /// The same, absolute.
+    type Absolute;
+
+    fn below(self, folder: &Path) -> Self::Absolute;
 }
 
 impl Draft {
@@ -54,6 +67,8 @@ impl Draft {
             sections: Vec::new(),
             problems: Vec::new(),
             written: Vec::new(),
+            #[cfg(test)]
+            asked: std::cell::RefCell::default(),
         };
         let (sections, faults) = ini::read(content);
         for fault in faults {
@@ -110,40 +125,36 @@ impl Draft {
     }
 
     fn entry(&mut self, section: &str, entry: &Entry, known: &[&'static KeyRule]) {
-        let Some(key) = known.iter().find(|key| key.name == entry.key) else {
+        let Some(rule) = known.iter().find(|key| key.name == entry.key) else {
             let reason = unknown_key(section, &entry.key, known);
             return self.problem(entry.line, Some(section), Some(&entry.key), reason);
         };
-        let lines = lines_of(entry, key);
-        if let Ok(lines) = &lines {
-            for futile in values::match_nothing(&key.kind, lines) {
-                let (line, reason) = (futile.line, futile.reason);
-                self.record((line, section, key.name), reason, Severity::NewError);
-            }
-        }
-        let value = lines
-            .map_err(|refused| vec![refused])
-            .and_then(|lines| values::parse(&key.kind, &lines));
-        let value = match value {
-            Ok(value) => Some(value),
-            Err(faults) => {
-                for fault in faults {
-                    let hint = match holds_a_comment(entry, fault.line) {
-                        true => "; a comment needs a line of its own",
-                        false => "",
-                    };
-                    let reason = format!("{}{hint}", fault.reason);
-                    self.record((fault.line, section, key.name), reason, Severity::Error);
+        let mut lines = vec![(entry.line, entry.value.clone())];
+        lines.extend_from_slice(&entry.more);
+        let faults = match entry.more.first() {
+            Some((line, text)) if !rule.is_list => vec![goes_on(*line, text, rule.name)],
+            Some(_) | None => {
+                for futile in values::match_nothing(&rule.kind, &lines) {
+                    let (line, reason) = (futile.line, futile.reason);
+                    self.record((line, section, rule.name), reason, Severity::NewError);
                 }
-                None
+                rule.faults(&lines)
             }
         };
+        let is_good = faults.is_empty();
+        for fault in faults {
+            let hint = match holds_a_comment(&lines, fault.line) {
+                true => "; a comment needs a line of its own",
+                false => "",
+            };
+            let reason = format!("{}{hint}", fault.reason);
+            self.record((fault.line, section, rule.name), reason, Severity::Error);
+        }
         self.written.push(Written {
             section: section.to_owned(),
-            key: key.name,
-            line: entry.line,
-            more: entry.more.clone(),
-            value,
+            key: rule.name,
+            lines,
+            is_good,
         });
     }
 
@@ -164,6 +175,10 @@ impl Draft {
     }
 
     fn find(&self, section: &str, key: &str) -> Option<&Written> {
+        debug_assert!(
+            keys::find(section, key).is_some(),
+            "[{section}] {key} is not in the table"
+        );
         self.written
             .iter()
             .find(|written| written.section == section && written.key == key)
@@ -173,7 +188,7 @@ impl Draft {
     pub fn is_intact(&self, keys: &[(&str, &str)]) -> bool {
         keys.iter().all(|(section, key)| {
             self.find(section, key)
-                .is_none_or(|written| written.value.is_some())
+                .is_none_or(|written| written.is_good)
         })
     }
 
@@ -191,7 +206,7 @@ impl Draft {
     /// The line where a key is written, else where its section begins.
     pub fn line(&self, section: &str, key: &str) -> Option<usize> {
         self.find(section, key)
-            .map(|written| written.line)
+            .map(Written::line)
             .or_else(|| self.section_line(section))
     }
 
@@ -202,7 +217,7 @@ impl Draft {
             depends_on
                 .iter()
                 .filter_map(|(section, key)| self.find(section, key))
-                .map(|written| written.line)
+                .map(Written::line)
                 .max()
         };
         self.line(section, key).or_else(last).unwrap_or(1)
@@ -215,281 +230,139 @@ impl Draft {
             let mut entries = text.split(',');
             entries.any(|one| one.trim().eq_ignore_ascii_case(entry))
         };
-        let further = written.more.iter().find(|(_, text)| holds(text));
-        Some(further.map_or(written.line, |(line, _)| *line))
-    }
-
-    /// The value of a key: what is written, else the default; none where there is no default.
-    pub fn value(&self, section: &str, key: &str) -> Option<Value> {
-        let written = self.find(section, key);
-        if let Some(value) = written.and_then(|written| written.value.clone()) {
-            return Some(value);
-        }
-        let known = keys::find(section, key).expect("only keys of the table are asked for");
-        default_value(known)
-    }
-
-    /// A yes/no key.
-    pub fn yes(&self, section: &str, key: &str) -> bool {
-        match self.value(section, key) {
-            Some(Value::YesNo(yes)) => yes,
-            other => unreachable!("[{section}] {key} as yes/no: {other:?}"),
-        }
-    }
-
-    /// A number or a size.
-    pub fn number(&self, section: &str, key: &str) -> u64 {
-        match self.value(section, key) {
-            Some(Value::Number(number)) => number,
-            // A further port whose `number` is missing; the problem is already recorded.
-            None => 0,
-            other => unreachable!("[{section}] {key} as number: {other:?}"),
-        }
-    }
-
-    /// A duration.
-    pub fn duration(&self, section: &str, key: &str) -> Duration {
-        match self.value(section, key) {
-            Some(Value::Duration(duration)) => duration,
-            other => unreachable!("[{section}] {key} as duration: {other:?}"),
-        }
-    }
-
-    /// A list of durations.
-    pub fn durations(&self, section: &str, key: &str) -> Vec<Duration> {
-        match self.value(section, key) {
-            Some(Value::Durations(list)) => list,
-            other => unreachable!("[{section}] {key} as durations: {other:?}"),
-        }
-    }
-
-    /// A word; none where it is not written and has no default.
-    pub fn word(&self, section: &str, key: &str) -> Option<&'static str> {
-        match self.value(section, key) {
-            Some(Value::Word(word)) => Some(word),
-            None => None,
-            other => unreachable!("[{section}] {key} as word: {other:?}"),
-        }
-    }
-
-    /// Whether a word key says `enabled`.
-    pub fn enabled(&self, section: &str, key: &str) -> bool {
-        self.word(section, key) == Some("enabled")
-    }
-
-    /// A text, path, account or user.
-    pub fn text(&self, section: &str, key: &str) -> Option<String> {
-        match self.value(section, key) {
-            Some(Value::Text(text)) => Some(text),
-            None => None,
-            other => unreachable!("[{section}] {key} as text: {other:?}"),
-        }
-    }
-
-    /// A path, made absolute: a relative one begins at the file's folder.
-    pub fn path(&self, section: &str, key: &str) -> Option<PathBuf> {
-        let path = self.text(section, key)?;
-        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
-        let folder = file.parent().unwrap_or(Path::new("/"));
-        Some(folder.join(path))
-    }
-
-    /// How mail for local users is delivered.
-    pub fn local(&self, section: &str, key: &str) -> Local {
-        match self.value(section, key) {
-            Some(Value::Local(local)) => local,
-            other => unreachable!("[{section}] {key} as a way of delivery: {other:?}"),
-        }
-    }
-
-    /// The address of a web server's page; none where it is missing or at fault.
-    pub fn url(&self, section: &str, key: &str) -> Option<Url> {
-        match self.value(section, key) {
-            Some(Value::Url(url)) => Some(url),
-            None => None,
-            other => unreachable!("[{section}] {key} as an address: {other:?}"),
-        }
-    }
-
-    /// A list of texts.
-    pub fn texts(&self, section: &str, key: &str) -> Vec<String> {
-        match self.value(section, key) {
-            Some(Value::Texts(list)) => list,
-            other => unreachable!("[{section}] {key} as texts: {other:?}"),
-        }
-    }
-
-    /// A domain name.
-    pub fn domain(&self, section: &str, key: &str) -> Option<Domain> {
-        match self.value(section, key) {
-            Some(Value::Domain(domain)) => Some(domain),
-            None => None,
-            other => unreachable!("[{section}] {key} as domain: {other:?}"),
-        }
-    }
-
-    /// One character or none.
-    pub fn character(&self, section: &str, key: &str) -> Option<char> {
-        match self.value(section, key) {
-            Some(Value::Character(character)) => character,
-            other => unreachable!("[{section}] {key} as character: {other:?}"),
-        }
-    }
-
-    /// A list of domain names.
-    pub fn domains(&self, section: &str, key: &str) -> Option<Vec<Domain>> {
-        match self.value(section, key) {
-            Some(Value::Domains(domains)) => Some(domains),
-            None => None,
-            other => unreachable!("[{section}] {key} as domains: {other:?}"),
-        }
-    }
-
-    /// A list of addresses, and whether it is the default.
-    pub fn addresses(&self, section: &str, key: &str) -> (Vec<IpAddr>, bool) {
-        match self.value(section, key) {
-            Some(Value::Addresses(list)) => (list, self.find(section, key).is_none()),
-            other => unreachable!("[{section}] {key} as addresses: {other:?}"),
-        }
-    }
-
-    /// A list of networks.
-    pub fn networks(&self, section: &str, key: &str) -> Vec<Network> {
-        match self.value(section, key) {
-            Some(Value::Networks(networks)) => networks,
-            other => unreachable!("[{section}] {key} as networks: {other:?}"),
-        }
-    }
-
-    /// A list of hosts.
-    pub fn hosts(&self, section: &str, key: &str) -> Vec<HostPattern> {
-        match self.value(section, key) {
-            Some(Value::Hosts(list)) => list,
-            other => unreachable!("[{section}] {key} as hosts: {other:?}"),
-        }
-    }
-
-    /// A list of addresses and domains of mail.
-    pub fn mails(&self, section: &str, key: &str) -> Vec<MailPattern> {
-        match self.value(section, key) {
-            Some(Value::Mails(list)) => list,
-            other => unreachable!("[{section}] {key} as mails: {other:?}"),
-        }
-    }
-
-    /// A list of domains of outside recipients.
-    pub fn relay_domains(&self, section: &str, key: &str) -> Vec<RelayPattern> {
-        match self.value(section, key) {
-            Some(Value::RelayDomains(list)) => list,
-            // Those of a smarthost that has none; the problem is already recorded.
-            None => Vec::new(),
-            other => unreachable!("[{section}] {key} as relay_domains: {other:?}"),
-        }
-    }
-
-    /// A list of hosts, some with a port.
-    pub fn host_ports(&self, section: &str, key: &str) -> Vec<HostPort> {
-        match self.value(section, key) {
-            Some(Value::HostPorts(list)) => list,
-            other => unreachable!("[{section}] {key} as host_ports: {other:?}"),
-        }
-    }
-
-    /// A list of addresses with a port.
-    pub fn socket_addresses(&self, section: &str, key: &str) -> Vec<SocketAddr> {
-        match self.value(section, key) {
-            Some(Value::SocketAddresses(list)) => list,
-            other => unreachable!("[{section}] {key} as socket addresses: {other:?}"),
-        }
-    }
-
-    /// An address or none.
-    pub fn mail_address(&self, section: &str, key: &str) -> Option<Mailbox> {
-        match self.value(section, key) {
-            Some(Value::MailAddress(address)) => address,
-            other => unreachable!("[{section}] {key} as mail_address: {other:?}"),
-        }
-    }
-
-    /// A list of users and groups.
-    pub fn access(&self, section: &str, key: &str) -> Vec<AccessName> {
-        match self.value(section, key) {
-            Some(Value::Access(list)) => list,
-            other => unreachable!("[{section}] {key} as access: {other:?}"),
-        }
-    }
-
-    /// The addresses of a site; empty where none are written.
-    pub fn site_addresses(&self, section: &str) -> Vec<IpAddr> {
-        match self.value(section, "addresses") {
-            Some(Value::Addresses(list)) => list,
-            other => unreachable!("[{section}] addresses: {other:?}"),
-        }
-    }
-
-    /// A path that is written, made absolute.
-    pub fn written_path(&self, section: &str, key: &str) -> Option<PathBuf> {
-        self.find(section, key)?;
-        self.path(section, key)
+        let further = written.lines.iter().skip(1).find(|(_, text)| holds(text));
+        Some(further.map_or(written.line(), |(line, _)| *line))
     }
 
     /// Every key that is written, with its section and line.
     pub fn lines(&self) -> impl Iterator<Item = (String, &'static str, usize)> + '_ {
         let written = self.written.iter();
-        written.map(|written| (written.section.clone(), written.key, written.line))
+        written.map(|written| (written.section.clone(), written.key, written.line()))
     }
 
-    /// A list of words.
-    pub fn words(&self, section: &str, key: &str) -> Vec<&'static str> {
-        match self.value(section, key) {
-            Some(Value::Words(words)) => words,
-            other => unreachable!("[{section}] {key} as words: {other:?}"),
+    /// The keys of this section.
+    pub fn within<'d>(&'d self, section: &'d str) -> Within<'d> {
+        Within {
+            draft: self,
+            section,
         }
+    }
+
+    /// The value of a key: what is written, else the default.
+    pub fn get<K: Ask>(&self, key: K) -> K::Answer {
+        key.answer(self, None)
+    }
+
+    /// The same of a path, made absolute: a relative one begins at the file's folder.
+    pub fn path<K: Ask<Answer: Rooted>>(&self, key: K) -> <K::Answer as Rooted>::Absolute {
+        self.get(key).below(&self.folder())
+    }
+
+    /// What a key says as a number.
+    pub fn number(
+        &self,
+        section: Option<&str>,
+        rule: &KeyRule,
+        read: fn(&Kind, &str) -> Result<u64, String>,
+    ) -> Option<u64> {
+        let lines = self.value_lines(section, rule)?;
+        kinds::one(&rule.kind, &lines, read).ok()
+    }
+
+    /// What a key says as a text.
+    pub fn text(
+        &self,
+        section: Option<&str>,
+        rule: &KeyRule,
+        read: fn(&Kind, &str) -> Result<String, String>,
+    ) -> Option<String> {
+        let lines = self.value_lines(section, rule)?;
+        kinds::one(&rule.kind, &lines, read).ok()
+    }
+
+    /// What a key says as another type.
+    #[inline(never)]
+    pub fn other<T>(
+        &self,
+        section: Option<&str>,
+        rule: &KeyRule,
+        read: fn(&Kind, &[Line]) -> Result<T, Vec<values::Refused>>,
+    ) -> Option<T> {
+        let lines = self.value_lines(section, rule)?;
+        read(&rule.kind, &lines).ok()
+    }
+
+    fn value_lines(&self, section: Option<&str>, rule: &KeyRule) -> Option<Cow<'_, [Line]>> {
+        let (section, key) = (section.unwrap_or(rule.section()), rule.name);
+        let rule = keys::find(section, key)?;
+        #[cfg(test)]
+        let _ = self.asked.borrow_mut().insert((rule.section(), rule.name));
+        let good = self.find(section, key).and_then(Written::good);
+        let good = good.map(Cow::Borrowed);
+        good.or_else(|| rule.default_lines().map(Cow::Owned))
+    }
+
+    fn folder(&self) -> PathBuf {
+        let file = std::path::absolute(&self.file).unwrap_or_else(|_| self.file.clone());
+        file.parent().unwrap_or(Path::new("/")).to_owned()
     }
 }
 
-fn default_value(key: &KeyRule) -> Option<Value> {
-    match key.default {
-        keys::Default::Value(text) => values::parse(&key.kind, &[(1, text)]).ok(),
-        // The users file is the one derived value that can be written down.
-        keys::Default::Derived(_, text) if matches!(key.kind, Kind::Path) => {
-            Some(Value::Text(text.to_owned()))
-        }
-        keys::Default::Derived(..) | keys::Default::Nothing(_) | keys::Default::Required(_) => None,
+impl Within<'_> {
+    /// The value of a key: what is written in this section, else the section's own default.
+    pub fn get<K: Ask>(&self, key: K) -> K::Answer {
+        key.answer(self.draft, Some(self.section))
+    }
+
+    /// The same of a path, made absolute.
+    pub fn path<K: Ask<Answer: Rooted>>(&self, key: K) -> <K::Answer as Rooted>::Absolute {
+        self.get(key).below(&self.draft.folder())
+    }
+}
+
+impl Rooted for Relative {
+    type Absolute = PathBuf;
+
+    fn below(self, folder: &Path) -> PathBuf {
+        folder.join(self.0)
+    }
+}
+
+impl Rooted for Option<Relative> {
+    type Absolute = Option<PathBuf>;
+
+    fn below(self, folder: &Path) -> Option<PathBuf> {
+        self.map(|path| path.below(folder))
+    }
+}
+
+impl Written {
+    fn line(&self) -> usize {
+        self.lines.first().map_or(1, |(line, _)| *line)
+    }
+
+    /// What is written where it is good.
+    pub fn good(&self) -> Option<&[Line]> {
+        self.is_good.then_some(&self.lines)
     }
 }
 
 /// Whether this line of a value ends in what looks like a comment.
-fn holds_a_comment(entry: &Entry, line: usize) -> bool {
-    let own = (entry.line, entry.value.as_str());
-    let more = entry.more.iter().map(|(line, text)| (*line, text.as_str()));
-    let mut lines = std::iter::once(own).chain(more);
-    lines.any(|(at, text)| {
+fn holds_a_comment(lines: &[Line], line: usize) -> bool {
+    lines.iter().any(|(at, text)| {
         let begins = [" ;", " #", "\t;", "\t#"]
             .iter()
             .any(|mark| text.contains(mark));
-        at == line && begins
+        *at == line && begins
     })
 }
 
-/// The lines of a value; more than one only where the key takes a list.
-fn lines_of<'a>(entry: &'a Entry, key: &KeyRule) -> Result<Vec<(usize, &'a str)>, values::Refused> {
-    let mut lines = vec![(entry.line, entry.value.as_str())];
-    for (line, text) in &entry.more {
-        if !key.kind.is_list() {
-            let reason = format!(
-                "the indented line {text:?} goes on with {}, which takes one value; \
-                 a key must begin at the start of its line",
-                key.name
-            );
-            return Err(values::Refused {
-                line: *line,
-                reason,
-            });
-        }
-        lines.push((*line, text));
-    }
-    Ok(lines)
+fn goes_on(line: usize, text: &str, key: &str) -> values::Refused {
+    let reason = format!(
+        "the indented line {text:?} goes on with {key}, which takes one value; a key must begin at the \
+         start of its line"
+    );
+    values::Refused { line, reason }
 }
 
 fn unknown_section(name: &str) -> String {
@@ -517,7 +390,7 @@ fn unknown_key(section: &str, name: &str, known: &[&'static KeyRule]) -> String 
     match keys::all().find(|key| key.name == name) {
         Some(elsewhere) => format!(
             "there is no such key here, but one in [{}]",
-            elsewhere.section
+            elsewhere.section()
         ),
         None => "there is no such key".to_owned(),
     }

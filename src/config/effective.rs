@@ -5,19 +5,15 @@
 
 use std::fmt;
 
-use super::draft::Draft;
-use super::keys;
-use super::values::Value;
+use super::draft::{Draft, Written};
+use super::keys::{self, KeyRule, Line};
 
-/// The value of every key of a file; of a key that is not written, its default.
+/// What is written for each key of a file; one that is not written has its default.
 #[derive(Clone, Default)]
-pub struct Effective(Vec<Row>);
-
-#[derive(Clone)]
-struct Row {
-    section: String,
-    key: &'static str,
-    value: Option<Value>,
+pub struct Effective {
+    /// Every section without a name, in the order of the table, then those of the file with one.
+    sections: Vec<String>,
+    written: Vec<Written>,
 }
 
 /// The settings print themselves; this is only what they were made from.
@@ -29,47 +25,45 @@ impl fmt::Debug for Effective {
 
 impl Effective {
     pub(super) fn of(draft: &Draft) -> Self {
-        let mut sections: Vec<&str> = keys::sections();
-        sections.retain(|section| !section.ends_with(keys::ANY_NAME));
+        let known = keys::sections().into_iter();
+        let known = known.filter(|section| !section.ends_with(keys::ANY_NAME));
+        let mut sections: Vec<String> = known.map(str::to_owned).collect();
         for (section, _) in &draft.sections {
-            if !sections.contains(&section.as_str()) {
-                sections.push(section);
+            if !sections.contains(section) {
+                sections.push(section.clone());
             }
         }
-        let mut rows = Vec::new();
-        for section in sections {
-            for key in keys::of_section(section).unwrap_or_default() {
-                rows.push(Row {
-                    section: section.to_owned(),
-                    key: key.name,
-                    value: draft.value(section, key.name),
-                });
-            }
-        }
-        Self(rows)
+        let written = draft.written.clone();
+        Self { sections, written }
     }
 
     /// The keys, as section and key, whose values differ; those of a section that is only in one of
     /// the two are all named.
     pub fn differences<'a>(&'a self, next: &'a Self) -> Vec<(&'a str, &'static str)> {
         let mut changed = Vec::new();
-        for row in &next.0 {
-            let before = self.find(&row.section, row.key);
-            if before.is_none_or(|before| before.value != row.value) {
-                changed.push((row.section.as_str(), row.key));
-            }
+        let mut keys_of = |section: &'a str, differs: &dyn Fn(&KeyRule) -> bool| {
+            let keys = keys::of_section(section).unwrap_or_default().into_iter();
+            let keys = keys.filter(|key| differs(key));
+            changed.extend(keys.map(|key| (section, key.name)));
+        };
+        for section in &next.sections {
+            let is_in_both = self.sections.contains(section);
+            keys_of(section, &|key| {
+                let name = key.name;
+                !is_in_both || !key.is_same(self.find(section, name), next.find(section, name))
+            });
         }
-        for row in &self.0 {
-            if next.find(&row.section, row.key).is_none() {
-                changed.push((row.section.as_str(), row.key));
+        for section in &self.sections {
+            if !next.sections.contains(section) {
+                keys_of(section, &|_| true);
             }
         }
         changed
     }
 
-    fn find(&self, section: &str, key: &str) -> Option<&Row> {
-        let same = |row: &&Row| row.section == section && row.key == key;
-        self.0.iter().find(same)
+    fn find(&self, section: &str, key: &str) -> Option<&[Line]> {
+        let same = |one: &&Written| one.section == section && one.key == key;
+        self.written.iter().find(same)?.good()
     }
 }
 
@@ -103,6 +97,12 @@ mod tests {
                 "[server]\nlocal_domains = a.example,\n  c.example\n",
                 &["server local_domains"],
             ),
+            (
+                "[site:a]\n",
+                "[site:a]\ncertificate = main.pem\n",
+                &["site:a certificate"],
+            ),
+            ("", "[auth]\nusers = users\n", &[]),
             (further, further, &[]),
         ];
         for (before, next, want) in rows {

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::draft::Draft;
+use super::keys::Ask;
+use super::keys_table as keys;
 use super::suggest;
 use super::values::host;
 
@@ -95,20 +97,26 @@ impl Handlers {
     /// The command and the webhook of `[alarm]` by their names, as far as there are such; what there is not is
     /// a problem of the draft.
     pub(super) fn of_alarm(&self, draft: &mut Draft) -> (Option<Command>, Option<Webhook>) {
-        let mut named = |kind: Kind| {
-            let key = kind.section();
-            let name = draft.text("alarm", key)?;
-            if let Err(reason) = self.find(kind, &name) {
-                let line = draft.line("alarm", key).unwrap_or_default();
-                draft.problem(line, Some("alarm"), Some(key), reason);
-            }
-            Some(name)
-        };
-        let (command, webhook) = (named(Kind::Command), named(Kind::Webhook));
+        let command = self.named(Kind::Command, keys::alarm::COMMAND, draft);
+        let webhook = self.named(Kind::Webhook, keys::alarm::WEBHOOK, draft);
         (
             command.and_then(|name| self.command(&name).cloned()),
             webhook.and_then(|name| self.webhook(&name).cloned()),
         )
+    }
+
+    /// The name that a key of `[alarm]` says; where there is no such section, that is a problem of the draft.
+    fn named<K>(&self, kind: Kind, key: K, draft: &mut Draft) -> Option<String>
+    where
+        K: Ask<Answer = Option<String>>,
+    {
+        let name = draft.get(key)?;
+        if let Err(reason) = self.find(kind, &name) {
+            let (section, key) = (key.rule().section(), key.name());
+            let line = draft.line(section, key).unwrap_or_default();
+            draft.problem(line, Some(section), Some(key), reason);
+        }
+        Some(name)
     }
 
     /// The command of that name.
@@ -279,8 +287,8 @@ pub(super) fn load(draft: &mut Draft) -> Handlers {
     let mut handlers = Handlers::default();
     for (section, line) in draft.sections.clone() {
         let (key, kind) = match section.split_once(':') {
-            Some(("command", _)) => ("program", Kind::Command),
-            Some(("webhook", _)) => ("url", Kind::Webhook),
+            Some(("command", _)) => (keys::command::PROGRAM.name(), Kind::Command),
+            Some(("webhook", _)) => (keys::webhook::URL.name(), Kind::Webhook),
             Some(_) | None => continue,
         };
         if !draft.is_written(&section, key) {
@@ -302,25 +310,24 @@ fn name(section: &str) -> String {
 }
 
 fn command(draft: &Draft, section: &str) -> Option<Command> {
+    let own = draft.within(section);
     Some(Command {
         name: name(section),
-        program: draft.path(section, "program")?,
-        arguments: draft.texts(section, "arguments"),
-        timeout: draft.duration(section, "timeout"),
+        program: own.get(keys::command::PROGRAM)?,
+        arguments: own.get(keys::command::ARGUMENTS),
+        timeout: own.get(keys::command::TIMEOUT),
     })
 }
 
 fn webhook(draft: &Draft, section: &str) -> Option<Webhook> {
+    let own = draft.within(section);
     Some(Webhook {
         name: name(section),
-        url: draft.url(section, "url")?,
-        token_file: draft.path(section, "token_file"),
-        format: match draft.word(section, "format") {
-            Some("raw") => Format::Raw,
-            _ => Format::Json,
-        },
-        timeout: draft.duration(section, "timeout"),
-        ca_file: draft.path(section, "ca_file"),
+        url: own.get(keys::webhook::URL)?,
+        token_file: own.path(keys::webhook::TOKEN_FILE),
+        format: own.get(keys::webhook::FORMAT),
+        timeout: own.get(keys::webhook::TIMEOUT),
+        ca_file: own.path(keys::webhook::CA_FILE),
     })
 }
 

@@ -1,20 +1,36 @@
 //! The one table of keys: what the operator can set, how it is written, what it is when it is not.
 //!
-//! It drives parsing, the sample configuration and the manual, so that none of them can say what
-//! another does not. Every limit an operator can move stands here.
+//! It drives parsing, the settings, the sample configuration and the manual, so that none of them can say what
+//! another does not. A key is declared once, in `keys_table`, with its type: whoever asks for it gets a value
+//! of that type. Every limit an operator can move stands here.
 
-use super::handlers;
-use super::keys_table::TABLES;
+use std::marker::PhantomData;
 
-/// One key of one section, as the table has it.
-#[derive(Debug)]
-pub struct Key {
-    /// The section: a name, or [`FURTHER_PORT`].
-    pub section: &'static str,
+use super::draft::Draft;
+use super::keys_table::{KEYS, SECTIONS, TEXTS};
+pub use super::kinds::Kind;
+use super::kinds::{self, Read, Reader, Typed};
+use super::values::Refused;
+
+/// What the program needs of a key while it runs, whatever the type of its value.
+pub struct KeyRule {
+    /// The place of its section in the table.
+    section: u8,
     /// The key.
     pub name: &'static str,
     /// How its value is written.
     pub kind: Kind,
+    /// Its value where it is not written; none where there is none, or it is taken from elsewhere.
+    pub default: Option<&'static str>,
+    /// Whether it is a list, which may go on over indented lines.
+    pub(super) is_list: bool,
+    reader: Reader,
+}
+
+/// What is written about a key, for people. The program that runs does not have it: it is some 30 KB.
+pub struct Text {
+    /// The key.
+    pub key: &'static KeyRule,
     /// What it is when it is not written.
     pub default: Default,
     /// What it means.
@@ -25,128 +41,13 @@ pub struct Key {
     pub domino: Option<&'static str>,
 }
 
-/// What the program needs of a key while it runs. The texts for people are some 30 KB with what points to
-/// them; they are in the generators of the sample and the manual alone.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyRule {
-    /// The section: a name, or [`FURTHER_PORT`].
-    pub section: &'static str,
-    /// The key.
-    pub name: &'static str,
-    /// How its value is written.
-    pub kind: Kind,
-    /// What it is when it is not written.
-    pub default: Default,
-}
-
-/// How a value is written.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    /// `yes` or `no`.
-    YesNo,
-    /// A number.
-    Number {
-        /// The least.
-        min: u64,
-        /// The greatest.
-        max: u64,
-    },
-    /// A number, or 0 for a choice of ours.
-    NumberOrZero {
-        /// The least besides 0.
-        min: u64,
-        /// The greatest.
-        max: u64,
-    },
-    /// Octets, with K, M or G.
-    Size {
-        /// The least.
-        min: &'static str,
-        /// The greatest.
-        max: &'static str,
-    },
-    /// A time with s, m, h or d.
-    Duration {
-        /// The least.
-        min: &'static str,
-        /// The greatest.
-        max: &'static str,
-    },
-    /// A list of durations, in an order that means something.
-    Durations {
-        /// The least.
-        min: &'static str,
-        /// The greatest.
-        max: &'static str,
-    },
-    /// A duration from 1s, or 0 for never.
-    Interval {
-        /// The greatest.
-        max: &'static str,
-    },
-    /// One word of a list.
-    Word(&'static [&'static str]),
-    /// The text of the first reply.
-    Greeting,
-    /// The text of another reply.
-    ReplyText,
-    /// A file or folder.
-    Path,
-    /// An account of the system.
-    Account,
-    /// A user of the users file.
-    User,
-    /// A domain name.
-    Domain,
-    /// A host name or an IP address.
-    Host,
-    /// How mail for local users is delivered.
-    Local,
-    /// A program on this machine.
-    Program,
-    /// What a program is called with.
-    Arguments,
-    /// The address of a web server's page.
-    Url,
-    /// The NAME of a section of commands or webhooks.
-    Handler(handlers::Kind),
-    /// A name to log in with at another server.
-    Login,
-    /// One character or nothing.
-    Character,
-    /// An address, or nothing.
-    MailAddress,
-    /// A list of domain names.
-    Domains,
-    /// A list of local addresses.
-    Addresses,
-    /// A list of local addresses of sessions, which may be empty.
-    SiteAddresses,
-    /// A list of networks.
-    Networks,
-    /// A list of networks and host names.
-    Hosts,
-    /// A list of addresses and domains of mail.
-    Mails,
-    /// A list of domains of outside recipients.
-    RelayDomains,
-    /// A list of domains of reverse-paths.
-    SenderDomains,
-    /// A list of hosts, some with a port, in an order that means something; or empty.
-    HostPorts,
-    /// A few addresses with a port, or none.
-    SocketAddresses,
-    /// A list of users and groups.
-    AccessNames,
-    /// A list of words.
-    Words(&'static [&'static str]),
-}
-
 /// What a key is when it is not written.
 #[derive(Debug, Clone, Copy)]
 pub enum Default {
     /// This value, as an operator would write it.
     Value(&'static str),
+    /// The second, a value; the first is what it is in words.
+    Worded(&'static str, &'static str),
     /// Taken from elsewhere; what is meant, and an example for the sample file.
     Derived(&'static str, &'static str),
     /// Nothing; an example for the sample file.
@@ -154,6 +55,34 @@ pub enum Default {
     /// It must be written; an example for the sample file.
     Required(&'static str),
 }
+
+/// A key that always has a value, of its kind's type.
+pub(super) struct Key<K>(&'static KeyRule, PhantomData<K>);
+
+/// A key that has no value where it is not written.
+pub(super) struct Optional<K>(&'static KeyRule, PhantomData<K>);
+
+/// A key that can be asked for.
+pub(super) trait Ask: Copy {
+    /// Its kind.
+    type Kind: Read;
+    /// What is answered.
+    type Answer;
+
+    /// What is known of the key.
+    fn rule(self) -> &'static KeyRule;
+
+    /// Its name.
+    fn name(self) -> &'static str {
+        self.rule().name
+    }
+
+    /// What is written in this section of a draft, or in the key's own; else the section's default.
+    fn answer(self, draft: &Draft, section: Option<&str>) -> Self::Answer;
+}
+
+/// A line of a value with its number.
+pub(super) type Line = (usize, String);
 
 /// The section that stands for every `[port:NAME]` but `[port:tcp]` and `[port:tls]`.
 pub const FURTHER_PORT: &str = "port:NAME";
@@ -169,184 +98,219 @@ pub const WEBHOOK: &str = "webhook:NAME";
 /// How the name of a table's section ends that stands for many of a file.
 pub(super) const ANY_NAME: &str = ":NAME";
 
-impl Kind {
-    /// Whether it is a comma-separated list, which may go on over indented lines.
-    pub fn is_list(&self) -> bool {
-        matches!(
-            self,
-            Kind::Domains
-                | Kind::Addresses
-                | Kind::SiteAddresses
-                | Kind::Networks
-                | Kind::Hosts
-                | Kind::Mails
-                | Kind::RelayDomains
-                | Kind::SenderDomains
-                | Kind::HostPorts
-                | Kind::SocketAddresses
-                | Kind::AccessNames
-                | Kind::Arguments
-                | Kind::Durations { .. }
-                | Kind::Words(_)
-        )
+/// A key that is being declared.
+pub(super) struct Declared<K>(Typed<K>, Default);
+
+impl<K> Typed<K> {
+    /// Where it is not written, this value.
+    pub(super) const fn or(self, value: &'static str) -> Declared<K> {
+        Declared(self, Default::Value(value))
     }
 
-    /// What may be written, for the sample file and the manual.
-    pub fn values(&self) -> String {
-        match self {
-            Kind::YesNo => "yes, no".to_owned(),
-            Kind::Number { min, max } => format!("a number from {min} to {max}"),
-            Kind::NumberOrZero { min, max } => format!("0, or a number from {min} to {max}"),
-            Kind::Size { min, max } => format!("a size from {min} to {max} (K, M, G: 1024 each)"),
-            Kind::Duration { min, max } => {
-                format!("a duration from {min} to {max} (s, m, h or d)")
-            }
-            Kind::Durations { min, max } => {
-                format!("a list of durations from {min} to {max} (s, m, h or d)")
-            }
-            Kind::Interval { max } => {
-                format!("0, or a duration from 1s to {max} (s, m, h or d)")
-            }
-            Kind::Word(words) => words.join(", "),
-            Kind::Greeting => {
-                "printable ASCII that begins with {hostname}; {date} is the date".to_owned()
-            }
-            Kind::ReplyText => "printable ASCII".to_owned(),
-            Kind::Path => "a path; a relative one begins at this file's folder".to_owned(),
-            Kind::Account => "an account of the system".to_owned(),
-            Kind::User => "a user of the users file".to_owned(),
-            Kind::Domain => "a domain name".to_owned(),
-            Kind::Host => "a host name or an IP address".to_owned(),
-            Kind::Local => "maildir, lmtp:unix:PATH, lmtp:HOST:PORT".to_owned(),
-            Kind::Program => "the absolute path of a program".to_owned(),
-            Kind::Arguments => "a list of at most 32 texts, or empty".to_owned(),
-            Kind::Url => {
-                "http:// or https://, a host, and what may follow: a port, a path, a query"
-                    .to_owned()
-            }
-            Kind::Handler(kind) => format!("the NAME of a [{}:NAME]", kind.section()),
-            Kind::Login => "a text without control characters".to_owned(),
-            Kind::Character => "one character, or empty".to_owned(),
-            Kind::MailAddress => "an address, or empty".to_owned(),
-            Kind::Domains => "a list of domain names".to_owned(),
-            Kind::Addresses => "a list of IP addresses".to_owned(),
-            Kind::SiteAddresses => "a list of IP addresses, or empty".to_owned(),
-            Kind::Hosts => "a list of networks (CIDR), addresses and host names; example.org is \
-                            also mx.example.org"
-                .to_owned(),
-            Kind::Mails => {
-                "a list of addresses, domains (with those below them) and @domain (that \
-                            domain alone)"
-                    .to_owned()
-            }
-            Kind::RelayDomains => {
-                "a list of domains (with those below them), @domain (that domain \
-                                   alone) and * (all)"
-                    .to_owned()
-            }
-            Kind::SenderDomains => {
-                "a list of domains (with those below them) and @domain (that domain \
-                                    alone)"
-                    .to_owned()
-            }
-            Kind::HostPorts => "a list of HOST, HOST:PORT and [IPv6]:PORT, or empty".to_owned(),
-            Kind::SocketAddresses => {
-                "a list of at most 8 ADDRESS:PORT and [IPv6]:PORT, or empty".to_owned()
-            }
-            Kind::AccessNames => "a list of users, @group and * (every user)".to_owned(),
-            Kind::Networks => "a list of networks (CIDR) or addresses, or empty".to_owned(),
-            Kind::Words(words) => format!("a list of {}", words.join(", ")),
+    /// The same; what it is called in the sample and the manual.
+    pub(super) const fn or_as(self, words: &'static str, value: &'static str) -> Declared<K> {
+        Declared(self, Default::Worded(words, value))
+    }
+
+    /// Where it is not written, something that is taken from elsewhere.
+    pub(super) const fn derived(self, words: &'static str, example: &'static str) -> Declared<K> {
+        Declared(self, Default::Derived(words, example))
+    }
+
+    /// Where it is not written, nothing.
+    pub(super) const fn or_nothing(self, example: &'static str) -> Declared<K> {
+        Declared(self, Default::Nothing(example))
+    }
+
+    /// It has to be written.
+    pub(super) const fn required(self, example: &'static str) -> Declared<K> {
+        Declared(self, Default::Required(example))
+    }
+}
+
+impl<K: Read> Declared<K> {
+    /// The key at its place.
+    const fn rule(self, section: u8, name: &'static str) -> KeyRule {
+        KeyRule {
+            section,
+            name,
+            kind: self.0.0,
+            default: self.1.value(),
+            is_list: K::IS_LIST,
+            reader: K::READER,
         }
     }
 }
 
+impl KeyRule {
+    /// The section: a name, or one such as [`FURTHER_PORT`].
+    pub fn section(&self) -> &'static str {
+        SECTIONS
+            .get(usize::from(self.section))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Everything that is wrong with a value.
+    pub(super) fn faults(&self, lines: &[Line]) -> Vec<Refused> {
+        self.compare(lines, lines).err().unwrap_or_default()
+    }
+
+    /// Whether two values mean the same; none is the default.
+    pub(super) fn is_same(&self, one: Option<&[Line]>, other: Option<&[Line]>) -> bool {
+        let default = self.default_lines();
+        match (one.or(default.as_deref()), other.or(default.as_deref())) {
+            (Some(one), Some(other)) => self.compare(one, other) == Ok(true),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
+    fn compare(&self, one: &[Line], other: &[Line]) -> Result<bool, Vec<Refused>> {
+        let kind = &self.kind;
+        match self.reader {
+            Reader::Number(read) => {
+                Ok(kinds::one(kind, one, read)? == kinds::one(kind, other, read)?)
+            }
+            Reader::Text(read) => {
+                Ok(kinds::one(kind, one, read)? == kinds::one(kind, other, read)?)
+            }
+            Reader::Other(are_same) => are_same(kind, one, other),
+        }
+    }
+
+    /// The default as it would stand in a file.
+    pub(super) fn default_lines(&self) -> Option<Vec<Line>> {
+        self.default.map(|text| vec![(1, text.to_owned())])
+    }
+}
+
+/// What a declaration makes: the rule, its default for people, and the key that is asked for.
+macro_rules! made {
+    ($key:ident, needs a default: $needed:literal) => {
+        impl<K: Read> $key<K> {
+            pub(super) const fn rule_of(
+                declared: Declared<K>,
+                section: u8,
+                name: &'static str,
+            ) -> KeyRule {
+                declared.rule(section, name)
+            }
+
+            pub(super) const fn default_of(declared: Declared<K>) -> Default {
+                declared.1
+            }
+
+            pub(super) const fn new(rule: &'static KeyRule) -> Self {
+                assert!(rule.default.is_some() || !$needed, "this key is Optional");
+                Self(rule, PhantomData)
+            }
+        }
+
+        impl<K> Clone for $key<K> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<K> Copy for $key<K> {}
+    };
+}
+
+made!(Key, needs a default: true);
+made!(Optional, needs a default: false);
+
+impl<K: Read> Ask for Key<K> {
+    type Kind = K;
+    type Answer = K::Value;
+
+    fn rule(self) -> &'static KeyRule {
+        self.0
+    }
+
+    fn answer(self, draft: &Draft, section: Option<&str>) -> K::Value {
+        K::get(draft, section, self.0).expect("a good value is written, or the default is one")
+    }
+}
+
+impl<K: Read> Ask for Optional<K> {
+    type Kind = K;
+    type Answer = Option<K::Value>;
+
+    fn rule(self) -> &'static KeyRule {
+        self.0
+    }
+
+    fn answer(self, draft: &Draft, section: Option<&str>) -> Option<K::Value> {
+        K::get(draft, section, self.0)
+    }
+}
+
+/// Reads a value of a key that stands elsewhere than in a file.
+///
+/// # Errors
+/// It is none.
+pub(super) fn read<K: Read>(key: impl Ask<Kind = K>, text: &str) -> Result<K::Value, Refused> {
+    let read = K::read(&key.rule().kind, &[(1, text.to_owned())]);
+    read.map_err(|mut faults| faults.swap_remove(0))
+}
+
 impl Default {
+    /// The value; none where it is taken from elsewhere or there is none.
+    const fn value(&self) -> Option<&'static str> {
+        match self {
+            Self::Value(value) | Self::Worded(_, value) => Some(value),
+            Self::Derived(..) | Self::Nothing(_) | Self::Required(_) => None,
+        }
+    }
+
     /// The default in words, for the sample file and the manual.
     pub fn in_words(&self) -> &'static str {
         match self {
-            Default::Value("") => "empty",
-            Default::Value(value) | Default::Derived(value, _) => value,
-            Default::Nothing(_) => "none",
-            Default::Required(_) => "none; it must be written",
+            Self::Value("") => "empty",
+            Self::Value(value) | Self::Worded(value, _) | Self::Derived(value, _) => value,
+            Self::Nothing(_) => "none",
+            Self::Required(_) => "none; it must be written",
         }
     }
 
     /// What stands behind the `=` in the sample file.
     pub fn sample(&self) -> &'static str {
         match self {
-            Default::Value(value)
-            | Default::Derived(_, value)
-            | Default::Nothing(value)
-            | Default::Required(value) => value,
+            Self::Value(value)
+            | Self::Worded(_, value)
+            | Self::Derived(_, value)
+            | Self::Nothing(value)
+            | Self::Required(value) => value,
         }
     }
 }
 
 /// The keys of a section as the operator names it; none where there is no such section.
-pub fn of_section(section: &str) -> Option<Vec<&'static KeyRule>> {
+pub(super) fn of_section(section: &str) -> Option<Vec<&'static KeyRule>> {
     let section = table_section(section);
-    let keys: Vec<_> = all().filter(|key| key.section == section).collect();
+    let keys: Vec<_> = all().filter(|key| key.section() == section).collect();
     (!keys.is_empty()).then_some(keys)
 }
 
 /// The key of a section as the operator names it.
-pub fn find(section: &str, name: &str) -> Option<&'static KeyRule> {
+pub(super) fn find(section: &str, name: &str) -> Option<&'static KeyRule> {
     let section = table_section(section);
-    all().find(|key| key.section == section && key.name == name)
+    all().find(|key| key.section() == section && key.name == name)
 }
 
 /// The sections an operator can write, in the order of the table, for suggestions.
 pub fn sections() -> Vec<&'static str> {
-    let mut sections: Vec<_> = all().map(|key| key.section).collect();
-    sections.dedup();
-    sections
+    SECTIONS.to_vec()
 }
 
 /// All keys, in the order of the sample file.
 pub fn all() -> impl Iterator<Item = &'static KeyRule> {
-    static RULES: [KeyRule; COUNT] = rules();
-    RULES.iter()
+    KEYS.iter().copied().flatten()
 }
 
 /// All keys with what is written about them, in the same order.
-pub fn explained() -> impl Iterator<Item = &'static Key> {
-    TABLES.iter().copied().flatten()
-}
-
-#[allow(clippy::indexing_slicing, reason = "it is run by the compiler alone")]
-const COUNT: usize = {
-    let (mut count, mut table) = (0, 0);
-    while table < TABLES.len() {
-        count += TABLES[table].len();
-        table += 1;
-    }
-    count
-};
-
-#[allow(clippy::indexing_slicing, reason = "it is run by the compiler alone")]
-const fn rules() -> [KeyRule; COUNT] {
-    let mut rules = [KeyRule {
-        section: "",
-        name: "",
-        kind: Kind::YesNo,
-        default: Default::Nothing(""),
-    }; COUNT];
-    let (mut at, mut table) = (0, 0);
-    while table < TABLES.len() {
-        let mut row = 0;
-        while row < TABLES[table].len() {
-            let key = &TABLES[table][row];
-            rules[at] = KeyRule {
-                section: key.section,
-                name: key.name,
-                kind: key.kind,
-                default: key.default,
-            };
-            (at, row) = (at + 1, row + 1);
-        }
-        table += 1;
-    }
-    rules
+pub fn explained() -> impl Iterator<Item = &'static Text> {
+    TEXTS.iter().copied().flatten()
 }
 
 /// The section of the table that rules a section of the file.
@@ -370,38 +334,56 @@ pub fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::values;
     use super::*;
 
     #[test]
     fn every_default_and_every_example_is_a_good_value() {
-        for key in all() {
-            let text = key.default.sample();
-            let parsed = values::parse(&key.kind, &[(1, text)]);
-            assert!(
-                parsed.is_ok(),
-                "[{}] {} = {text}: {parsed:?}",
-                key.section,
-                key.name
-            );
+        for about in explained() {
+            let (key, text) = (about.key, about.default.sample());
+            let faults = key.faults(&[(1, text.to_owned())]);
+            let place = format!("[{}] {} = {text}", key.section(), key.name);
+            assert!(faults.is_empty(), "{place}: {faults:?}");
         }
+    }
+
+    /// `[port:tcp] number` is read as `[port:NAME] number` is.
+    #[test]
+    fn keys_of_one_name_are_of_one_kind_where_sections_are_read_alike() {
+        let kind_of = |section: &str| section.split(':').next().map(str::to_owned);
+        let mut pairs = 0;
+        for one in all() {
+            for other in all().filter(|other| other.name == one.name) {
+                if kind_of(one.section()) == kind_of(other.section()) {
+                    assert_eq!(one.kind, other.kind, "[{}] {}", one.section(), one.name);
+                    pairs += 1;
+                }
+            }
+        }
+        assert!(pairs > all().count() + 20, "{pairs}");
     }
 
     #[test]
     fn no_key_stands_twice_and_each_is_explained() {
         for (at, key) in all().enumerate() {
-            let same = |other: &&KeyRule| other.section == key.section && other.name == key.name;
+            let same =
+                |other: &&KeyRule| other.section() == key.section() && other.name == key.name;
             assert_eq!(all().position(|k| same(&k)), Some(at), "{}", key.name);
         }
-        for key in explained() {
-            for text in [key.meaning, key.change] {
+        for about in explained() {
+            for text in [about.meaning, about.change] {
                 assert!(
                     text.ends_with('.') && text.is_ascii(),
                     "{}: {text}",
-                    key.name
+                    about.key.name
                 );
             }
         }
+        let names = |key: &KeyRule| (key.section(), key.name);
+        assert!(
+            explained()
+                .map(|about| names(about.key))
+                .eq(all().map(names))
+        );
         let mut sections = sections();
         let count = sections.len();
         sections.sort_unstable();

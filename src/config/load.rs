@@ -4,8 +4,6 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use log::LevelFilter;
-
 use crate::mail::Domain;
 use crate::sys::{machine, replace};
 
@@ -14,16 +12,19 @@ use super::check::{self, Probe};
 use super::draft::Draft;
 use super::effective::Effective;
 use super::handlers;
-use super::keys::Kind;
-use super::keys_table::ITERATIONS;
+use super::keys::{self, Ask};
+use super::keys_table::{
+    aliases, auth, connections, control, delivery, extensions, limits, log, metrics, port, queue,
+    recipients, server, tls, whitelist, workers,
+};
 use super::load_rules;
 use super::load_smarthosts;
 use super::problem::{Occasion, Problem, Severity};
 use super::settings::{
-    Auth, Connections, Control, Extensions, Limits, Log, LogFormat, LogTarget, Mechanism, Metrics,
-    Port, PortKind, Queue, Recipients, Settings, StartTls, Tls, TlsVersion,
+    Auth, Connections, Control, Extensions, Limits, Log, Metrics, Port, PortKind, Queue,
+    Recipients, Settings, Tls,
 };
-use super::values;
+use super::values::Refused;
 
 /// Settings that passed every check.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ pub fn control_socket(file: &Path) -> Result<PathBuf, Vec<Problem>> {
         draft.problems.retain(is_it);
         return Err(in_file_order(draft, Occasion::Start));
     }
-    Ok(draft.path(SOCKET.0, SOCKET.1).unwrap_or_default())
+    Ok(draft.path(control::SOCKET))
 }
 
 /// The mistakes that may be why `[control] socket` is not what the operator meant: those before it, or
@@ -126,33 +127,16 @@ fn open_for_socket(file: &Path) -> Result<Draft, Vec<Problem>> {
 ///
 /// # Errors
 /// Why it is none.
-pub fn parse_iterations(text: &str) -> Result<Option<NonZeroU32>, String> {
-    match values::parse(&ITERATIONS, &[(1, text)]) {
-        Ok(values::Value::Number(number)) => {
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            Ok(NonZeroU32::new(number))
-        }
-        Ok(other) => unreachable!("a number parsed as {other:?}"),
-        Err(faults) => Err(faults
-            .into_iter()
-            .next()
-            .map_or_else(String::new, |fault| fault.reason)),
-    }
+pub fn parse_iterations(text: &str) -> Result<Option<NonZeroU32>, Refused> {
+    keys::read(auth::ITERATIONS, text)
 }
 
 /// Parses a name for `[server] hostname`, for commands that take one.
 ///
 /// # Errors
 /// Why it is none.
-pub fn parse_hostname(text: &str) -> Result<Domain, String> {
-    match values::parse(&Kind::Domain, &[(1, text)]) {
-        Ok(values::Value::Domain(domain)) => Ok(domain),
-        Ok(other) => unreachable!("a domain parsed as {other:?}"),
-        Err(faults) => Err(faults
-            .into_iter()
-            .next()
-            .map_or_else(String::new, |fault| fault.reason)),
-    }
+pub fn parse_hostname(text: &str) -> Result<Domain, Refused> {
+    keys::read(server::HOSTNAME, text)
 }
 
 fn open(file: &Path) -> Result<Draft, Vec<Problem>> {
@@ -194,61 +178,58 @@ fn assemble(draft: &mut Draft) -> Settings {
     let handlers = handlers::load(draft);
     let alarm = alarm::load(draft, &handlers);
     let draft = &*draft;
-    let hostname = draft
-        .domain("server", "hostname")
-        .unwrap_or_else(default_hostname);
+    let hostname = draft.get(server::HOSTNAME).unwrap_or_else(default_hostname);
     Settings {
         file: draft.file.clone(),
         stamp: draft.stamp,
         local_domains: draft
-            .domains("server", "local_domains")
+            .get(server::LOCAL_DOMAINS)
             .unwrap_or_else(|| vec![hostname.clone()]),
         hostname,
-        spool: draft.path("server", "spool").unwrap_or_default(),
-        user: draft.text("server", "user").unwrap_or_default(),
-        devices: count(draft, "server", "devices"),
-        sandbox: draft.yes("server", "sandbox"),
-        load_internet_sites: draft.yes("server", "load_internet_sites"),
+        spool: draft.path(server::SPOOL),
+        user: draft.get(server::USER),
+        devices: draft.get(server::DEVICES),
+        sandbox: draft.get(server::SANDBOX),
+        load_internet_sites: draft.get(server::LOAD_INTERNET_SITES),
         server_access: load_rules::server_access(draft),
         sites: load_rules::sites(draft),
         relay: load_rules::relay(draft),
         dnsbl: load_rules::dnsbl(draft),
         blacklist: load_rules::blacklist(draft),
-        whitelist: draft.hosts("whitelist", "hosts"),
+        whitelist: draft.get(whitelist::HOSTS),
         senders: load_rules::senders(draft),
         lines: load_rules::lines(draft),
         ports,
-        tls: tls(draft),
-        extensions: extensions(draft),
-        auth: auth(draft),
+        tls: tls_of(draft),
+        extensions: extensions_of(draft),
+        auth: auth_of(draft),
         recipients: Recipients {
-            verify: draft.yes("recipients", "verify"),
-            deny_ambiguous: draft.yes("recipients", "deny_ambiguous"),
-            deny_groups: draft.yes("recipients", "deny_groups"),
-            subaddress: draft.character("recipients", "subaddress"),
-            allow: draft.mails("recipients", "allow"),
-            deny: draft.mails("recipients", "deny"),
-            catch_all: draft.text("recipients", "catch_all"),
-            unknown_max: u32::try_from(draft.number("recipients", "unknown_max"))
-                .unwrap_or(u32::MAX),
+            verify: draft.get(recipients::VERIFY),
+            deny_ambiguous: draft.get(recipients::DENY_AMBIGUOUS),
+            deny_groups: draft.get(recipients::DENY_GROUPS),
+            subaddress: draft.get(recipients::SUBADDRESS),
+            allow: draft.get(recipients::ALLOW),
+            deny: draft.get(recipients::DENY),
+            catch_all: draft.get(recipients::CATCH_ALL),
+            unknown_max: draft.get(recipients::UNKNOWN_MAX),
         },
-        aliases: draft.path("aliases", "file"),
+        aliases: draft.path(aliases::FILE),
         messages: load_rules::messages(draft),
-        limits: limits(draft),
-        connections: connections(draft),
-        worker_threads: count(draft, "workers", "threads"),
-        local: draft.local("delivery", "local"),
-        mail_root: draft.path("delivery", "mail_root").unwrap_or_default(),
-        quota: draft.number("delivery", "quota"),
-        control: control(draft),
+        limits: limits_of(draft),
+        connections: connections_of(draft),
+        worker_threads: draft.get(workers::THREADS),
+        local: draft.get(delivery::LOCAL),
+        mail_root: draft.path(delivery::MAIL_ROOT),
+        quota: draft.get(delivery::QUOTA),
+        control: control_of(draft),
         smarthosts,
         handlers,
-        queue: queue(draft),
+        queue: queue_of(draft),
         alarm,
         metrics: Metrics {
-            listen: draft.socket_addresses("metrics", "listen"),
+            listen: draft.get(metrics::LISTEN),
         },
-        log: log(draft),
+        log: log_of(draft),
         effective: Effective::of(draft),
     }
 }
@@ -263,8 +244,8 @@ fn default_hostname() -> Domain {
 /// a number is a problem and no port.
 fn ports(draft: &mut Draft) -> Vec<Port> {
     let mut ports = vec![
-        port(draft, "tcp", PortKind::Tcp),
-        port(draft, "tls", PortKind::Tls),
+        one_port(draft, "tcp", PortKind::Tcp),
+        one_port(draft, "tls", PortKind::Tls),
     ];
     for (section, line) in draft.sections.clone() {
         let Some(name) = section.strip_prefix("port:") else {
@@ -274,7 +255,10 @@ fn ports(draft: &mut Draft) -> Vec<Port> {
             continue;
         }
         let missing = |key: &&str| !draft.is_written(&section, key);
-        let missing: Vec<&str> = ["kind", "number"].into_iter().filter(missing).collect();
+        let missing: Vec<&str> = [port::KIND.name(), port::NUMBER.name()]
+            .into_iter()
+            .filter(missing)
+            .collect();
         for key in missing {
             draft.problem(
                 line,
@@ -283,167 +267,138 @@ fn ports(draft: &mut Draft) -> Vec<Port> {
                 "a further port needs this key",
             );
         }
-        let kind = match draft.word(&section, "kind") {
-            Some("tcp") => PortKind::Tcp,
-            Some(_) => PortKind::Tls,
-            None => continue,
-        };
-        if draft.number(&section, "number") != 0 {
-            ports.push(port(draft, name, kind));
+        let own = draft.within(&section);
+        if let (Some(kind), Some(_)) = (own.get(port::KIND), own.get(port::NUMBER)) {
+            ports.push(one_port(draft, name, kind));
         }
     }
     ports
 }
 
-fn port(draft: &Draft, name: &str, kind: PortKind) -> Port {
+fn one_port(draft: &Draft, name: &str, kind: PortKind) -> Port {
     let section = format!("port:{name}");
-    let (addresses, addresses_are_default) = draft.addresses(&section, "addresses");
+    let own = draft.within(&section);
     Port {
         name: name.to_owned(),
         kind,
-        number: u16::try_from(draft.number(&section, "number")).unwrap_or_default(),
-        enabled: match draft.word(&section, "status") {
-            Some(status) => status == "enabled",
-            None => kind == PortKind::Tcp,
-        },
-        name_and_password: draft.yes(&section, "name_and_password"),
-        anonymous: draft.yes(&section, "anonymous"),
-        addresses,
-        addresses_are_default,
-        proxy_from: draft.networks(&section, "proxy_from"),
+        number: own.get(port::NUMBER).unwrap_or_default(),
+        enabled: own.get(port::STATUS).unwrap_or(kind == PortKind::Tcp),
+        name_and_password: own.get(port::NAME_AND_PASSWORD),
+        anonymous: own.get(port::ANONYMOUS),
+        addresses: own.get(port::ADDRESSES),
+        addresses_are_default: !draft.is_written(&section, port::ADDRESSES.name()),
+        proxy_from: own.get(port::PROXY_FROM),
     }
 }
 
-fn tls(draft: &Draft) -> Tls {
-    let watch = draft.duration("tls", "watch");
+fn tls_of(draft: &Draft) -> Tls {
     Tls {
-        watch: (!watch.is_zero()).then_some(watch),
-        certificate: draft.path("tls", "certificate"),
-        private_key: draft.path("tls", "private_key"),
-        min_version: match draft.word("tls", "min_version") {
-            Some("1.3") => TlsVersion::Tls13,
-            _ => TlsVersion::Tls12,
-        },
+        watch: draft.get(tls::WATCH),
+        certificate: draft.path(tls::CERTIFICATE),
+        private_key: draft.path(tls::PRIVATE_KEY),
+        min_version: draft.get(tls::MIN_VERSION),
     }
 }
 
-fn extensions(draft: &Draft) -> Extensions {
-    let enabled = |key| draft.enabled("extensions", key);
+fn extensions_of(draft: &Draft) -> Extensions {
     Extensions {
-        starttls: match draft.word("extensions", "starttls") {
-            Some("enabled") => StartTls::Enabled,
-            Some("required") => StartTls::Required,
-            _ => StartTls::Disabled,
-        },
-        size: enabled("size"),
-        pipelining: enabled("pipelining"),
-        eight_bit_mime: enabled("8bitmime"),
-        smtputf8: enabled("smtputf8"),
-        help: enabled("help"),
-        vrfy: enabled("vrfy"),
-        expn: enabled("expn"),
-        chunking: enabled("chunking"),
-        dsn: enabled("dsn"),
+        starttls: draft.get(extensions::STARTTLS),
+        size: draft.get(extensions::SIZE),
+        pipelining: draft.get(extensions::PIPELINING),
+        eight_bit_mime: draft.get(extensions::EIGHT_BIT_MIME),
+        smtputf8: draft.get(extensions::SMTPUTF8),
+        help: draft.get(extensions::HELP),
+        vrfy: draft.get(extensions::VRFY),
+        expn: draft.get(extensions::EXPN),
+        chunking: draft.get(extensions::CHUNKING),
+        dsn: draft.get(extensions::DSN),
     }
 }
 
-fn auth(draft: &Draft) -> Auth {
+fn auth_of(draft: &Draft) -> Auth {
     Auth {
-        users: draft.path("auth", "users").unwrap_or_default(),
-        mechanisms: draft
-            .words("auth", "mechanisms")
-            .into_iter()
-            .map(mechanism)
-            .collect(),
-        iterations: NonZeroU32::new(
-            u32::try_from(draft.number("auth", "iterations")).unwrap_or(u32::MAX),
-        ),
-        plaintext_from: draft.networks("auth", "plaintext_from"),
-        attempts_max: u32::try_from(draft.number("auth", "attempts_max")).unwrap_or(u32::MAX),
-        throttle: draft.yes("auth", "throttle"),
-        throttle_exempt: draft.networks("auth", "throttle_exempt"),
+        users: draft.path(auth::USERS),
+        mechanisms: draft.get(auth::MECHANISMS),
+        iterations: draft.get(auth::ITERATIONS),
+        plaintext_from: draft.get(auth::PLAINTEXT_FROM),
+        attempts_max: draft.get(auth::ATTEMPTS_MAX),
+        throttle: draft.get(auth::THROTTLE),
+        throttle_exempt: draft.get(auth::THROTTLE_EXEMPT),
     }
 }
 
-/// A mechanism by its word in the table.
-pub(super) fn mechanism(word: &str) -> Mechanism {
-    match word {
-        "scram-sha-256-plus" => Mechanism::ScramSha256Plus,
-        "scram-sha-256" => Mechanism::ScramSha256,
-        "plain" => Mechanism::Plain,
-        "login" => Mechanism::Login,
-        other => unreachable!("the table lists the mechanism {other}, which is not built"),
-    }
-}
-
-fn limits(draft: &Draft) -> Limits {
+fn limits_of(draft: &Draft) -> Limits {
     Limits {
-        message_size: draft.number("limits", "message_size"),
-        recipients: count(draft, "limits", "recipients"),
-        command_timeout: draft.duration("limits", "command_timeout"),
-        data_timeout: draft.duration("limits", "data_timeout"),
-        session_timeout: draft.duration("limits", "session_timeout"),
-        free_space: draft.number("limits", "free_space"),
-        mail_memory: draft.number("limits", "mail_memory"),
+        message_size: draft.get(limits::MESSAGE_SIZE),
+        recipients: draft.get(limits::RECIPIENTS),
+        command_timeout: draft.get(limits::COMMAND_TIMEOUT),
+        data_timeout: draft.get(limits::DATA_TIMEOUT),
+        session_timeout: draft.get(limits::SESSION_TIMEOUT),
+        free_space: draft.get(limits::FREE_SPACE),
+        mail_memory: draft.get(limits::MAIL_MEMORY),
     }
 }
 
-fn connections(draft: &Draft) -> Connections {
-    let limit = draft.number("connections", "error_limit");
+fn connections_of(draft: &Draft) -> Connections {
     Connections {
-        sessions_max: count(draft, "connections", "sessions_max"),
-        sessions_max_per_address: count(draft, "connections", "sessions_max_per_address"),
-        verify_host_name: draft.yes("connections", "verify_host_name"),
-        allow: draft.hosts("connections", "allow"),
-        deny: draft.hosts("connections", "deny"),
-        explain_to: draft.networks("connections", "explain_to"),
-        error_limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        sessions_max: draft.get(connections::SESSIONS_MAX),
+        sessions_max_per_address: draft.get(connections::SESSIONS_MAX_PER_ADDRESS),
+        verify_host_name: draft.get(connections::VERIFY_HOST_NAME),
+        allow: draft.get(connections::ALLOW),
+        deny: draft.get(connections::DENY),
+        explain_to: draft.get(connections::EXPLAIN_TO),
+        error_limit: draft.get(connections::ERROR_LIMIT),
     }
 }
 
-fn control(draft: &Draft) -> Control {
-    let interval = draft.duration("control", "update_interval");
+fn control_of(draft: &Draft) -> Control {
     Control {
-        socket: draft.path(SOCKET.0, SOCKET.1).unwrap_or_default(),
-        update_interval: (!interval.is_zero()).then_some(interval),
+        socket: draft.path(control::SOCKET),
+        update_interval: draft.get(control::UPDATE_INTERVAL),
     }
 }
 
-fn queue(draft: &Draft) -> Queue {
-    let delay_notice = draft.duration("queue", "delay_notice");
+fn queue_of(draft: &Draft) -> Queue {
     Queue {
-        retry: draft.durations("queue", "retry"),
-        expire: draft.duration("queue", "expire"),
-        delay_notice: (!delay_notice.is_zero()).then_some(delay_notice),
+        retry: draft.get(queue::RETRY),
+        expire: draft.get(queue::EXPIRE),
+        delay_notice: draft.get(queue::DELAY_NOTICE),
     }
 }
 
-fn log(draft: &Draft) -> Log {
+fn log_of(draft: &Draft) -> Log {
     Log {
-        level: match draft.word("log", "level") {
-            Some("error") => LevelFilter::Error,
-            Some("warn" | "warning") => LevelFilter::Warn,
-            Some("debug") => LevelFilter::Debug,
-            Some("trace") => LevelFilter::Trace,
-            _ => LevelFilter::Info,
-        },
-        debug_for: draft.networks("log", "debug_for"),
-        target: match draft.word("log", "target") {
-            Some("syslog") => LogTarget::Syslog,
-            Some("journal") => LogTarget::Journal,
-            _ => LogTarget::Stderr,
-        },
-        format: match draft.word("log", "format") {
-            Some("json") => LogFormat::Json,
-            _ => LogFormat::Text,
-        },
+        level: draft.get(log::LEVEL),
+        debug_for: draft.get(log::DEBUG_FOR),
+        target: draft.get(log::TARGET),
+        format: draft.get(log::FORMAT),
     }
-}
-
-fn count(draft: &Draft, section: &str, key: &str) -> usize {
-    usize::try_from(draft.number(section, key)).unwrap_or(usize::MAX)
 }
 
 const SOCKET: (&str, &str) = ("control", "socket");
 /// A configuration file larger than this is some other file.
 const FILE_MAX_OCTETS: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Nothing depends on `[extensions] etrn`: the check says so.
+    #[test]
+    fn every_key_of_the_table_is_read() {
+        let text = "[site:a]\n[port:a]\nkind = tcp\nnumber = 1\n[command:a]\nprogram = /a\n\
+                    [webhook:a]\nurl = http://a/\n[smarthost]\nhost = a\nusername = a\ntoken_file = a\n\
+                    [smarthost:a]\nhost = a\nsender_domains = a\nusername = a\ntoken_file = a\n";
+        let mut draft = Draft::read(Path::new("f.ini"), text.as_bytes());
+        assemble(&mut draft);
+        let problems: Vec<String> = draft.problems.iter().map(Problem::to_string).collect();
+        assert!(problems.is_empty(), "{problems:?}");
+        let asked = draft.asked.borrow();
+        let mut all: BTreeSet<_> = keys::all().map(|key| (key.section(), key.name)).collect();
+        assert!(all.remove(&("extensions", "etrn")));
+        let unread: Vec<_> = all.difference(&asked).collect();
+        assert!(unread.is_empty(), "{unread:?}");
+    }
+}

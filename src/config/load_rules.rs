@@ -1,9 +1,8 @@
 //! The sections that decide who may connect, log in, send and relay, from a draft.
 
 use super::draft::Draft;
-use super::rules::{
-    Action, Blacklist, Dnsbl, EnforceFor, Lines, Messages, Relay, Senders, ServerAccess, Site,
-};
+use super::keys_table::{blacklist, dnsbl, messages, relay, senders, server_access, site};
+use super::rules::{Blacklist, Dnsbl, Lines, Messages, Relay, Senders, ServerAccess, Site};
 
 pub(super) fn lines(draft: &Draft) -> Lines {
     Lines::new(draft.lines())
@@ -11,9 +10,9 @@ pub(super) fn lines(draft: &Draft) -> Lines {
 
 pub(super) fn server_access(draft: &Draft) -> ServerAccess {
     ServerAccess {
-        enforce: draft.yes("server_access", "enforce"),
-        allow: draft.access("server_access", "allow"),
-        deny: draft.access("server_access", "deny"),
+        enforce: draft.get(server_access::ENFORCE),
+        allow: draft.get(server_access::ALLOW),
+        deny: draft.get(server_access::DENY),
     }
 }
 
@@ -21,82 +20,69 @@ pub(super) fn server_access(draft: &Draft) -> ServerAccess {
 pub(super) fn sites(draft: &Draft) -> Vec<Site> {
     let names = draft.sections.iter();
     let names = names.filter_map(|(section, _)| section.strip_prefix("site:"));
-    names.map(|name| site(draft, name)).collect()
+    names.map(|name| one_site(draft, name)).collect()
 }
 
-fn site(draft: &Draft, name: &str) -> Site {
+fn one_site(draft: &Draft, name: &str) -> Site {
     let section = format!("site:{name}");
-    let yes = |key| draft.yes(&section, key);
+    let own = draft.within(&section);
     Site {
         name: name.to_owned(),
-        addresses: draft.site_addresses(&section),
-        tcp_name_and_password: yes("tcp_name_and_password"),
-        tcp_anonymous: yes("tcp_anonymous"),
-        tls_name_and_password: yes("tls_name_and_password"),
-        tls_anonymous: yes("tls_anonymous"),
-        certificate: draft.written_path(&section, "certificate"),
-        private_key: draft.written_path(&section, "private_key"),
+        addresses: own.get(site::ADDRESSES),
+        tcp_name_and_password: own.get(site::TCP_NAME_AND_PASSWORD),
+        tcp_anonymous: own.get(site::TCP_ANONYMOUS),
+        tls_name_and_password: own.get(site::TLS_NAME_AND_PASSWORD),
+        tls_anonymous: own.get(site::TLS_ANONYMOUS),
+        certificate: own.path(site::CERTIFICATE),
+        private_key: own.path(site::PRIVATE_KEY),
     }
 }
 
 pub(super) fn relay(draft: &Draft) -> Relay {
     Relay {
-        allow_domains: draft.relay_domains("relay", "allow_domains"),
-        deny_domains: draft.relay_domains("relay", "deny_domains"),
-        allow_hosts: draft.hosts("relay", "allow_hosts"),
-        deny_hosts: draft.hosts("relay", "deny_hosts"),
-        enforce_for: match draft.word("relay", "enforce_for") {
-            Some("all") => EnforceFor::All,
-            Some("none") => EnforceFor::None,
-            _ => EnforceFor::External,
-        },
-        internal: draft.networks("relay", "internal"),
-        exclude_hosts: draft.hosts("relay", "exclude_hosts"),
-        authenticated_users_exempt: draft.word("relay", "authenticated_users") != Some("check"),
+        allow_domains: draft.get(relay::ALLOW_DOMAINS),
+        deny_domains: draft.get(relay::DENY_DOMAINS),
+        allow_hosts: draft.get(relay::ALLOW_HOSTS),
+        deny_hosts: draft.get(relay::DENY_HOSTS),
+        enforce_for: draft.get(relay::ENFORCE_FOR),
+        internal: draft.get(relay::INTERNAL),
+        exclude_hosts: draft.get(relay::EXCLUDE_HOSTS),
+        authenticated_users_exempt: draft.get(relay::AUTHENTICATED_USERS),
     }
 }
 
 pub(super) fn dnsbl(draft: &Draft) -> Dnsbl {
     Dnsbl {
-        zones: draft.domains("dnsbl", "zones").unwrap_or_default(),
-        action: action(draft, "dnsbl"),
-        reply: draft.text("dnsbl", "reply").unwrap_or_default(),
+        zones: draft.get(dnsbl::ZONES),
+        action: draft.get(dnsbl::ACTION),
+        reply: draft.get(dnsbl::REPLY),
     }
 }
 
 pub(super) fn blacklist(draft: &Draft) -> Blacklist {
     Blacklist {
-        hosts: draft.hosts("blacklist", "hosts"),
-        action: action(draft, "blacklist"),
-        reply: draft.text("blacklist", "reply").unwrap_or_default(),
-    }
-}
-
-fn action(draft: &Draft, section: &str) -> Action {
-    match draft.word(section, "action") {
-        Some("log") => Action::Log,
-        Some("tag") => Action::Tag,
-        _ => Action::Reject,
+        hosts: draft.get(blacklist::HOSTS),
+        action: draft.get(blacklist::ACTION),
+        reply: draft.get(blacklist::REPLY),
     }
 }
 
 pub(super) fn senders(draft: &Draft) -> Senders {
     Senders {
-        verify_domain: draft.yes("senders", "verify_domain"),
-        allow: draft.mails("senders", "allow"),
-        deny: draft.mails("senders", "deny"),
-        must_match_login: draft.yes("senders", "must_match_login"),
+        verify_domain: draft.get(senders::VERIFY_DOMAIN),
+        allow: draft.get(senders::ALLOW),
+        deny: draft.get(senders::DENY),
+        must_match_login: draft.get(senders::MUST_MATCH_LOGIN),
     }
 }
 
 pub(super) fn messages(draft: &Draft) -> Messages {
-    let text = |key| draft.text("messages", key).unwrap_or_default();
     Messages {
-        greeting: text("greeting"),
-        site_not_enabled: text("site_not_enabled"),
-        relay_denied: text("relay_denied"),
-        authentication_required: text("authentication_required"),
-        access_denied: text("access_denied"),
-        too_many_errors: text("too_many_errors"),
+        greeting: draft.get(messages::GREETING),
+        site_not_enabled: draft.get(messages::SITE_NOT_ENABLED),
+        relay_denied: draft.get(messages::RELAY_DENIED),
+        authentication_required: draft.get(messages::AUTHENTICATION_REQUIRED),
+        access_denied: draft.get(messages::ACCESS_DENIED),
+        too_many_errors: draft.get(messages::TOO_MANY_ERRORS),
     }
 }

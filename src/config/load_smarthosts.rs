@@ -1,71 +1,66 @@
 //! `[smarthost]` and every `[smarthost:NAME]`, from a draft.
 
-use super::draft::Draft;
-use super::load::mechanism;
-use super::smarthosts::{LoginSecret, Smarthost, SmarthostLogin, SmarthostTls};
+use super::draft::{Draft, Within};
+use super::keys::Ask;
+use super::keys_table::smarthost::{self, further};
+use super::smarthosts::{LoginSecret, Smarthost, SmarthostLogin};
 
 /// `[smarthost]`, then the further ones in file order. One without a host is none; where it has to have
 /// one, or domains, that is a problem.
 pub(super) fn smarthosts(draft: &mut Draft) -> Vec<Smarthost> {
-    let mut smarthosts: Vec<_> = smarthost(draft, None).into_iter().collect();
+    let mut smarthosts: Vec<_> = one_smarthost(draft, None).into_iter().collect();
     for (section, line) in draft.sections.clone() {
         let Some(name) = section.strip_prefix("smarthost:") else {
             continue;
         };
-        for key in ["host", "sender_domains"] {
+        for key in [further::HOST.name(), further::SENDER_DOMAINS.name()] {
             if !draft.is_written(&section, key) {
                 let reason = "a further smarthost needs this key";
                 draft.problem(line, Some(&section), Some(key), reason);
             }
         }
-        smarthosts.extend(smarthost(draft, Some(name)));
+        smarthosts.extend(one_smarthost(draft, Some(name)));
     }
     smarthosts
 }
 
-fn smarthost(draft: &Draft, name: Option<&str>) -> Option<Smarthost> {
+fn one_smarthost(draft: &Draft, name: Option<&str>) -> Option<Smarthost> {
     let section = match name {
         None => "smarthost".to_owned(),
         Some(name) => format!("smarthost:{name}"),
     };
     let section = section.as_str();
-    let host = draft.text(section, "host")?;
-    let port = u16::try_from(draft.number(section, "port")).unwrap_or_default();
-    let tls = match draft.word(section, "tls") {
-        Some("implicit") => SmarthostTls::Implicit,
-        Some("opportunistic") => SmarthostTls::Opportunistic,
-        Some("none") => SmarthostTls::None,
-        _ => SmarthostTls::Required,
-    };
+    let own = draft.within(section);
+    let host = own.get(smarthost::HOST)?;
+    let (port, tls) = (own.get(smarthost::PORT), own.get(smarthost::TLS));
     Some(Smarthost {
         name: name.map(str::to_owned),
         sender_domains: match name {
             None => Vec::new(),
-            Some(_) => draft.relay_domains(section, "sender_domains"),
+            Some(_) => own.get(further::SENDER_DOMAINS).unwrap_or_default(),
         },
-        fallback: draft.host_ports(section, "fallback"),
-        login: login(draft, section),
-        plaintext_login: draft.yes(section, "plaintext_login"),
-        convert_8bit: draft.yes(section, "convert_8bit"),
-        ca_file: draft.path(section, "ca_file"),
-        envelope_sender: draft.mail_address(section, "envelope_sender"),
+        fallback: own.get(smarthost::FALLBACK),
+        login: login(&own),
+        plaintext_login: own.get(smarthost::PLAINTEXT_LOGIN),
+        convert_8bit: own.get(smarthost::CONVERT_8BIT),
+        ca_file: own.path(smarthost::CA_FILE),
+        envelope_sender: own.get(smarthost::ENVELOPE_SENDER),
         ..Smarthost::new(host, port, tls)
     })
 }
 
 /// Only half a login is none; the check tells.
-fn login(draft: &Draft, section: &str) -> Option<SmarthostLogin> {
-    let password = draft.path(section, "password_file");
-    let token = draft.path(section, "token_file");
+fn login(own: &Within<'_>) -> Option<SmarthostLogin> {
+    let password = own.path(smarthost::PASSWORD_FILE);
+    let token = own.path(smarthost::TOKEN_FILE);
     let secret = match (password, token) {
         (_, Some(token)) => LoginSecret::Token(token),
         (Some(password), None) => LoginSecret::Password(password),
         (None, None) => return None,
     };
-    let mechanisms = draft.words(section, "mechanisms").into_iter();
     Some(SmarthostLogin {
-        username: draft.text(section, "username")?,
+        username: own.get(smarthost::USERNAME)?,
         secret,
-        mechanisms: mechanisms.map(mechanism).collect(),
+        mechanisms: own.get(smarthost::MECHANISMS),
     })
 }

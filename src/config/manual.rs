@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{self, Default, Key};
+use super::keys::{self, Default, KeyRule, Text};
 
 /// The whole text of `packaging/man/gatepost.ini.5`.
 pub fn render() -> String {
@@ -26,8 +26,8 @@ fn section_text(name: &'static str) -> String {
     let mut text = format!(".Ss [{name}]\n");
     text.push_str(&introduction(name).unwrap_or_default());
     text.push_str(".Bl -tag -width Ds\n");
-    for key in keys::explained().filter(|key| key.section == name) {
-        text.push_str(&entry(key));
+    for about in keys::explained().filter(|about| about.key.section() == name) {
+        text.push_str(&entry(about));
     }
     text.push_str(".El\n");
     text
@@ -41,14 +41,15 @@ fn introduction(section: &str) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n") + "\n")
 }
 
-fn entry(key: &Key) -> String {
+fn entry(about: &Text) -> String {
+    let key = about.key;
     let mut text = format!(".It Cm {}\n", key.name);
-    text.push_str(&prose(key.meaning));
+    text.push_str(&prose(about.meaning));
     text.push_str(".Pp\n.Bl -tag -width \"Default\" -compact\n");
-    text.push_str(&format!(".It Change\n{}", prose(key.change)));
+    text.push_str(&format!(".It Change\n{}", prose(about.change)));
     text.push_str(&format!(".It Values\n{}", prose(&key.kind.values())));
-    text.push_str(&format!(".It Default\n{}", default(&key.default)));
-    if let Some(field) = key.domino {
+    text.push_str(&format!(".It Default\n{}", default(&about.default)));
+    if let Some(field) = about.domino {
         text.push_str(&format!(".It Domino\n{}", prose(field)));
     }
     text.push_str(".El\n");
@@ -58,22 +59,24 @@ fn entry(key: &Key) -> String {
 fn default(default: &Default) -> String {
     match default {
         Default::Value(value) if !value.is_empty() => format!(".Ql {}\n", quoted(value)),
-        Default::Value(_) | Default::Derived(..) | Default::Nothing(_) | Default::Required(_) => {
-            prose(default.in_words())
-        }
+        Default::Value(_)
+        | Default::Worded(..)
+        | Default::Derived(..)
+        | Default::Nothing(_)
+        | Default::Required(_) => prose(default.in_words()),
     }
 }
 
 /// Each field once, with every key that takes it over, without regard to case and to a leading article.
 fn domino_fields() -> String {
-    let mut fields: BTreeMap<(String, &str), Vec<&Key>> = BTreeMap::new();
-    for key in keys::explained() {
-        if let Some(field) = key.domino {
+    let mut fields: BTreeMap<(String, &str), Vec<&KeyRule>> = BTreeMap::new();
+    for about in keys::explained() {
+        if let Some(field) = about.domino {
             let field = field.strip_prefix("the ").unwrap_or(field);
             fields
                 .entry((field.to_lowercase(), field))
                 .or_default()
-                .push(key);
+                .push(about.key);
         }
     }
     let mut text = String::new();
@@ -83,7 +86,11 @@ fn domino_fields() -> String {
         for key in keys {
             left -= 1;
             let comma = if left > 0 { " ," } else { "" };
-            text.push_str(&format!(".Sx [{}]\n.Cm {}{comma}\n", key.section, key.name));
+            text.push_str(&format!(
+                ".Sx [{}]\n.Cm {}{comma}\n",
+                key.section(),
+                key.name
+            ));
         }
     }
     text.push_str(".El\n");
@@ -140,11 +147,12 @@ mod tests {
     #[test]
     fn every_key_and_every_field_is_in_the_page() {
         let page = render();
-        for key in keys::explained() {
-            let entry = format!("\n.It Cm {}\n{}", key.name, prose(key.meaning));
-            assert!(page.contains(&entry), "[{}] {}", key.section, key.name);
-            let place = format!("\n.Sx [{}]\n.Cm {}", key.section, key.name);
-            assert_eq!(page.contains(&place), key.domino.is_some(), "{place}");
+        for about in keys::explained() {
+            let key = about.key;
+            let entry = format!("\n.It Cm {}\n{}", key.name, prose(about.meaning));
+            assert!(page.contains(&entry), "[{}] {}", key.section(), key.name);
+            let place = format!("\n.Sx [{}]\n.Cm {}", key.section(), key.name);
+            assert_eq!(page.contains(&place), about.domino.is_some(), "{place}");
         }
         let is_long = |line: &&str| !line.starts_with('.') && line.len() > LINE_MAX_COLUMNS + 2;
         assert_eq!(page.lines().find(is_long), None);

@@ -3,7 +3,9 @@
 //! | file | purpose |
 //! | --- | --- |
 //! | `ini` | entries with file, line, section and key |
-//! | `keys` | the one table: key, type, default, range, help, Domino field |
+//! | `keys` | the one table of keys: what is known of each, and its type |
+//! | `keys_table` | the declarations: key, type, default, range, help, Domino field |
+//! | `kinds` | how values are written, each kind with its parser |
 //! | `values` | typed values |
 //! | `draft` | entries as typed values with their lines |
 //! | `lists` | entries of lists: hosts, addresses, domains, users |
@@ -35,6 +37,7 @@ pub mod handlers;
 pub mod ini;
 pub mod keys;
 mod keys_table;
+mod kinds;
 pub mod lists;
 pub mod load;
 mod load_rules;

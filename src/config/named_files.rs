@@ -94,7 +94,7 @@ mod tests {
         let mut sections: Vec<(&str, String)> = Vec::new();
         let mut wanted = Vec::new();
         for key in keys::all().filter(|key| matches!(key.kind, keys::Kind::Path)) {
-            let pair = (key.section, key.name);
+            let pair = (key.section(), key.name);
             if OTHERS.contains(&pair) || left_out.contains(&pair) {
                 continue;
             }

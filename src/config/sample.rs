@@ -1,17 +1,17 @@
 //! The sample configuration: every key of the table, commented out at its default.
 
-use super::keys::{self, ANY_NAME, Key};
+use super::keys::{self, ANY_NAME, Text};
 
 /// The whole text of `conf/gatepost.ini`.
 pub fn render() -> String {
     let mut text = HEAD.to_owned();
     let mut section = "";
-    for key in keys::explained() {
-        if key.section != section {
-            section = key.section;
+    for about in keys::explained() {
+        if about.key.section() != section {
+            section = about.key.section();
             text.push_str(&header(section));
         }
-        text.push_str(&entry(key));
+        text.push_str(&entry(about));
     }
     text
 }
@@ -22,18 +22,19 @@ fn header(section: &str) -> String {
     format!("\n\n{mark}[{section}]\n")
 }
 
-fn entry(key: &Key) -> String {
+fn entry(about: &Text) -> String {
+    let key = about.key;
     let mut text = "\n".to_owned();
-    paragraph(&mut text, key.meaning);
-    paragraph(&mut text, key.change);
+    paragraph(&mut text, about.meaning);
+    paragraph(&mut text, about.change);
     // A text that ends a sentence itself needs no second full stop.
-    let default = key.default.in_words().trim_end_matches('.');
+    let default = about.default.in_words().trim_end_matches('.');
     let values = key.kind.values();
     paragraph(&mut text, &format!("Values: {values}. Default: {default}."));
-    if let Some(field) = key.domino {
+    if let Some(field) = about.domino {
         paragraph(&mut text, &format!("Domino: {field}."));
     }
-    let value = key.default.sample();
+    let value = about.default.sample();
     let blank = if value.is_empty() { "" } else { " " };
     text.push_str(&format!(";{} ={blank}{value}\n", key.name));
     text
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn the_sample_names_every_key_and_keeps_its_lines_short() {
         let text = render();
-        for key in keys::explained() {
+        for key in keys::all() {
             assert!(text.contains(&format!("\n;{} =", key.name)), "{}", key.name);
         }
         assert!(text.lines().all(|line| line.len() <= LINE_MAX_COLUMNS));

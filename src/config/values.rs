@@ -3,15 +3,13 @@
 //! Promises: what is accepted is in range and well formed; a reason names the value and says what
 //! would be right. Refuses to know: which key a value belongs to, and any file.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use crate::mail::{Domain, Mailbox};
 
-use super::handlers::{self, Url};
-use super::keys::Kind;
-use super::lists::{AccessName, HostPattern, MailPattern, RelayPattern};
-use super::local::Local;
+use super::keys::{Kind, Line};
+use super::lists::RelayPattern;
 use super::meant;
 use super::settings::Network;
 
@@ -19,56 +17,11 @@ mod host_port;
 mod items;
 
 pub use host_port::HostPort;
-use items::Written;
+pub(super) use items::List;
 
-/// A value by its kind.
+/// A path as it is written: a relative one begins at the file's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// yes or no.
-    YesNo(bool),
-    /// A number, or octets of a size.
-    Number(u64),
-    /// A duration.
-    Duration(Duration),
-    /// Durations.
-    Durations(Vec<Duration>),
-    /// One word of the key's list, as the key table spells it.
-    Word(&'static str),
-    /// Text, a path, an account or a user.
-    Text(String),
-    /// How mail for local users is delivered.
-    Local(Local),
-    /// The address of a web server's page.
-    Url(Url),
-    /// Texts in an order that means something.
-    Texts(Vec<String>),
-    /// A domain name.
-    Domain(Domain),
-    /// One character or none.
-    Character(Option<char>),
-    /// Domain names.
-    Domains(Vec<Domain>),
-    /// Local addresses.
-    Addresses(Vec<IpAddr>),
-    /// Networks.
-    Networks(Vec<Network>),
-    /// Words of the key's list.
-    Words(Vec<&'static str>),
-    /// Hosts.
-    Hosts(Vec<HostPattern>),
-    /// Addresses and domains of mail.
-    Mails(Vec<MailPattern>),
-    /// Domains of outside recipients.
-    RelayDomains(Vec<RelayPattern>),
-    /// Hosts, some with a port.
-    HostPorts(Vec<HostPort>),
-    /// Addresses with a port.
-    SocketAddresses(Vec<SocketAddr>),
-    /// An address or none.
-    MailAddress(Option<Mailbox>),
-    /// Users and groups.
-    Access(Vec<AccessName>),
-}
+pub struct Relative(pub String);
 
 /// Why a value is refused, and on which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,105 +32,15 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Parses the value of a key of this kind. `lines` are the lines of the value with their numbers;
-/// only a list may have more than one.
-///
-/// # Errors
-/// Everything that is wrong with it, at least one thing: every item of a list is looked at.
-pub fn parse(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused>> {
-    if kind.is_list() {
-        return parse_list(kind, lines);
-    }
-    let (line, text) = lines.first().copied().unwrap_or((1, ""));
-    parse_one(kind, text).map_err(|reason| vec![Refused { line, reason }])
-}
-
-fn parse_one(kind: &Kind, text: &str) -> Result<Value, String> {
-    if text.is_empty() && !matches!(kind, Kind::Character | Kind::MailAddress) {
-        return Err("the value is missing".to_owned());
-    }
-    match kind {
-        Kind::YesNo => yes_no(text).map(Value::YesNo),
-        Kind::Number { min, max } => number(text)
-            .filter(|number| (min..=max).contains(&number))
-            .map(Value::Number)
-            .ok_or_else(|| format!("{text:?} is not a number from {min} to {max}")),
-        Kind::NumberOrZero { min, max } => number(text)
-            .filter(|&number| number == 0 || (*min..=*max).contains(&number))
-            .map(Value::Number)
-            .ok_or_else(|| format!("{text:?} is neither 0 nor a number from {min} to {max}")),
-        Kind::Size { min, max } => size(text, min, max).map(Value::Number),
-        Kind::Duration { min, max } => duration(text, min, max).map(Value::Duration),
-        Kind::Interval { max } => interval(text, max).map(Value::Duration),
-        Kind::Word(words) => word(text, words).map(Value::Word),
-        Kind::Greeting => greeting(text).map(Value::Text),
-        Kind::ReplyText => reply_text(text).map(Value::Text),
-        Kind::Path => Ok(Value::Text(text.to_owned())),
-        Kind::Account => account(text).map(Value::Text),
-        Kind::User => user_name(text)
-            .map(Value::Text)
-            .map_err(|reason| format!("{text:?} is not a user's name: {reason}")),
-        Kind::Domain => host_name(text).map(Value::Domain),
-        Kind::Host => host(text)
-            .map(Value::Text)
-            .map_err(|reason| format!("{reason}{}", meant::write(meant::host(text)))),
-        Kind::Local => Local::parse(text).map(Value::Local),
-        Kind::Handler(kind) => handlers::named(*kind, text).map(Value::Text),
-        Kind::Login => login(text).map(Value::Text),
-        Kind::Program => handlers::program(text).map(Value::Text),
-        Kind::Url => Url::parse(text).map(Value::Url),
-        Kind::Character => character(text).map(Value::Character),
-        Kind::MailAddress => mail_address(text).map(Value::MailAddress),
-        Kind::Domains
-        | Kind::Addresses
-        | Kind::SiteAddresses
-        | Kind::Networks
-        | Kind::Hosts
-        | Kind::Mails
-        | Kind::RelayDomains
-        | Kind::SenderDomains
-        | Kind::HostPorts
-        | Kind::SocketAddresses
-        | Kind::AccessNames
-        | Kind::Arguments
-        | Kind::Durations { .. }
-        | Kind::Words(_) => {
-            unreachable!("lists are parsed by parse_list")
-        }
-    }
-}
-
-fn parse_list(kind: &Kind, lines: &[(usize, &str)]) -> Result<Value, Vec<Refused>> {
-    let list = Written { lines };
-    match kind {
-        Kind::Domains => list.each(domain).map(Value::Domains),
-        Kind::Networks => list.each(network).map(Value::Networks),
-        Kind::SiteAddresses => list.each(site_address).map(Value::Addresses),
-        Kind::Hosts => list.each(HostPattern::parse).map(Value::Hosts),
-        Kind::Mails => list.each(MailPattern::parse).map(Value::Mails),
-        Kind::RelayDomains => list.each(RelayPattern::parse).map(Value::RelayDomains),
-        Kind::SenderDomains => list
-            .some_of(sender_domain, "at least one domain is needed")
-            .map(Value::RelayDomains),
-        Kind::HostPorts => list.few(HostPort::parse).map(Value::HostPorts),
-        Kind::SocketAddresses => list.few(socket_address).map(Value::SocketAddresses),
-        Kind::AccessNames => list.each(AccessName::parse).map(Value::Access),
-        Kind::Addresses => list
-            .some_of(address, "at least one address is needed")
-            .map(Value::Addresses),
-        Kind::Durations { min, max } => list
-            .in_order(|text| duration(text, min, max))
-            .map(Value::Durations),
-        Kind::Arguments => list.as_written(handlers::argument).map(Value::Texts),
-        Kind::Words(words) => list
-            .some_of(|text| word(text, words), "at least one is needed")
-            .map(Value::Words),
-        _ => unreachable!("only lists come here"),
+/// The reason: for what stands on no line of a file.
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
     }
 }
 
 /// An address as it is, for a name might be another one tomorrow; and a port.
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     let good = |address: &SocketAddr| {
         let is_plain = address.ip().to_canonical() == address.ip();
         address.port() != 0 && is_plain && !text.contains('%')
@@ -188,7 +51,7 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn yes_no(text: &str) -> Result<bool, String> {
+pub(super) fn yes_no(text: &str) -> Result<bool, String> {
     if text.eq_ignore_ascii_case("yes") {
         return Ok(true);
     }
@@ -200,8 +63,8 @@ fn yes_no(text: &str) -> Result<bool, String> {
 }
 
 /// Entries of a list that it takes and that can match nothing, with their lines.
-pub fn match_nothing(kind: &Kind, lines: &[(usize, &str)]) -> Vec<Refused> {
-    let list = Written { lines };
+pub(super) fn match_nothing(kind: &Kind, lines: &[Line]) -> Vec<Refused> {
+    let list = List { lines };
     let found = list.items().filter_map(|(line, text)| {
         let reason = meant::matches_nothing(kind, text)?;
         Some(Refused { line, reason })
@@ -216,12 +79,32 @@ fn number(text: &str) -> Option<u64> {
     if plain { text.parse().ok() } else { None }
 }
 
-fn size(text: &str, min: &str, max: &str) -> Result<u64, String> {
-    octets(text)
-        .filter(|size| octets(min) <= Some(*size) && Some(*size) <= octets(max))
-        .ok_or_else(|| {
-            format!("{text:?} is not a size from {min} to {max}, such as 512K, 10M or 2G")
-        })
+/// A number from `min` to `max`.
+pub(super) fn number_within(text: &str, (min, max): (u64, u64)) -> Result<u64, String> {
+    let found = number(text).filter(|number| (min..=max).contains(number));
+    found.ok_or_else(|| format!("{text:?} is not a number from {min} to {max}"))
+}
+
+/// The same, or 0.
+pub(super) fn number_or_zero(text: &str, limits: (u64, u64)) -> Result<u64, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    number_within(text, limits).map_err(|_| {
+        let (min, max) = limits;
+        format!("{text:?} is neither 0 nor a number from {min} to {max}")
+    })
+}
+
+/// What a text says, where it lies in a range that is written the same way.
+fn within(read: fn(&str) -> Option<u64>, text: &str, (min, max): (&str, &str)) -> Option<u64> {
+    read(text).filter(|value| read(min) <= Some(*value) && Some(*value) <= read(max))
+}
+
+pub(super) fn size(text: &str, (min, max): (&str, &str)) -> Result<u64, String> {
+    within(octets, text, (min, max)).ok_or_else(|| {
+        format!("{text:?} is not a size from {min} to {max}, such as 512K, 10M or 2G")
+    })
 }
 
 fn octets(text: &str) -> Option<u64> {
@@ -236,20 +119,19 @@ fn octets(text: &str) -> Option<u64> {
     number(digits)?.checked_mul(1 << shift)
 }
 
-fn duration(text: &str, min: &str, max: &str) -> Result<Duration, String> {
-    seconds(text)
-        .filter(|length| seconds(min) <= Some(*length) && Some(*length) <= seconds(max))
-        .map(Duration::from_secs)
-        .ok_or_else(|| {
-            format!("{text:?} is not a duration from {min} to {max}, such as 30s, 5m, 2h or 5d")
-        })
+/// Seconds.
+pub(super) fn duration(text: &str, (min, max): (&str, &str)) -> Result<u64, String> {
+    within(seconds, text, (min, max)).ok_or_else(|| {
+        format!("{text:?} is not a duration from {min} to {max}, such as 30s, 5m, 2h or 5d")
+    })
 }
 
-fn interval(text: &str, max: &str) -> Result<Duration, String> {
+/// Seconds; 0 for never.
+pub(super) fn interval(text: &str, (min, max): (&str, &str)) -> Result<u64, String> {
     match text {
-        "0" | "0s" => Ok(Duration::ZERO),
-        _ => duration(text, "1s", max)
-            .map_err(|_| format!("{text:?} is neither 0 nor a duration from 1s to {max}")),
+        "0" | "0s" => Ok(0),
+        _ => duration(text, (min, max))
+            .map_err(|_| format!("{text:?} is neither 0 nor a duration from {min} to {max}")),
     }
 }
 
@@ -270,22 +152,19 @@ fn split_unit(text: &str) -> (&str, &str) {
     text.split_at(digits.len())
 }
 
-fn word(text: &str, words: &[&'static str]) -> Result<&'static str, String> {
-    words
-        .iter()
-        .find(|word| word.eq_ignore_ascii_case(text))
-        .copied()
-        .ok_or_else(|| match words {
-            [only] => format!("{text:?} is not {only}"),
-            _ => {
-                let meant = meant::write(meant::enabled(text, words));
-                format!("{text:?} is not one of {}{meant}", words.join(", "))
-            }
-        })
+/// Why a text is none of these words.
+pub(super) fn no_word(text: &str, words: &[&str]) -> String {
+    match words {
+        [only] => format!("{text:?} is not {only}"),
+        _ => {
+            let meant = meant::write(meant::enabled(text, words));
+            format!("{text:?} is not one of {}{meant}", words.join(", "))
+        }
+    }
 }
 
 /// A name others can look up: no address, no address-literal, ASCII.
-fn host_name(text: &str) -> Result<Domain, String> {
+pub(super) fn host_name(text: &str) -> Result<Domain, String> {
     let domain = domain(text)?;
     if !text.is_ascii() {
         return Err(format!("{text:?} is not ASCII: write its xn-- form"));
@@ -294,7 +173,7 @@ fn host_name(text: &str) -> Result<Domain, String> {
 }
 
 /// The domain of a reverse-path; what is for every domain is `[smarthost]`.
-fn sender_domain(text: &str) -> Result<RelayPattern, String> {
+pub(super) fn sender_domain(text: &str) -> Result<RelayPattern, String> {
     match RelayPattern::parse(text) {
         Ok(RelayPattern::Any) => Err("\"*\" is what [smarthost] is for".to_owned()),
         Ok(pattern) => Ok(pattern),
@@ -305,7 +184,7 @@ fn sender_domain(text: &str) -> Result<RelayPattern, String> {
     }
 }
 
-fn mail_address(text: &str) -> Result<Option<Mailbox>, String> {
+pub(super) fn mail_address(text: &str) -> Result<Option<Mailbox>, String> {
     match text {
         "" => Ok(None),
         text => Mailbox::parse(text)
@@ -322,7 +201,12 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is not a host name or an IP address"))
 }
 
-fn login(text: &str) -> Result<String, String> {
+/// The same; a mistake has what was probably meant.
+pub(super) fn host_or_meant(text: &str) -> Result<String, String> {
+    host(text).map_err(|reason| format!("{reason}{}", meant::write(meant::host(text))))
+}
+
+pub(super) fn login(text: &str) -> Result<String, String> {
     match text.len() <= LOGIN_MAX_OCTETS && !text.chars().any(char::is_control) {
         true => Ok(text.to_owned()),
         false => Err(format!(
@@ -331,21 +215,21 @@ fn login(text: &str) -> Result<String, String> {
     }
 }
 
-fn domain(text: &str) -> Result<Domain, String> {
+pub(super) fn domain(text: &str) -> Result<Domain, String> {
     Domain::parse(text)
         .ok()
         .filter(|domain| !domain.is_literal() && text.parse::<IpAddr>().is_err())
         .ok_or_else(|| format!("{text:?} is not a domain name"))
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse::<IpAddr>()
         .map(|address| address.to_canonical())
         .map_err(|_| format!("{text:?} is not an IP address"))
 }
 
 /// The local end of a session, which is one address.
-fn site_address(text: &str) -> Result<IpAddr, String> {
+pub(super) fn site_address(text: &str) -> Result<IpAddr, String> {
     let address = address(text)?;
     match address.is_unspecified() {
         true => Err(format!(
@@ -355,7 +239,7 @@ fn site_address(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-fn network(text: &str) -> Result<Network, String> {
+pub(super) fn network(text: &str) -> Result<Network, String> {
     parse_network(text).unwrap_or_else(|| {
         let meant = meant::write(meant::network(text));
         Err(format!(
@@ -411,7 +295,7 @@ fn without_host_bits(address: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-fn character(text: &str) -> Result<Option<char>, String> {
+pub(super) fn character(text: &str) -> Result<Option<char>, String> {
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
         (None, _) => Ok(None),
@@ -422,7 +306,7 @@ fn character(text: &str) -> Result<Option<char>, String> {
     }
 }
 
-fn account(text: &str) -> Result<String, String> {
+pub(super) fn account(text: &str) -> Result<String, String> {
     let good = text
         .bytes()
         .all(|octet| octet.is_ascii_alphanumeric() || b"._-".contains(&octet));
@@ -430,6 +314,10 @@ fn account(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!("{text:?} is not an account's name"))
+}
+
+pub(super) fn user(text: &str) -> Result<String, String> {
+    user_name(text).map_err(|reason| format!("{text:?} is not a user's name: {reason}"))
 }
 
 /// A user's name in lower case. It becomes a folder below the mail root, so what could leave that
@@ -455,7 +343,7 @@ pub fn user_name(text: &str) -> Result<String, &'static str> {
 }
 
 /// A text we send.
-fn reply_text(text: &str) -> Result<String, String> {
+pub(super) fn reply_text(text: &str) -> Result<String, String> {
     match text.bytes().all(|octet| (0x20..0x7f).contains(&octet)) {
         true => Ok(text.to_owned()),
         false => Err("only printable ASCII can be sent".to_owned()),
@@ -463,7 +351,7 @@ fn reply_text(text: &str) -> Result<String, String> {
 }
 
 /// The first reply line as the operator words it: a text of printable ASCII with placeholders.
-fn greeting(text: &str) -> Result<String, String> {
+pub(super) fn greeting(text: &str) -> Result<String, String> {
     reply_text(text)?;
     if !text.starts_with("{hostname}") {
         return Err("it must begin with {hostname}".to_owned());

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use super::super::keys::Ask;
+use super::super::keys_table::extensions;
 use super::super::problem::{Problem, Severity};
 use super::{Found, Probe, Sight, Unusable};
 use crate::proposals::{self, Word};
@@ -142,9 +144,10 @@ impl Found<'_> {
 
     /// W-27: keys that the file of a Domino server has, and that nothing asks.
     pub(super) fn keys_have_an_effect(&mut self) {
-        if self.draft.is_written("extensions", "etrn") {
+        let etrn = extensions::ETRN.rule();
+        if self.draft.is_written(etrn.section(), etrn.name) {
             let reason = "this key has no effect: ETRN is refused whatever it says";
-            self.at(("extensions", "etrn"), &[], Some("W-27"), reason);
+            self.at((etrn.section(), etrn.name), &[], Some("W-27"), reason);
         }
     }
 

@@ -1,155 +1,83 @@
 //! Texts, limits, workers.
 
-use super::super::keys::{Default, Key, Kind};
+use super::*;
 
-pub(super) const KEYS: &[Key] = &[
-    Key {
-        section: "messages",
-        name: "greeting",
-        kind: Kind::Greeting,
-        default: Default::Value("{hostname} ESMTP ready"),
-        meaning: "What follows the code 220 in the first reply.",
-        change: "Change it where a client or an auditor expects another text.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "messages",
-        name: "site_not_enabled",
-        kind: Kind::ReplyText,
-        default: Default::Value("This site is not enabled on the server."),
-        meaning: "The text of the first line where no site serves the session.",
-        change: "Word it for your users.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "messages",
-        name: "relay_denied",
-        kind: Kind::ReplyText,
-        default: Default::Value("Relay rejected for policy reasons"),
-        meaning: "The text where an outside recipient is refused.",
-        change: "Say what a user has to set.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "messages",
-        name: "authentication_required",
-        kind: Kind::ReplyText,
-        default: Default::Value("Authentication required"),
-        meaning: "The text where a login has to come first.",
-        change: "Say what a user has to set.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "messages",
-        name: "access_denied",
-        kind: Kind::ReplyText,
-        default: Default::Value("Connection denied based on policy reason"),
-        meaning: "The text of the first line where [connections] refuses a host.",
-        change: "Say where a sender finds help.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "messages",
-        name: "too_many_errors",
-        kind: Kind::ReplyText,
-        default: Default::Value("SMTP service not available, closing transmission channel"),
-        meaning: "The text of the last line where error_limit ends a session.",
-        change: "Word it for your users.",
-        domino: Some("default SMTP messages"),
-    },
-    Key {
-        section: "limits",
-        name: "message_size",
-        kind: Kind::Size {
-            min: "1K",
-            max: "2G",
-        },
-        default: Default::Value("25M"),
-        meaning: "The largest message, as the client sends it.",
-        change: "Raise it for large attachments; the spool needs the room.",
-        domino: Some("Maximum message size"),
-    },
-    Key {
-        section: "limits",
-        name: "recipients",
-        kind: Kind::Number { min: 1, max: 10000 },
-        default: Default::Value("500"),
-        meaning: "The most RCPT commands that are accepted for one message, repeated ones included; \
-                  further ones are put off. A group counts as one.",
-        change: "Keep at least 100, which every server may expect.",
-        domino: None,
-    },
-    Key {
-        section: "limits",
-        name: "command_timeout",
-        kind: Kind::Duration {
-            min: "1s",
-            max: "1d",
-        },
-        default: Default::Value("5m"),
-        meaning: "How long a client may take for a whole command line.",
-        change: "Lower it on a box with many idle clients; RFC 5321 asks for 5m.",
-        domino: None,
-    },
-    Key {
-        section: "limits",
-        name: "data_timeout",
-        kind: Kind::Duration {
-            min: "1s",
-            max: "1d",
-        },
-        default: Default::Value("10m"),
-        meaning: "The longest silence in mail data.",
-        change: "Lower it on a box with many stuck clients; RFC 5321 asks for 3m or more.",
-        domino: None,
-    },
-    Key {
-        section: "limits",
-        name: "session_timeout",
-        kind: Kind::Duration {
-            min: "1s",
-            max: "7d",
-        },
-        default: Default::Value("1h"),
-        meaning: "How long a session may last in all.",
-        change: "Raise it for slow lines and large messages.",
-        domino: None,
-    },
-    Key {
-        section: "limits",
-        name: "free_space",
-        kind: Kind::Size {
-            min: "0",
-            max: "1048576G",
-        },
-        default: Default::Value("64M"),
-        meaning: "Space that is kept free in the file system of the spool: below it, mail is put off \
-                  with 452.",
-        change: "Raise it where other programs need the same disk.",
-        domino: None,
-    },
-    Key {
-        section: "limits",
-        name: "mail_memory",
-        kind: Kind::Size {
-            min: "1M",
-            max: "1G",
-        },
-        default: Default::Value("8M"),
-        meaning: "Mail data and envelopes of all sessions together that are held in memory. Past it, mail \
-                  goes to files at once, and a message with more than a few recipients has its \
-                  further ones put off.",
-        change: "Raise it on a box with memory to spare and many large messages at a time.",
-        domino: None,
-    },
-    Key {
-        section: "workers",
-        name: "threads",
-        kind: Kind::Number { min: 0, max: 256 },
-        default: Default::Value("0"),
-        meaning: "Threads that do the work; 0: chosen from the cores. A session that waits for its \
-                  client holds none. A change needs a restart.",
-        change: "Raise it where the disk is slow and the log tells of waiting sessions.",
-        domino: None,
-    },
-];
+pub(in crate::config) mod messages {
+    use super::*;
+
+    keys! { "messages":
+        GREETING: Key<Greeting> = "greeting", greeting().or("{hostname} ESMTP ready"),
+            "What follows the code 220 in the first reply.",
+            "Change it where a client or an auditor expects another text.",
+            "default SMTP messages";
+        SITE_NOT_ENABLED: Key<ReplyText> = "site_not_enabled",
+            reply_text().or("This site is not enabled on the server."),
+            "The text of the first line where no site serves the session.",
+            "Word it for your users.",
+            "default SMTP messages";
+        RELAY_DENIED: Key<ReplyText> = "relay_denied",
+            reply_text().or("Relay rejected for policy reasons"),
+            "The text where an outside recipient is refused.",
+            "Say what a user has to set.",
+            "default SMTP messages";
+        AUTHENTICATION_REQUIRED: Key<ReplyText> = "authentication_required",
+            reply_text().or("Authentication required"),
+            "The text where a login has to come first.",
+            "Say what a user has to set.",
+            "default SMTP messages";
+        ACCESS_DENIED: Key<ReplyText> = "access_denied",
+            reply_text().or("Connection denied based on policy reason"),
+            "The text of the first line where [connections] refuses a host.",
+            "Say where a sender finds help.",
+            "default SMTP messages";
+        TOO_MANY_ERRORS: Key<ReplyText> = "too_many_errors",
+            reply_text().or("SMTP service not available, closing transmission channel"),
+            "The text of the last line where error_limit ends a session.",
+            "Word it for your users.",
+            "default SMTP messages";
+    }
+}
+
+pub(in crate::config) mod limits {
+    use super::*;
+
+    keys! { "limits":
+        MESSAGE_SIZE: Key<Size> = "message_size", size("1K", "2G").or("25M"),
+            "The largest message, as the client sends it.",
+            "Raise it for large attachments; the spool needs the room.",
+            "Maximum message size";
+        RECIPIENTS: Key<Number<usize>> = "recipients", number(1, 10000).or("500"),
+            "The most RCPT commands that are accepted for one message, repeated ones included; \
+             further ones are put off. A group counts as one.",
+            "Keep at least 100, which every server may expect.";
+        COMMAND_TIMEOUT: Key<Duration> = "command_timeout", duration("1s", "1d").or("5m"),
+            "How long a client may take for a whole command line.",
+            "Lower it on a box with many idle clients; RFC 5321 asks for 5m.";
+        DATA_TIMEOUT: Key<Duration> = "data_timeout", duration("1s", "1d").or("10m"),
+            "The longest silence in mail data.",
+            "Lower it on a box with many stuck clients; RFC 5321 asks for 3m or more.";
+        SESSION_TIMEOUT: Key<Duration> = "session_timeout", duration("1s", "7d").or("1h"),
+            "How long a session may last in all.",
+            "Raise it for slow lines and large messages.";
+        FREE_SPACE: Key<Size> = "free_space", size("0", "1048576G").or("64M"),
+            "Space that is kept free in the file system of the spool: below it, mail is put off \
+             with 452.",
+            "Raise it where other programs need the same disk.";
+        MAIL_MEMORY: Key<Size> = "mail_memory", size("1M", "1G").or("8M"),
+            "Mail data and envelopes of all sessions together that are held in memory. Past it, \
+             mail goes to files at once, and a message with more than a few recipients has its \
+             further ones put off.",
+            "Raise it on a box with memory to spare and many large messages at a time.";
+    }
+}
+
+pub(in crate::config) mod workers {
+    use super::*;
+
+    keys! { "workers":
+        THREADS: Key<Number<usize>> = "threads", number(0, 256).or("0"),
+            "Threads that do the work; 0: chosen from the cores. A session that waits for its \
+             client holds none. A change needs a restart.",
+            "Raise it where the disk is slow and the log tells of waiting sessions.";
+    }
+}

@@ -301,6 +301,11 @@ fn header(section: &str) -> String {
     format!("[{}]", section.replace("NAME", "extra"))
 }
 
+/// A key at its default, or with its example.
+fn line(about: &keys::Text) -> String {
+    format!("{} = {}\n", about.key.name, about.default.sample())
+}
+
 /// Every section with all its examples, the keys two by two, and the sample file piece by piece.
 fn corpus() -> Vec<Vec<u8>> {
     let mut texts = vec![
@@ -309,10 +314,8 @@ fn corpus() -> Vec<Vec<u8>> {
     ];
     let mut whole = String::new();
     for section in keys::sections() {
-        let entries = keys::all().filter(|key| key.section == section);
-        let entries: Vec<String> = entries
-            .map(|key| format!("{} = {}\n", key.name, key.default.sample()))
-            .collect();
+        let entries = keys::explained().filter(|about| about.key.section() == section);
+        let entries: Vec<String> = entries.map(line).collect();
         let text = format!("{}\n{}", header(section), entries.concat());
         whole.push_str(&text);
         texts.push(text);
@@ -332,9 +335,9 @@ fn names_and_values() -> Vec<Vec<u8>> {
     let sections = keys::sections()
         .into_iter()
         .map(|section| format!("\n{}\n", header(section)));
-    let lines = keys::all().map(|key| format!("\n{} = {}\n", key.name, key.default.sample()));
+    let lines = keys::explained().map(|about| format!("\n{}", line(about)));
     let starts = keys::all().map(|key| format!("\n{} =", key.name));
-    let values = keys::all().map(|key| key.default.sample().to_owned());
+    let values = keys::explained().map(|about| about.default.sample().to_owned());
     let all = sections.chain(lines).chain(starts).chain(values);
     all.map(String::into_bytes).collect()
 }
