@@ -153,9 +153,7 @@ fn elsewhere(settings: &Settings, client: &Client, mailbox: &Mailbox) -> String 
 /// Whether the spool's disk has room for this many octets; where there is no spool yet, it has.
 fn space(settings: &Settings, octets: u64) -> Result<(), Refusal> {
     match RealDisk.free_octets(&settings.spool) {
-        Ok(free) if free < settings.limits.free_space.saturating_add(octets) => {
-            Err(Refusal::NoSpace)
-        }
+        Ok(free) if !settings.limits.leave_room(free, octets) => Err(Refusal::NoSpace),
         Ok(_) | Err(_) => Ok(()),
     }
 }

@@ -309,6 +309,13 @@ pub struct Limits {
     pub mail_memory: u64,
 }
 
+impl Limits {
+    /// Whether `octets` more leave `free_space` where so many are free.
+    pub fn leave_room(&self, free: u64, octets: u64) -> bool {
+        self.free_space.saturating_add(octets) <= free
+    }
+}
+
 /// `[connections]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connections {

@@ -309,9 +309,7 @@ impl Refresher {
             entries.retain(|entry| !fresh.contains(&entry.open.number));
             self.acceptor.replace(entries, setup);
         }
-        let limits = &settings.limits;
-        let spool = &self.context.spool;
-        spool.set_limits(limits.free_space, limits.mail_memory);
+        self.context.spool.set_limits(&settings.limits);
         logger::set_level(settings.log.level);
         if self.acceptor.entries().is_empty() {
             events::no_port_enabled();

@@ -12,6 +12,7 @@ use super::format::{self, HEADER, Kind};
 use super::log::{Log, segment_path};
 use super::meta::{Attempts, Meta, Origin};
 use super::{Draft, Refusal, SpoolError, SpoolOptions};
+use crate::config::settings::Limits;
 use crate::mail::memory::Budget;
 use crate::mail::{Accepted, Envelope, MessageId, OpenEnvelope, Progress, Recipient, date};
 use crate::sys::clock;
@@ -372,11 +373,11 @@ impl Spool {
         self.free_space.load(Ordering::Relaxed)
     }
 
-    /// Keeps this much space free from now on, and holds this much content in memory, octets.
-    pub fn set_limits(&self, free_space: u64, memory_octets: u64) {
-        self.free_space.store(free_space, Ordering::Relaxed);
-        self.budgets.incoming.set_limit(memory_octets);
-        self.budgets.committing.set_limit(memory_octets);
+    /// Keeps `free_space` free from now on, and holds `mail_memory` of content in memory.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.free_space.store(limits.free_space, Ordering::Relaxed);
+        self.budgets.incoming.set_limit(limits.mail_memory);
+        self.budgets.committing.set_limit(limits.mail_memory);
     }
 
     /// How many messages are undelivered.

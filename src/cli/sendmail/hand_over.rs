@@ -90,9 +90,9 @@ pub(super) fn leave(settings: &Settings, sending: &Sending) -> Result<String, Fa
 /// What the service keeps free is not for local programs either.
 fn check_space(settings: &Settings, folder: &Path, octets: u64) -> io::Result<()> {
     let free = RealDisk.free_octets(folder)?;
-    match free < settings.limits.free_space.saturating_add(octets) {
-        true => Err(io::ErrorKind::StorageFull.into()),
-        false => Ok(()),
+    match settings.limits.leave_room(free, octets) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::StorageFull.into()),
     }
 }
 
