@@ -132,12 +132,13 @@ impl fmt::Display for HostError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::step::Step;
 
-    fn refused(step: &'static str, code: u16, text: &str) -> ClientError {
+    fn refused(step: Step, code: u16, text: &str) -> ClientError {
         ClientError::Refused(step, code, text.to_owned())
     }
 
-    fn unusable(step: &'static str, why: &str) -> ClientError {
+    fn unusable(step: Step, why: &str) -> ClientError {
         ClientError::Unusable(step, why.to_owned())
     }
 
@@ -151,22 +152,25 @@ mod tests {
 
     #[test]
     fn the_step_that_failed_tells_what_kind_of_trouble_it_is_and_no_servers_words() {
-        let connect = || ClientError::Io("connect", io::Error::other("refused"));
+        let connect = || ClientError::Io(Step::Connect, io::Error::other("refused"));
         for (all, want) in [
-            (vec![refused("AUTH", 535, "5.7.8 no")], Kind::LoginRefused),
-            (vec![refused("AUTH", 454, "later")], Kind::LoginFailed),
-            (vec![unusable("AUTH", "/p: gone")], Kind::LoginFailed),
+            (
+                vec![refused(Step::Auth, 535, "5.7.8 no")],
+                Kind::LoginRefused,
+            ),
+            (vec![refused(Step::Auth, 454, "later")], Kind::LoginFailed),
+            (vec![unusable(Step::Auth, "/p: gone")], Kind::LoginFailed),
             (vec![connect()], Kind::Unreachable),
             (
-                vec![refused("EHLO", 554, "x AUTH: the server said 535")],
+                vec![refused(Step::Ehlo, 554, "x AUTH: the server said 535")],
                 Kind::Unreachable,
             ),
             (
-                vec![connect(), refused("AUTH", 535, "")],
+                vec![connect(), refused(Step::Auth, 535, "")],
                 Kind::LoginRefused,
             ),
             (
-                vec![refused("AUTH", 454, "later"), connect()],
+                vec![refused(Step::Auth, 454, "later"), connect()],
                 Kind::LoginFailed,
             ),
         ] {
@@ -174,15 +178,15 @@ mod tests {
             assert_eq!(error.kind(), want, "{error}");
         }
         assert_eq!(
-            HostError::Broken(refused("MAIL", 421, "AUTH: ")).kind(),
+            HostError::Broken(refused(Step::Mail, 421, "AUTH: ")).kind(),
             Kind::Unreachable
         );
     }
 
     #[test]
     fn it_prints_every_host_and_a_sender_hears_what_servers_said() {
-        let said = refused("EHLO", 554, "no AUTH here, see https://a.example/b");
-        let gone = || unusable("AUTH", "secret.txt: No such file");
+        let said = refused(Step::Ehlo, 554, "no AUTH here, see https://a.example/b");
+        let gone = || unusable(Step::Auth, "secret.txt: No such file");
         for (all, words, told) in [
             (
                 vec![said],
@@ -190,13 +194,16 @@ mod tests {
                 None,
             ),
             (
-                vec![refused("AUTH", 451, "no"), gone()],
+                vec![refused(Step::Auth, 451, "no"), gone()],
                 "mx.example: 192.0.2.1:587 AUTH: the server said 451 no; \
                  two.example: 192.0.2.1:587 AUTH: secret.txt: No such file",
                 Some("the server for outgoing mail could not be used"),
             ),
             (
-                vec![ClientError::Local("TLS", "ca.pem: No such file".to_owned())],
+                vec![ClientError::Local(
+                    Step::Tls,
+                    "ca.pem: No such file".to_owned(),
+                )],
                 "mx.example: 192.0.2.1:587 TLS: ca.pem: No such file",
                 Some("a fault on this machine, which its operator can see"),
             ),
@@ -214,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_socket_of_this_machine_is_nobodys_concern_elsewhere() {
-        let failed = Failed::Local(unusable("connect", "Connection refused"));
+        let failed = Failed::Local(unusable(Step::Connect, "Connection refused"));
         let place = "unix:/run/lmtp";
         let error = OpenError::only(place.to_owned(), failed);
         let error = HostError::NotOpened(place.to_owned(), error);

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::smtp_client::{ClientError, SmtpClient};
+use super::step::Step;
 use crate::config::settings::{LoginSecret, Mechanism, SmarthostLogin};
 use crate::protocol::client::{Offer, ServerReply};
 use crate::protocol::scram::client::{Binding, NONCE_OCTETS, Start};
@@ -114,23 +115,23 @@ impl SmtpClient {
     ) -> Result<ServerReply, ClientError> {
         if response.len() <= INITIAL_RESPONSE_MAX_OCTETS {
             let command = Zeroizing::new(["AUTH ", mechanism, " ", response].concat());
-            return self.command("AUTH", &command, class);
+            return self.command(Step::Auth, &command, class);
         }
-        self.command("AUTH", &format!("AUTH {mechanism}"), 3)?;
-        self.command("AUTH", response, class)
+        self.command(Step::Auth, &format!("AUTH {mechanism}"), 3)?;
+        self.command(Step::Auth, response, class)
     }
 
     fn login_by_login(&mut self, user: &str, password: &str) -> Result<ServerReply, ClientError> {
-        self.command("AUTH", "AUTH LOGIN", 3)?;
-        self.command("AUTH", &encode(user), 3)?;
-        self.command("AUTH", &encode(password), 2)
+        self.command(Step::Auth, "AUTH LOGIN", 3)?;
+        self.command(Step::Auth, &encode(user), 3)?;
+        self.command(Step::Auth, &encode(password), 2)
     }
 
     /// Google and Microsoft tell by a challenge what is wrong, and refuse after an empty response.
     fn login_by_token(&mut self, user: &str, token: &str) -> Result<ServerReply, ClientError> {
         let response = encode(&bearer_response(user, token));
         match self.begin_login("XOAUTH2", &response, 2) {
-            Err(ClientError::Refused(_, 334, _)) => self.command("AUTH", "", 2),
+            Err(ClientError::Refused(_, 334, _)) => self.command(Step::Auth, "", 2),
             other => other,
         }
     }
@@ -142,7 +143,7 @@ impl SmtpClient {
         password: &str,
     ) -> Result<ServerReply, ClientError> {
         let mut nonce = [0; NONCE_OCTETS];
-        random::fill(&mut nonce).map_err(|error| ClientError::Io("AUTH", error))?;
+        random::fill(&mut nonce).map_err(|error| ClientError::Io(Step::Auth, error))?;
         let mechanism = match binding {
             Binding::Exporter(_) => "SCRAM-SHA-256-PLUS",
             Binding::NotOffered | Binding::Unable => "SCRAM-SHA-256",
@@ -152,12 +153,12 @@ impl SmtpClient {
         let proof = start.answer(&decode(&challenge)?, password);
         let proof = proof.map_err(unusable)?;
         // A server that says yes here has not said who it is.
-        let last = match self.command("AUTH", &encode(proof.message()), 3) {
+        let last = match self.command(Step::Auth, &encode(proof.message()), 3) {
             Err(ClientError::Refused(_, 200..=299, _)) => return Err(unusable(NO_PROOF)),
             other => other?,
         };
         proof.verify(&decode(&last)?).map_err(unusable)?;
-        self.command("AUTH", "", 2)
+        self.command(Step::Auth, "", 2)
     }
 }
 
@@ -173,7 +174,7 @@ fn decode(challenge: &ServerReply) -> Result<Vec<u8>, ClientError> {
 }
 
 fn unusable(why: impl std::fmt::Display) -> ClientError {
-    ClientError::Unusable("AUTH", why.to_string())
+    ClientError::Unusable(Step::Auth, why.to_string())
 }
 
 /// Every form in which a secret is said to a server, for the other side might say it back.
@@ -259,7 +260,7 @@ mod tests {
             ("bad czNjcmV0IQ==", "and repeated the secret"),
             ("bad AGJveABzM2NyZXQh", "and repeated the secret"),
         ] {
-            let error = ClientError::Refused("AUTH", 535, said.to_owned());
+            let error = ClientError::Refused(Step::Auth, 535, said.to_owned());
             let told = without(error, "box", "s3cret!").to_string();
             assert_eq!(told, format!("AUTH: the server said 535 {want}"));
         }

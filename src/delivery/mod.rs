@@ -26,6 +26,7 @@
 //! | `return_path` | content as it lies in a mailbox |
 //! | `content` | the content of a message, piece by piece |
 //! | `smtp_client` | a blocking SMTP client, one step a call |
+//! | `step` | the steps of a dialogue, by name |
 //! | `witness` | looks on while it speaks |
 //! | `trial` | one message to the smarthost before a witness |
 //!
@@ -56,6 +57,7 @@ mod queue_age;
 mod return_path;
 pub mod smarthost;
 pub mod smtp_client;
+pub mod step;
 mod transaction;
 pub mod trial;
 mod unsynced;

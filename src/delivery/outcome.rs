@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::smtp_client::ClientError;
+use super::step::Step;
 use crate::mail::{
     Action, Envelope, Network, Outcome, Progress, Reason, ReversePath, notifications::Notify,
 };
@@ -101,9 +102,9 @@ pub(super) enum Verdict {
 pub(super) fn judge(error: ClientError, host: &str) -> Verdict {
     match error {
         ClientError::Refused(step, code, text) => {
-            let reason = Reason::reply(host, step, code, &text);
+            let reason = Reason::reply(host, step.name(), code, &text);
             match (code, step) {
-                (530 | 534 | 535 | 538, _) | (552, "RCPT") => Verdict::PutOff(reason),
+                (530 | 534 | 535 | 538, _) | (552, Step::Rcpt) => Verdict::PutOff(reason),
                 (500..=599, _) => Verdict::Refused(reason),
                 _ => Verdict::PutOff(reason),
             }
@@ -231,18 +232,18 @@ mod tests {
     fn only_a_refusal_for_good_fails() {
         let refused = |step, code| ClientError::Refused(step, code, "5.1.1 x".to_owned());
         for (error, fails) in [
-            (refused("RCPT", 550), true),
-            (refused("MAIL", 553), true),
-            (refused("DATA", 554), true),
-            (refused("end of mail data", 552), true),
-            (refused("RCPT", 552), false),
-            (refused("MAIL", 530), false),
-            (refused("RCPT", 535), false),
-            (refused("RCPT", 450), false),
-            (refused("MAIL", 421), false),
-            (refused("MAIL", 250), false),
-            (ClientError::NotSmtp("RCPT"), false),
-            (ClientError::Io("RCPT", io::Error::other("x")), false),
+            (refused(Step::Rcpt, 550), true),
+            (refused(Step::Mail, 553), true),
+            (refused(Step::Data, 554), true),
+            (refused(Step::EndOfData, 552), true),
+            (refused(Step::Rcpt, 552), false),
+            (refused(Step::Mail, 530), false),
+            (refused(Step::Rcpt, 535), false),
+            (refused(Step::Rcpt, 450), false),
+            (refused(Step::Mail, 421), false),
+            (refused(Step::Mail, 250), false),
+            (ClientError::NotSmtp(Step::Rcpt), false),
+            (ClientError::Io(Step::Rcpt, io::Error::other("x")), false),
         ] {
             let text = error.to_string();
             let verdict = judge(error, "mx.there.example");

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::host_error::{Failed, OpenError};
 use super::login::{LoginBy, read_secret};
 use super::smtp_client::{ClientError, Limits, SmtpClient};
+use super::step::Step;
 use super::transaction::{Connection, Protocol};
 use super::witness::{Heard, Witness};
 use crate::config::settings::{Smarthost, SmarthostTls};
@@ -98,7 +99,7 @@ impl Way<'_> {
             SmarthostTls::Required => {
                 let mut connection = self.greeted(host, address)?;
                 if !connection.offer.starttls {
-                    return Err(unusable("STARTTLS", "the server does not offer it"));
+                    return Err(unusable(Step::StartTls, "the server does not offer it"));
                 }
                 connection.client.ask_for_tls()?;
                 self.start_verified_tls(host, &mut connection.client)?;
@@ -168,7 +169,7 @@ impl Way<'_> {
 
     fn start_verified_tls(&self, host: &str, client: &mut SmtpClient) -> Result<(), ClientError> {
         let roots = roots::load(self.smarthost.ca_file.as_deref());
-        let roots = roots.map_err(|reason| ClientError::Local("TLS", reason))?;
+        let roots = roots.map_err(|reason| ClientError::Local(Step::Tls, reason))?;
         client.start_tls(host, Trust::Roots(roots))
     }
 
@@ -181,14 +182,14 @@ impl Way<'_> {
         if !is_verified && !self.smarthost.plaintext_login {
             let noun = login.secret.noun();
             let why = format!("a {noun} goes out only over verified TLS");
-            return Err(unusable("AUTH", why));
+            return Err(unusable(Step::Auth, why));
         }
         let by = LoginBy::strongest(login, &connection.offer, client);
-        let by = by.map_err(|why| unusable("AUTH", why))?;
+        let by = by.map_err(|why| unusable(Step::Auth, why))?;
         let secret = read_secret(&login.secret);
         let secret = secret.map_err(|reason| {
             let path = login.secret.file().display();
-            ClientError::Local("AUTH", format!("{path}: {reason}"))
+            ClientError::Local(Step::Auth, format!("{path}: {reason}"))
         })?;
         client.login(by, &login.username, &secret)?;
         Ok(())
@@ -210,10 +211,10 @@ enum Next {
 impl Next {
     fn after(error: &ClientError) -> Self {
         match error {
-            ClientError::Refused("AUTH", 400..=499, _) => Self::Host,
-            ClientError::Refused("AUTH", ..)
-            | ClientError::Unusable("AUTH", _)
-            | ClientError::Local("AUTH", _) => Self::Nobody,
+            ClientError::Refused(Step::Auth, 400..=499, _) => Self::Host,
+            ClientError::Refused(Step::Auth, ..)
+            | ClientError::Unusable(Step::Auth, _)
+            | ClientError::Local(Step::Auth, _) => Self::Nobody,
             ClientError::Refused(..)
             | ClientError::Unusable(..)
             | ClientError::Local(..)
@@ -223,6 +224,6 @@ impl Next {
     }
 }
 
-fn unusable(step: &'static str, why: impl Into<String>) -> ClientError {
+fn unusable(step: Step, why: impl Into<String>) -> ClientError {
     ClientError::Unusable(step, why.into())
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::step::Step;
 use super::witness::{Heard, Witness};
 use crate::mail::{Kept, TlsFacts};
 use crate::protocol::client::{ReplyReader, ServerReply, mail_data};
@@ -77,37 +78,37 @@ impl Limits {
 #[derive(Debug)]
 pub enum ClientError {
     /// The connection failed at a step.
-    Io(&'static str, io::Error),
+    Io(Step, io::Error),
     /// What the server said is no reply.
-    NotSmtp(&'static str),
+    NotSmtp(Step),
     /// The server refused a step.
-    Refused(&'static str, u16, String),
+    Refused(Step, u16, String),
     /// We go no further at a step, and why.
-    Unusable(&'static str, String),
+    Unusable(Step, String),
     /// The same for a fault of this machine, which the words tell of.
-    Local(&'static str, String),
+    Local(Step, String),
 }
 
 impl ClientError {
     /// The step that failed.
-    pub fn step(&self) -> &'static str {
+    pub fn step(&self) -> Step {
         match self {
             Self::Io(step, _)
             | Self::NotSmtp(step)
             | Self::Refused(step, ..)
             | Self::Unusable(step, _)
-            | Self::Local(step, _) => step,
+            | Self::Local(step, _) => *step,
         }
     }
 
     /// Whether a login came to nothing.
     pub fn is_of_login(&self) -> bool {
-        self.step() == AUTH
+        self.step() == Step::Auth
     }
 
     /// Whether the server refused one for good.
     pub fn is_login_refused(&self) -> bool {
-        matches!(self, Self::Refused(AUTH, 500..=599, _))
+        matches!(self, Self::Refused(Step::Auth, 500..=599, _))
     }
 
     /// Why a sender must not hear it, if so: of a login only what the server said may leave this machine.
@@ -120,9 +121,6 @@ impl ClientError {
         }
     }
 }
-
-/// The step of a login.
-pub(super) const AUTH: &str = "AUTH";
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,7 +175,7 @@ impl SmtpClient {
         brake: &Arc<Brake>,
     ) -> Result<Self, ClientError> {
         let stream = ClientStream::connect(address, limits.connect);
-        let stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        let stream = stream.map_err(|error| ClientError::Io(Step::Connect, error))?;
         Ok(Self::over(stream, limits, brake))
     }
 
@@ -191,7 +189,7 @@ impl SmtpClient {
         brake: &Arc<Brake>,
     ) -> Result<Self, ClientError> {
         let stream = ClientStream::connect_unix(path, limits.connect);
-        let stream = stream.map_err(|error| ClientError::Io("connect", error))?;
+        let stream = stream.map_err(|error| ClientError::Io(Step::Connect, error))?;
         Ok(Self::over(stream, limits, brake))
     }
 
@@ -230,14 +228,14 @@ impl SmtpClient {
         if !self.unread.is_empty() {
             // Somebody on the way may have put it there (RFC 3207 section 4.2).
             let text = "plain text came behind the reply to STARTTLS";
-            return Err(ClientError::Io("TLS", io::Error::other(text)));
+            return Err(ClientError::Io(Step::Tls, io::Error::other(text)));
         }
         self.begin_step(self.limits.tls);
         let Some(stream) = self.stream.take() else {
-            return Err(gone("TLS"));
+            return Err(gone(Step::Tls));
         };
         let stream = stream.start_tls(name, trust);
-        let stream = stream.map_err(|error| ClientError::Io("TLS", error))?;
+        let stream = stream.map_err(|error| ClientError::Io(Step::Tls, error))?;
         if let (Some(facts), Some(certificate)) = (stream.tls_facts(), stream.certificate()) {
             self.tell(&Heard::Secured(facts, certificate));
         }
@@ -261,7 +259,7 @@ impl SmtpClient {
     /// It is none, or a refusal.
     pub fn greeting(&mut self) -> Result<ServerReply, ClientError> {
         self.begin_step(self.limits.greeting);
-        self.reply("greeting", 2)
+        self.reply(Step::Greeting, 2)
     }
 
     /// Says EHLO.
@@ -269,7 +267,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
-        self.command("EHLO", &format!("EHLO {name}"), 2)
+        self.command(Step::Ehlo, &format!("EHLO {name}"), 2)
     }
 
     /// Says LHLO, to an LMTP server (RFC 2033 section 4.1).
@@ -277,7 +275,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn lmtp_hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
-        self.command("LHLO", &format!("LHLO {name}"), 2)
+        self.command(Step::Lhlo, &format!("LHLO {name}"), 2)
     }
 
     /// Says HELO, to a server that knows no EHLO.
@@ -285,7 +283,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn old_hello(&mut self, name: &str) -> Result<ServerReply, ClientError> {
-        self.command("HELO", &format!("HELO {name}"), 2)
+        self.command(Step::Helo, &format!("HELO {name}"), 2)
     }
 
     /// Asks for TLS; [`SmtpClient::start_tls`] has to follow.
@@ -293,7 +291,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn ask_for_tls(&mut self) -> Result<ServerReply, ClientError> {
-        self.command("STARTTLS", "STARTTLS", 2)
+        self.command(Step::StartTls, "STARTTLS", 2)
     }
 
     /// Sends MAIL and every RCPT in one go, to a server with PIPELINING (RFC 2920). What follows is
@@ -312,7 +310,7 @@ impl SmtpClient {
             lines.push_str("\r\n");
         }
         self.begin_step(self.limits.command);
-        self.write("MAIL", lines.as_bytes())?;
+        self.write(Step::Mail, lines.as_bytes())?;
         self.ahead = 1 + recipients.len();
         Ok(())
     }
@@ -323,7 +321,7 @@ impl SmtpClient {
     /// The connection broke.
     pub fn skip_ahead(&mut self) -> Result<(), ClientError> {
         while self.ahead > 0 {
-            match self.command("RCPT", "", 2) {
+            match self.command(Step::Rcpt, "", 2) {
                 Ok(_) | Err(ClientError::Refused(..)) => {}
                 Err(error) => return Err(error),
             }
@@ -336,7 +334,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn mail(&mut self, from: &str, parameters: &str) -> Result<ServerReply, ClientError> {
-        self.command("MAIL", &mail_command(from, parameters), 2)
+        self.command(Step::Mail, &mail_command(from, parameters), 2)
     }
 
     /// Names a recipient; `parameters` begin with a blank, or are empty.
@@ -344,7 +342,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn recipient(&mut self, to: &str, parameters: &str) -> Result<ServerReply, ClientError> {
-        self.command("RCPT", &recipient_command(to, parameters), 2)
+        self.command(Step::Rcpt, &recipient_command(to, parameters), 2)
     }
 
     /// Announces the content.
@@ -354,8 +352,8 @@ impl SmtpClient {
     pub fn data(&mut self) -> Result<ServerReply, ClientError> {
         self.content_until = Some(clock::monotonic() + self.limits.content);
         self.begin_step(self.limits.data);
-        self.write("DATA", b"DATA\r\n")?;
-        self.reply("DATA", 3)
+        self.write(Step::Data, b"DATA\r\n")?;
+        self.reply(Step::Data, 3)
     }
 
     /// Sends a block of mail data. Where that fails the server's last words, if it said why, are the
@@ -368,11 +366,11 @@ impl SmtpClient {
             until.saturating_duration_since(clock::monotonic())
         });
         self.begin_step(left.min(self.limits.block));
-        let Err(error) = self.write("mail data", octets) else {
+        let Err(error) = self.write(Step::MailData, octets) else {
             return Ok(());
         };
         self.begin_step(LAST_WORDS_MAX);
-        match self.reply("mail data", 2) {
+        match self.reply(Step::MailData, 2) {
             Err(refused @ ClientError::Refused(..)) => Err(refused),
             Ok(_) | Err(_) => Err(error),
         }
@@ -387,7 +385,7 @@ impl SmtpClient {
         if let Some(stream) = self.stream.as_mut() {
             stream.begin_step(self.limits.end_of_data, END_OF_DATA_GRACE);
         }
-        self.reply("end of mail data", 2)
+        self.reply(Step::EndOfData, 2)
     }
 
     /// Gives up the transaction.
@@ -395,7 +393,7 @@ impl SmtpClient {
     /// # Errors
     /// The server refused it.
     pub fn reset(&mut self) -> Result<ServerReply, ClientError> {
-        self.command("RSET", "RSET", 2)
+        self.command(Step::Rset, "RSET", 2)
     }
 
     /// Sends a short message; gives the server's last reply.
@@ -421,8 +419,8 @@ impl SmtpClient {
     /// The connection broke; the message is sent all the same.
     pub fn quit(&mut self) -> Result<ServerReply, ClientError> {
         self.begin_step(self.limits.quit);
-        self.write("QUIT", b"QUIT\r\n")?;
-        self.reply("QUIT", 2)
+        self.write(Step::Quit, b"QUIT\r\n")?;
+        self.reply(Step::Quit, 2)
     }
 
     fn begin_step(&mut self, limit: Duration) {
@@ -433,7 +431,7 @@ impl SmtpClient {
 
     pub(super) fn command(
         &mut self,
-        step: &'static str,
+        step: Step,
         command: &str,
         class: u16,
     ) -> Result<ServerReply, ClientError> {
@@ -447,7 +445,7 @@ impl SmtpClient {
         self.reply(step, class)
     }
 
-    fn write(&mut self, step: &'static str, octets: &[u8]) -> Result<(), ClientError> {
+    fn write(&mut self, step: Step, octets: &[u8]) -> Result<(), ClientError> {
         if !self.unread.is_empty() {
             // Nobody asked: from here on its replies would be taken for those to other commands.
             return Err(ClientError::NotSmtp(step));
@@ -459,7 +457,7 @@ impl SmtpClient {
         written.map_err(|error| ClientError::Io(step, error))
     }
 
-    fn reply(&mut self, step: &'static str, class: u16) -> Result<ServerReply, ClientError> {
+    fn reply(&mut self, step: Step, class: u16) -> Result<ServerReply, ClientError> {
         loop {
             let fed = self.replies.feed(&self.unread);
             let (used, reply) = fed.map_err(|_| ClientError::NotSmtp(step))?;
@@ -478,7 +476,7 @@ impl SmtpClient {
         }
     }
 
-    fn read_more(&mut self, step: &'static str) -> Result<(), ClientError> {
+    fn read_more(&mut self, step: Step) -> Result<(), ClientError> {
         let Some(stream) = self.stream.as_mut() else {
             return Err(gone(step));
         };
@@ -506,7 +504,7 @@ fn recipient_command(to: &str, parameters: &str) -> String {
     format!("RCPT TO:<{to}>{parameters}")
 }
 
-fn gone(step: &'static str) -> ClientError {
+fn gone(step: Step) -> ClientError {
     let text = "the server ended the connection";
     ClientError::Io(step, io::Error::new(io::ErrorKind::UnexpectedEof, text))
 }

@@ -13,6 +13,7 @@ use std::io;
 use super::content::Source;
 use super::outcome::{Verdict, judge};
 use super::smtp_client::{ClientError, SmtpClient};
+use super::step::Step;
 use crate::events;
 use crate::mail::{
     Mailbox, MessageId, MessageNotifications, Reason, Recipient, RecipientNotifications,
@@ -115,7 +116,7 @@ pub(super) enum Fit {
 
 impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> Self {
-        Self::Io("reading the message", error)
+        Self::Io(Step::Reading, error)
     }
 }
 
@@ -337,7 +338,7 @@ impl Connection {
         match self.client.end_of_data() {
             Ok(reply) => {
                 let text = reply.lines.join(" / ");
-                let said = Reason::reply(&self.host, END_OF_DATA, reply.code, &text);
+                let said = Reason::reply(&self.host, Step::EndOfData.name(), reply.code, &text);
                 (Verdict::Taken(said), Fit::ForMore, is_only)
             }
             Err(error) => {
@@ -362,9 +363,6 @@ impl Connection {
         self.client.block(&wire)
     }
 }
-
-/// The step after the content, in words.
-const END_OF_DATA: &str = "end of mail data";
 
 fn push_parameter<T: fmt::Display>(parameters: &mut String, name: &str, value: Option<&T>) {
     if let Some(value) = value {

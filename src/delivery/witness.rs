@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::smtp_client::ClientError;
+use super::step::Step;
 use crate::mail::TlsFacts;
 use crate::protocol::client::ServerReply;
 use crate::transport::seen::SeenCertificate;
@@ -19,7 +20,7 @@ pub enum Heard<'a> {
     /// Both sides speak TLS now; the server showed this.
     Secured(TlsFacts, SeenCertificate),
     /// What the server said to a step, good or bad.
-    Said(&'static str, &'a ServerReply),
+    Said(Step, &'a ServerReply),
     /// No connection that is good for mail, at this address.
     NotOpened(SocketAddr, &'a ClientError),
 }

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 
 use super::super::output::{NO_USER, NOT_PERMITTED, TRY_LATER, UNAVAILABLE};
 use crate::delivery::smtp_client::ClientError;
+use crate::delivery::step::Step;
 
 /// Who is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +21,9 @@ pub(super) enum Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The other side said this code at a step.
-    Said(&'static str, u16),
+    Said(Step, u16),
     /// There was no reply: the step, and what is advised.
-    Silent(&'static str, &'static str),
+    Silent(Step, &'static str),
     /// Found out by ourselves; the exit code.
     Own(u8),
 }
@@ -37,13 +38,12 @@ impl Cause {
     pub(super) fn exit_code(self) -> u8 {
         match self {
             Self::Own(code) => code,
-            Self::Silent("AUTH", _) => NOT_PERMITTED,
+            Self::Silent(Step::Auth, _) => NOT_PERMITTED,
             Self::Silent(..) => UNAVAILABLE,
             Self::Said(_, 400..=499) => TRY_LATER,
-            Self::Said("RCPT", 550 | 551 | 553) => NO_USER,
-            Self::Said("AUTH", _) | Self::Said("MAIL" | "RCPT", 530..=539 | 550..=554) => {
-                NOT_PERMITTED
-            }
+            Self::Said(Step::Rcpt, 550 | 551 | 553) => NO_USER,
+            Self::Said(Step::Auth, _)
+            | Self::Said(Step::Mail | Step::Rcpt, 530..=539 | 550..=554) => NOT_PERMITTED,
             Self::Said(..) => UNAVAILABLE,
         }
     }
@@ -73,88 +73,92 @@ impl Cause {
 /// What an error was caused by.
 pub(super) fn cause(error: &ClientError) -> Cause {
     match error {
-        ClientError::Refused(step, code, _) => Cause::Said(step, *code),
-        ClientError::Io(step, error) => Cause::Silent(step, silence(step, error.kind())),
+        ClientError::Refused(step, code, _) => Cause::Said(*step, *code),
+        ClientError::Io(step, error) => Cause::Silent(*step, silence(*step, error.kind())),
         ClientError::Unusable(step, _) | ClientError::Local(step, _) => {
-            Cause::Silent(step, silence(step, ErrorKind::Other))
+            Cause::Silent(*step, silence(*step, ErrorKind::Other))
         }
         ClientError::NotSmtp(step) => Cause::Silent(
-            step,
+            *step,
             "Something else than a mail server answers there, or a TLS port is taken for a plain one.",
         ),
     }
 }
 
 /// The keys of the smarthost's section to look at.
-fn silent_smarthost(step: &str) -> Option<&'static str> {
+fn silent_smarthost(step: Step) -> Option<&'static str> {
     Some(match step {
-        "connect" => "host and port; a firewall may be in between as well",
-        "TLS" => "host, which the certificate has to be for, ca_file and tls",
-        "STARTTLS" => "tls and port: it offers no STARTTLS, and implicit TLS is mostly on port 465",
-        "AUTH" => "username, mechanisms, plaintext_login, and password_file or token_file",
+        Step::Connect => "host and port; a firewall may be in between as well",
+        Step::Tls => "host, which the certificate has to be for, ca_file and tls",
+        Step::StartTls => {
+            "tls and port: it offers no STARTTLS, and implicit TLS is mostly on port 465"
+        }
+        Step::Auth => "username, mechanisms, plaintext_login, and password_file or token_file",
         _ => return None,
     })
 }
 
 /// What a smarthost's refusal may mean.
-fn refused_by_smarthost(step: &str, code: u16) -> Option<&'static str> {
+fn refused_by_smarthost(step: Step, code: u16) -> Option<&'static str> {
     Some(match (step, code) {
-        ("AUTH", 534 | 535) => {
+        (Step::Auth, 534 | 535) => {
             "User or password is wrong there; username, password_file or token_file"
         }
-        ("AUTH", 538) | (_, 523) => "It wants TLS before a login; tls",
-        ("AUTH", 502..=504) => "It takes no such login; mechanisms, and username empty for none",
-        ("MAIL" | "RCPT", 530) => "It wants a login; username",
-        ("MAIL", 550..=554) => "It refuses the sender; sender_domains and username",
+        (Step::Auth, 538) | (_, 523) => "It wants TLS before a login; tls",
+        (Step::Auth, 502..=504) => {
+            "It takes no such login; mechanisms, and username empty for none"
+        }
+        (Step::Mail | Step::Rcpt, 530) => "It wants a login; username",
+        (Step::Mail, 550..=554) => "It refuses the sender; sender_domains and username",
         _ => return None,
     })
 }
 
-fn silence(step: &str, kind: ErrorKind) -> &'static str {
+fn silence(step: Step, kind: ErrorKind) -> &'static str {
     match (step, kind) {
-        ("connect", ErrorKind::TimedOut) => {
+        (Step::Connect, ErrorKind::TimedOut) => {
             "Nobody answers: a firewall in between, or a machine that is off."
         }
-        ("connect", _) => {
+        (Step::Connect, _) => {
             "Nothing takes connections there. Is it running? gatepost status tells, and gatepost check lists the ports."
         }
-        ("TLS", _) => {
+        (Step::Tls, _) => {
             "TLS was not set up. gatepost check says what is wrong with [tls] certificate and private_key."
         }
-        ("STARTTLS", _) => {
+        (Step::StartTls, _) => {
             "No certificate is set, or STARTTLS is disabled. See [tls] certificate and [extensions] starttls."
         }
-        ("AUTH", _) => {
+        (Step::Auth, _) => {
             "No login was made. See [auth] mechanisms and name_and_password of the port."
         }
         _ => "The connection broke or was too slow. The log of the other side says why.",
     }
 }
 
-fn refusal(step: &str, code: u16) -> &'static str {
+fn refusal(step: Step, code: u16) -> &'static str {
     match (step, code) {
         (_, 421) => {
             "It takes no more sessions now, or is going down. gatepost status shows how many there are."
         }
-        ("AUTH", 535) => {
+        (Step::Auth, 535) => {
             "User or password is wrong, or [server_access] keeps the user out. gatepost passwd sets a password."
         }
-        ("AUTH", 538) | (_, 523) => {
+        (Step::Auth, 538) | (_, 523) => {
             "It wants TLS before a login: see [extensions] starttls and [auth] plaintext_from."
         }
-        ("AUTH", 502..=504) => "This port takes no logins: see name_and_password of the port.",
-        ("AUTH", 454) => "Too many failed logins from here: gatepost unban forgets them.",
+        (Step::Auth, 502..=504) => "This port takes no logins: see name_and_password of the port.",
+        (Step::Auth, 454) => "Too many failed logins from here: gatepost unban forgets them.",
         (_, 530) => "It wants a login (--user), or TLS first.",
-        ("greeting", 554) => {
+        (Step::Greeting, 554) => {
             "It turns this client away: see [connections], [blacklist], [dnsbl] and the sites."
         }
-        ("MAIL", 550..=554) => {
+        (Step::Mail, 550..=554) => {
             "The sender is refused: see [senders]. After a login, only the user's own addresses may send."
         }
-        ("RCPT", 550) => {
+        (Step::Rcpt, 550) => {
             "There is no such user or alias: see the users and aliases files, and local_domains."
         }
-        ("RCPT", 554) => {
+        (Step::Rcpt, 554) => {
             "Not relayed, or refused by a list: see [relay] and [recipients]; gatepost explain names the line."
         }
         (_, 552) => "The message is too large for it.",
@@ -174,23 +178,23 @@ mod tests {
         let refused = |step, code| ClientError::Refused(step, code, String::new());
         let io = |step| ClientError::Io(step, io::Error::other("x"));
         for (error, code) in [
-            (io("connect"), 69),
-            (io("TLS"), 69),
-            (io("STARTTLS"), 69),
-            (io("AUTH"), 77),
-            (ClientError::NotSmtp("greeting"), 69),
-            (refused("greeting", 421), 75),
-            (refused("greeting", 554), 69),
-            (refused("AUTH", 535), 77),
-            (refused("AUTH", 454), 75),
-            (refused("MAIL", 530), 77),
-            (refused("MAIL", 554), 77),
-            (refused("MAIL", 501), 69),
-            (refused("RCPT", 550), 67),
-            (refused("RCPT", 554), 77),
-            (refused("RCPT", 450), 75),
-            (refused("end of mail data", 552), 69),
-            (refused("end of mail data", 452), 75),
+            (io(Step::Connect), 69),
+            (io(Step::Tls), 69),
+            (io(Step::StartTls), 69),
+            (io(Step::Auth), 77),
+            (ClientError::NotSmtp(Step::Greeting), 69),
+            (refused(Step::Greeting, 421), 75),
+            (refused(Step::Greeting, 554), 69),
+            (refused(Step::Auth, 535), 77),
+            (refused(Step::Auth, 454), 75),
+            (refused(Step::Mail, 530), 77),
+            (refused(Step::Mail, 554), 77),
+            (refused(Step::Mail, 501), 69),
+            (refused(Step::Rcpt, 550), 67),
+            (refused(Step::Rcpt, 554), 77),
+            (refused(Step::Rcpt, 450), 75),
+            (refused(Step::EndOfData, 552), 69),
+            (refused(Step::EndOfData, 452), 75),
         ] {
             let text = error.to_string();
             let cause = cause(&error);

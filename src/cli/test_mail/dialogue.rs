@@ -10,6 +10,7 @@ use super::Wish;
 use crate::config::settings::{Port, PortKind, Settings};
 use crate::delivery::login::LoginBy;
 use crate::delivery::smtp_client::{ClientError, SmtpClient};
+use crate::delivery::step::Step;
 use crate::delivery::witness::{Heard, Witness};
 use crate::devices::TEST_NAME;
 use crate::protocol::client::{Offer, ServerReply, mail_data};
@@ -68,7 +69,7 @@ impl Dialogue<'_> {
             (false, false) => Ok(offer),
             (false, true) => {
                 let why = io::Error::other("the server does not offer it");
-                Err(ClientError::Io("STARTTLS", why))
+                Err(ClientError::Io(Step::StartTls, why))
             }
             (true, _) => {
                 client.ask_for_tls()?;
@@ -80,7 +81,7 @@ impl Dialogue<'_> {
 
     fn connect(&self, witness: &Witness) -> Result<SmtpClient, ClientError> {
         let none = io::Error::other("the port has no address");
-        let mut last = ClientError::Io("connect", none);
+        let mut last = ClientError::Io(Step::Connect, none);
         for address in reachable(self.port) {
             match SmtpClient::connect(address, self.patience) {
                 Ok(client) => return Ok(client.before(Some(witness.clone()), address)),

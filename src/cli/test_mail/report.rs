@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::super::output::say;
 use super::advice::{self, Cause, Side};
 use crate::delivery::smtp_client::ClientError;
+use crate::delivery::step::Step;
 use crate::delivery::witness::{Heard, Witness};
 use crate::protocol::client::ServerReply;
 use crate::sys::clock;
@@ -169,7 +170,7 @@ impl State {
                 let words = format!("{} {}; {seen}", facts.version, facts.cipher);
                 self.step("tls", Verdict::Good, &words);
             }
-            Heard::Said(step, reply) => self.said(step, reply),
+            Heard::Said(step, reply) => self.said(*step, reply),
             Heard::NotOpened(address, error) => self.failed(error, Some(*address)),
         }
     }
@@ -187,21 +188,21 @@ impl State {
         self.step("connect", Verdict::Good, &address.to_string());
     }
 
-    fn said(&mut self, step: &'static str, reply: &ServerReply) {
+    fn said(&mut self, step: Step, reply: &ServerReply) {
         let name = name_of(step);
         let is_good = reply.code / 100 == 2;
         match step {
             // They end no step.
-            "QUIT" | "RSET" => {}
+            Step::Quit | Step::Rset => {}
             _ if reply.code / 100 == 3 => {}
             // What is refused may be asked in another way (HELO).
-            "EHLO" | "HELO" => {
+            Step::Ehlo | Step::Helo => {
                 let is_offer = |line: &String| line.trim().eq_ignore_ascii_case("STARTTLS");
                 self.is_tls_missing = is_good && !reply.lines.iter().any(is_offer);
             }
-            "STARTTLS" if is_good => self.in_handshake = true,
+            Step::StartTls if is_good => self.in_handshake = true,
             _ if is_good => {
-                self.has_logged_in |= step == "AUTH";
+                self.has_logged_in |= step == Step::Auth;
                 self.step(name, Verdict::Good, &words_of(reply));
             }
             _ => {
@@ -258,15 +259,17 @@ impl State {
 }
 
 /// The line on which a step of the protocol is told.
-fn name_of(step: &'static str) -> &'static str {
+fn name_of(step: Step) -> &'static str {
     match step {
-        "EHLO" | "HELO" | "greeting" => "greeting",
-        "STARTTLS" | "TLS" => "tls",
-        "AUTH" => "login",
-        "MAIL" => "sender",
-        "RCPT" => "recipient",
-        "connect" => "connect",
-        _ => "data",
+        Step::Ehlo | Step::Helo | Step::Lhlo | Step::Greeting => "greeting",
+        Step::StartTls | Step::Tls => "tls",
+        Step::Auth => "login",
+        Step::Mail => "sender",
+        Step::Rcpt => "recipient",
+        Step::Connect => "connect",
+        Step::Data | Step::Reading | Step::MailData | Step::EndOfData | Step::Rset | Step::Quit => {
+            "data"
+        }
     }
 }
 
@@ -330,18 +333,18 @@ mod tests {
     #[test]
     fn every_step_of_the_protocol_has_a_line() {
         for step in [
-            "connect",
-            "greeting",
-            "EHLO",
-            "HELO",
-            "STARTTLS",
-            "TLS",
-            "AUTH",
-            "MAIL",
-            "RCPT",
-            "DATA",
-            "mail data",
-            "end of mail data",
+            Step::Connect,
+            Step::Greeting,
+            Step::Ehlo,
+            Step::Helo,
+            Step::StartTls,
+            Step::Tls,
+            Step::Auth,
+            Step::Mail,
+            Step::Rcpt,
+            Step::Data,
+            Step::MailData,
+            Step::EndOfData,
         ] {
             assert!(STEPS.contains(&name_of(step)), "{step}");
         }
