@@ -546,3 +546,26 @@ fn of_what_is_told_later_the_spool_keeps_the_header_section_alone() {
         assert!(told.iter().any(|text| text.contains(&header)), "{octets}");
     }
 }
+
+#[test]
+fn what_is_finished_meanwhile_is_not_kept_for_its_header() {
+    let disk = new_disk();
+    let machine = Machine::boot(&disk, 1).unwrap();
+    let to = ["alice@here.example"];
+    let id = machine.commit(&Ledger::default(), "<s@here.example>", &to, 15_000);
+    let id = id.unwrap();
+    let mut settled = vec![Settled {
+        id,
+        party: Party::Deliverer,
+        progress: vec![Progress::Done],
+        local: Attempts::default(),
+        lanes: Attempts::default(),
+        is_left: false,
+        in_doubt: false,
+    }];
+    machine.spool.settle(&mut settled).unwrap();
+    machine.spool.keep_header(id).unwrap();
+    machine.spool.commit_waiting();
+    assert_eq!(machine.spool.undelivered(), 0);
+    assert_eq!(disk.files_below("/srv/spool/queue"), []);
+}

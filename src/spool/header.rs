@@ -24,7 +24,7 @@ pub const HEADER_MAX_OCTETS: usize = 8 * 1024;
 
 impl Spool {
     /// The header section is all that is wanted of a message from now on. One that somebody may still get stays as
-    /// it is, and so does one that is not there.
+    /// it is, and so does one that is finished or not there.
     ///
     /// # Errors
     /// The disk's; as much as before is there then.
@@ -32,7 +32,8 @@ impl Spool {
         let _turn = self.settling();
         let place = {
             let mut state = self.lock();
-            let Some(entry) = state.entries.get_mut(&id) else {
+            let entry = state.entries.get_mut(&id);
+            let Some(entry) = entry.filter(|entry| !entry.is_finished()) else {
                 return Ok(());
             };
             entry.changed.get_or_insert_default().header_only = true;
