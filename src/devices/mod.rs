@@ -54,7 +54,7 @@ pub struct Devices {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     kept: Mutex<Kept>,
-    /// Clients that the gate has turned away, with their ports.
+    /// Clients that the acceptor has turned away, with their ports.
     crowd: Mutex<Vec<(IpAddr, Box<str>)>>,
     /// Held while the file is written.
     writing: Mutex<()>,
@@ -240,7 +240,7 @@ impl Devices {
         Answer::done(format!("{client} is forgotten\n"))
     }
 
-    /// The table, with those in it that the gate has turned away since.
+    /// The table, with those in it that the acceptor has turned away since.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         let crowd = {
             let mut crowd = self.crowd.lock();

@@ -8,7 +8,7 @@
 //! | `hand_over` | into the drop folder |
 //!
 //! It leaves the message in the drop folder of the spool, whether the service runs or not, and the service
-//! judges it and takes it up; see `server/pickup`. It never trusts what listens on a port, for while the
+//! judges it and takes it up; see `maildrop`. It never trusts what listens on a port, for while the
 //! service is down that may be anybody. Promises: exit code 0 means that the message is durable. It runs as
 //! whoever calls it and needs no rights. Where the caller may read the users and the aliases, what the
 //! service would refuse is refused at once, and nothing is sent then; else the sender is told by mail.
