@@ -213,8 +213,6 @@ impl Troubles {
         self.failing.store(failing, Ordering::Relaxed);
         let unwritable = state.mailboxes.count();
         self.unwritable.store(unwritable, Ordering::Relaxed);
-        let unwritable = state.mailboxes.count();
-        self.unwritable.store(unwritable, Ordering::Relaxed);
         drop(state);
         self.woken.notify_all();
     }

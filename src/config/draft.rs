@@ -88,14 +88,7 @@ impl Draft {
         key: Option<&str>,
         reason: impl Into<String>,
     ) {
-        self.problems.push(Problem {
-            file: self.file.clone(),
-            line: Some(line),
-            section: section.map(str::to_owned),
-            key: key.map(str::to_owned),
-            reason: reason.into(),
-            severity: Severity::Error,
-        });
+        self.record((line, section, key), reason.into(), Severity::Error);
     }
 
     fn section(&mut self, section: &ini::Section) {
@@ -136,7 +129,8 @@ impl Draft {
             Some(_) | None => {
                 for futile in values::match_nothing(&rule.kind, &lines) {
                     let (line, reason) = (futile.line, futile.reason);
-                    self.record((line, section, rule.name), reason, Severity::NewError);
+                    let at = (line, Some(section), Some(rule.name));
+                    self.record(at, reason, Severity::NewError);
                 }
                 rule.faults(&lines)
             }
@@ -148,7 +142,7 @@ impl Draft {
                 false => "",
             };
             let reason = format!("{}{hint}", fault.reason);
-            self.record((fault.line, section, rule.name), reason, Severity::Error);
+            self.problem(fault.line, Some(section), Some(rule.name), reason);
         }
         self.written.push(Written {
             section: section.to_owned(),
@@ -160,15 +154,15 @@ impl Draft {
 
     fn record(
         &mut self,
-        (line, section, key): (usize, &str, &str),
+        (line, section, key): (usize, Option<&str>, Option<&str>),
         reason: String,
         severity: Severity,
     ) {
         self.problems.push(Problem {
             file: self.file.clone(),
             line: Some(line),
-            section: Some(section.to_owned()),
-            key: Some(key.to_owned()),
+            section: section.map(str::to_owned),
+            key: key.map(str::to_owned),
             reason,
             severity,
         });

@@ -52,11 +52,7 @@ impl<'a> Source<'a> {
         let mut from = 0;
         while from < length {
             // The file may be longer: see the spool's `header`.
-            piece.truncate(
-                usize::try_from(length - from)
-                    .unwrap_or(PIECE_OCTETS)
-                    .min(PIECE_OCTETS),
-            );
+            piece.truncate(usize::try_from(length - from).unwrap_or(PIECE_OCTETS));
             let count = file.read_at(&mut piece, from)?;
             let octets = piece.get(..count).unwrap_or_default();
             if octets.is_empty() {

@@ -88,11 +88,7 @@ impl HostError {
             Self::Broken(error) => error.kept(),
             Self::Missing(_) | Self::Handler(_) => None,
         };
-        let reason = Reason::own("4.4.1", self);
-        match kept {
-            Some(kept) => reason.keeping(kept),
-            None => reason,
-        }
+        Reason::own("4.4.1", self).keeping(kept)
     }
 }
 

@@ -177,16 +177,25 @@ impl Lane {
     /// tries it at once; where there is none, that is believed as far as the secret can be read here.
     pub(super) fn login_worked_elsewhere(&self, host: &str, user: &str, now: Instant) {
         let mut shared = self.lock();
-        let is_meant = matches!(shared.next_hop.as_deref(), Some(NextHop::Smarthost(own)) if own.is_login(host, user));
-        if !is_meant || !shared.lacks_login {
+        let Some(next_hop) = shared.next_hop.clone().filter(|_| shared.lacks_login) else {
+            return;
+        };
+        let NextHop::Smarthost(own) = &*next_hop else {
+            return;
+        };
+        if !own.is_login(host, user) {
             return;
         }
         if shared.queue.depth().0 > 0 {
             shared.queue.host_may_work(now);
             self.work.notify_all();
-        } else if shared.has_secret() {
-            shared.queue.host_works();
-            drop(shared);
+            return;
+        }
+        // Nobody waits for the file's disk.
+        drop(shared);
+        let mut login = own.login.iter();
+        if login.all(|login| read_secret(&login.secret).is_ok()) {
+            self.lock().queue.host_works();
             self.troubles().login_works(&self.route);
         }
     }
@@ -368,19 +377,6 @@ impl Lane {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         // Nothing is done under the lock that could leave it half changed.
         self.shared.lock()
-    }
-}
-
-impl Shared {
-    /// Whether the password or token can be read by us.
-    fn has_secret(&self) -> bool {
-        match self.next_hop.as_deref() {
-            Some(NextHop::Smarthost(own)) => {
-                let mut login = own.login.iter();
-                login.all(|login| read_secret(&login.secret).is_ok())
-            }
-            Some(NextHop::Lmtp(_) | NextHop::Command(_) | NextHop::Webhook(_)) | None => false,
-        }
     }
 }
 

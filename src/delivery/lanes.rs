@@ -184,9 +184,9 @@ impl Lanes {
 
     /// Somebody else has logged in at the smarthost of this name, its host, as this user.
     pub fn login_worked_elsewhere(&self, name: &str, host: &str, user: &str, now: Instant) {
-        let lanes = self.lock();
-        let named = lanes.iter().filter(|(route, _)| route.to_string() == name);
-        named.for_each(|(_, lane)| lane.login_worked_elsewhere(host, user, now));
+        let lanes: Vec<Arc<Lane>> = self.lock().values().map(Arc::clone).collect();
+        let named = lanes.iter().filter(|lane| lane.route.to_string() == name);
+        named.for_each(|lane| lane.login_worked_elsewhere(host, user, now));
     }
 
     /// Where a message is in the lanes that know it: in hand before all else, then the earliest; and why

@@ -113,12 +113,7 @@ pub(super) fn judge(error: ClientError, host: &str) -> Verdict {
         | ClientError::NotSmtp(_)
         | ClientError::Unusable(..)
         | ClientError::Local(..)) => {
-            let reason = Reason::own("4.4.2", &error);
-            Verdict::PutOff(
-                error
-                    .kept()
-                    .map_or(reason.clone(), |kept| reason.keeping(kept)),
-            )
+            Verdict::PutOff(Reason::own("4.4.2", &error).keeping(error.kept()))
         }
     }
 }

@@ -166,13 +166,10 @@ impl Reason {
         }
     }
 
-    /// The same, and its words are not for senders.
+    /// The same; where there is a reason to keep them, its words are not for senders.
     #[must_use]
-    pub fn keeping(self, kept: Kept) -> Self {
-        Self {
-            kept: Some(kept),
-            ..self
-        }
+    pub fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     /// What `host` said at `step`: a reply code and its text.
@@ -414,8 +411,7 @@ mod tests {
             ("/run/lmtp: refused", None, Some(local)),
             ("cannot open \"/var/mail/a\"", None, Some(local)),
         ] {
-            let reason = Reason::own("4.4.1", words);
-            let reason = kept.map_or(reason.clone(), |kept| reason.keeping(kept));
+            let reason = Reason::own("4.4.1", words).keeping(kept);
             assert_eq!(reason.words(), words);
             let told = reason.for_sender();
             assert_eq!(

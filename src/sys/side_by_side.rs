@@ -5,8 +5,9 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use super::sync::Mutex;
 
 /// Threads beside the caller's.
 const THREADS_MAX: usize = 7;
@@ -29,7 +30,7 @@ pub fn for_each(
             return;
         }
         if let Err(error) = one(number) {
-            *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, error));
+            *failed.lock() = Some((number, error));
         }
     };
     thread::scope(|scope| {
@@ -40,10 +41,8 @@ pub fn for_each(
         }
         work();
     });
-    let failed = failed.into_inner();
-    failed
-        .unwrap_or_else(PoisonError::into_inner)
-        .map_or(Ok(()), Err)
+    let failed = failed.lock().take();
+    failed.map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
