@@ -130,7 +130,7 @@ impl Lanes {
 
     /// How each destination is now that had a message since the start.
     pub fn vitals(&self, now: Instant) -> Vec<LaneVitals> {
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         lanes.iter().map(|lane| lane.vitals(now)).collect()
     }
 
@@ -184,15 +184,15 @@ impl Lanes {
 
     /// Somebody else has logged in at the smarthost of this name, its host, as this user.
     pub fn login_worked_elsewhere(&self, name: &str, host: &str, user: &str, now: Instant) {
-        let lanes: Vec<Arc<Lane>> = self.lock().values().map(Arc::clone).collect();
-        let named = lanes.iter().filter(|lane| lane.route.to_string() == name);
+        let lanes = self.all().into_iter();
+        let named = lanes.filter(|lane| lane.route.to_string() == name);
         named.for_each(|lane| lane.login_worked_elsewhere(host, user, now));
     }
 
     /// Where a message is in the lanes that know it: in hand before all else, then the earliest; and why
     /// that destination rests, if it does.
     pub fn look(&self, id: MessageId) -> Option<(Look, String)> {
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         let looks = lanes.iter().filter_map(|lane| lane.look(id));
         looks.min_by_key(|(look, _)| match look {
             Look::InHand => None,
@@ -202,20 +202,20 @@ impl Lanes {
 
     /// How each destination stands.
     pub fn standings(&self) -> Vec<Standing> {
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         lanes.iter().map(|lane| lane.standing()).collect()
     }
 
     /// A message that waits in lanes is due, because an operator asked then; and their destinations rest
     /// no longer, unless they have failed since.
     pub fn hurry(&self, id: MessageId, asked: Instant) {
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         lanes.iter().for_each(|lane| lane.hurry(id, asked));
     }
 
     /// A message is in no lane any more; false where a thread has it, and then it is in all its lanes.
     pub fn withdraw(&self, id: MessageId) -> bool {
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         let is_in_hand = |lane: &Arc<Lane>| matches!(lane.look(id), Some((Look::InHand, _)));
         if lanes.iter().any(is_in_hand) {
             return false;
@@ -244,8 +244,13 @@ impl Lanes {
         let now = clock::monotonic();
         let stopped = self.common.brake.pulled_at().unwrap_or(now);
         let until = (stopped + END_MAX).max(now + END_MIN);
-        let lanes: Vec<_> = self.lock().values().cloned().collect();
+        let lanes = self.all();
         lanes.iter().for_each(|lane| lane.wait_for_end(until));
+    }
+
+    /// Each of them, to be asked without the lock.
+    fn all(&self) -> Vec<Arc<Lane>> {
+        self.lock().values().map(Arc::clone).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Route, Arc<Lane>>> {
