@@ -207,7 +207,7 @@ impl<J: Job> ParkedSessions<J> {
         }
     }
 
-    /// Takes a place for a job that is about to be registered. It is busy until `seat` or `queue`.
+    /// Takes a place for a job that is about to be registered. It is busy until `enqueue`, or given back by `cancel`.
     pub(super) fn reserve(&self, deadline: Instant, info: J::SessionInfo) -> Ticket {
         let mut state = self.lock();
         let index = state.free.pop().unwrap_or(state.places.len());

@@ -11,26 +11,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::fakedns::build;
 
-static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
+static OBJECT: OnceLock<Option<PathBuf>> = OnceLock::new();
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// By how much the clock is wrong. The file goes when this is dropped.
 pub struct FakeClock {
-    library: &'static Path,
+    object: &'static Path,
     path: PathBuf,
     file: File,
 }
 
 impl FakeClock {
-    /// A clock that is right; `None` where the library cannot be built.
+    /// A clock that is right; `None` where it cannot be built.
     pub fn new() -> Option<Self> {
-        let library = LIBRARY.get_or_init(|| build("fakeclock")).as_deref()?;
+        let object = OBJECT.get_or_init(|| build("fakeclock")).as_deref()?;
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = format!("fakeclock-{}-{number}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let file = File::create(&path).unwrap();
         let clock = Self {
-            library,
+            object,
             path,
             file,
         };
@@ -47,7 +47,7 @@ impl FakeClock {
     /// Has a command go by this clock.
     pub fn preload(&self, command: &mut Command) {
         command
-            .env("LD_PRELOAD", self.library)
+            .env("LD_PRELOAD", self.object)
             .env("FAKECLOCK", &self.path);
     }
 }
