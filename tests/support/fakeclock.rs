@@ -29,11 +29,7 @@ impl FakeClock {
         let name = format!("fakeclock-{}-{number}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let file = File::create(&path).unwrap();
-        let clock = Self {
-            object,
-            path,
-            file,
-        };
+        let clock = Self { object, path, file };
         clock.set(0);
         Some(clock)
     }
