@@ -119,6 +119,30 @@ fn files_replaced_while_it_runs_count_at_the_next_recipient() {
     assert_eq!(count("event=aliases_unreadable"), 1, "{log}");
 }
 
+#[test]
+fn a_broken_users_file_leaves_those_of_the_last_good_one() {
+    let mut server = Server::start(ALIASES);
+    let users = fs::read_to_string(server.folder.path().join("users")).unwrap();
+    let mended = users.replace("bob:", "dave:");
+    server.wait_for_log("event=users_read");
+    let mut client = client(&server);
+    ask(&mut client, "bob@here.example", "250");
+    replace(&server, "users", &format!("{mended}no colon\n"));
+    for _ in 0..3 {
+        ask(&mut client, "bob@here.example", "250");
+        ask(&mut client, "dave@here.example", "550 5.1.1");
+    }
+    let line = server.wait_for_log("event=users_broken");
+    let number = format!("line={} ", mended.lines().count() + 1);
+    assert!(
+        line.contains(&number) && line.contains("faults=1"),
+        "{line}"
+    );
+    replace(&server, "users", &mended);
+    ask(&mut client, "dave@here.example", "250");
+    assert_eq!(server.log_text().matches("event=users_broken").count(), 1);
+}
+
 /// A writer that takes its time, in the middle of a line and between two.
 #[test]
 fn a_file_written_in_place_counts_once_it_stands_still_and_half_of_it_never() {

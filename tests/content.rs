@@ -200,3 +200,38 @@ fn the_only_return_path_is_ours() {
     let want = format!("{want}{}", lines.replace('\r', ""));
     assert!(below_received(large) == want, "the large one differs");
 }
+
+#[test]
+fn what_is_refused_for_its_content_is_logged_with_its_reason() {
+    let mut server = Server::start("[limits]\nmessage_size = 4K\n");
+    let mut client = Client::greeted(server.tcp());
+    client.command("EHLO client.example", "250");
+    for (content, reply, reason) in [
+        ("x".repeat(900) + "\r\n", "250 2.0.0 ", ""),
+        (
+            format!("{}\r\n", "x".repeat(900)).repeat(5),
+            "552 5.3.4 ",
+            "size",
+        ),
+        ("a\nb\r\n".to_owned(), "550 5.6.0 ", "bare_line_ends"),
+        ("a\0b\r\n".to_owned(), "550 5.6.0 ", "nul"),
+        ("Received: x\r\n".repeat(101), "554 5.4.6 ", "loop"),
+    ] {
+        begin(&mut client, "alice@here.example");
+        client.command("DATA", "354");
+        client.send(format!("{content}.\r\n").as_bytes());
+        client.expect(reply);
+        if reason.is_empty() {
+            continue;
+        }
+        let code = &reply[..3];
+        let line = server.wait_for_log(&format!("reply={code} reason={reason}"));
+        let from = "event=message_refused sid=00000000";
+        assert!(
+            line.contains(from) && line.contains("from=sender@there.example"),
+            "{line}"
+        );
+    }
+    let refused = server.log_text().matches("event=message_refused").count();
+    assert_eq!(refused, 4, "{}", server.log_text());
+}

@@ -217,6 +217,8 @@ fn quit_ends_it_as_sigterm_does() {
     assert_eq!(said.code, Some(0), "{said:?}");
     idle.expect("421 4.3.2 Service shutting down");
     assert_eq!(server.wait(), Some(0));
+    let line = server.wait_for_log("event=quit ");
+    assert!(line.contains(" info ") && line.contains(" by="), "{line}");
     assert_eq!(server.command(&["tell", "smtp", "quit"]).code, Some(69));
 }
 
@@ -481,6 +483,7 @@ fn a_session_is_killed_whatever_it_does() {
     handshake.rest();
     assert_eq!(chunks.rest(), b"", "between two chunks as well");
     for id in &ids[..4] {
+        server.wait_for_log(&format!("event=session_killed sid={id} by="));
         let line = server.wait_for_log(&format!("event=session_ended sid={id}"));
         assert!(line.contains("reason=killed"), "{line}");
     }

@@ -296,10 +296,13 @@ fn large_messages_stream_through_files() {
 
 #[test]
 fn limits_on_sessions_are_said_in_plain_words() {
-    let server = Server::start("[connections]\nsessions_max_per_address = 2\n");
+    let mut server = Server::start("[connections]\nsessions_max_per_address = 2\n");
     let (mut first, _second) = (Client::greeted(server.tcp()), Client::greeted(server.tcp()));
     let mut third = Client::connect(server.tcp());
     third.expect("421 4.7.0 Too many sessions from your address");
+    let line = server.wait_for_log("event=connection_refused");
+    let told = "port=tcp reason=\"too many sessions from this address\"";
+    assert!(line.contains(told), "{line}");
     assert_eq!(
         Client::connect(server.tls()).rest(),
         b"",

@@ -255,6 +255,7 @@ fn what_is_held_stays_over_a_kill_and_goes_once_released() {
     server.kill();
     let host = FakeHost::start_at(address, Setup::default());
     server.restart();
+    server.wait_for_log("event=recovered messages=3");
     wait_for(&server, "the others", || host.taken().len() == 2);
     wait_for(&server, "their end", || listed(&server).0.len() == 1);
     let said = server.command(&["queue"]);

@@ -225,7 +225,13 @@ fn the_service_looks_by_itself_at_each_interval() {
     // A broken file is told once, however often it is looked at.
     let good = fs::read_to_string(server.config()).unwrap();
     fs::write(server.config(), format!("{good}[nope]\n")).unwrap();
-    server.wait_for_log("event=refresh_failed by=update_interval");
+    let line = server.wait_for_log("event=refresh_failed by=update_interval");
+    assert!(
+        line.contains(" error ") && line.contains(" result="),
+        "{line}"
+    );
+    let line = server.wait_for_log("event=configuration_error");
+    assert!(line.contains("[nope]"), "{line}");
     let again = good.replace(" new", " newer");
     let until = Instant::now() + Duration::from_millis(2500);
     while Instant::now() < until {
@@ -238,6 +244,11 @@ fn the_service_looks_by_itself_at_each_interval() {
     }
     let failures = server.log_text().matches("event=refresh_failed").count();
     assert_eq!(failures, 1, "{}", server.log_text());
+    let errors = server
+        .log_text()
+        .matches("event=configuration_error")
+        .count();
+    assert_eq!(errors, 1, "{}", server.log_text());
 }
 
 #[test]
@@ -380,6 +391,9 @@ fn what_needs_a_restart_is_named_until_it_came() {
     let lines: Vec<&str> = said.output.lines().collect();
     assert_eq!(lines[0], "[log] level: changed");
     assert_eq!(lines[1..], pending);
+    server.wait_for_log("event=setting_changed section=log key=level effect=now");
+    let again = "event=setting_changed section=server key=user effect=\"at the next start\"";
+    server.wait_for_log(again);
     // The level is another at once, everything else works as before.
     let mut client = Client::greeted(server.tcp());
     client.command("EHLO x", "250");
@@ -387,6 +401,10 @@ fn what_needs_a_restart_is_named_until_it_came() {
     server.wait_for_log("debug event=session_opened");
     server.wait_for_mail("alice", 1);
     assert_said(&server.command(UPDATE), 0, &pending);
+    let until = Instant::now() + PATIENCE;
+    while server.log_text().matches(again).count() < 2 {
+        assert!(Instant::now() < until, "what is pending is told again");
+    }
     let socket = server.folder.path().join("other-control");
     server.configure(&format!("[control]\nsocket = {}\n", socket.display()));
     // The old socket still answers; the file names the new one, so it has to be named by hand.
