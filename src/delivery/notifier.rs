@@ -24,7 +24,6 @@
 //! alone, and is told of together with the others of its sender: that notification is committed before any of them is done.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -32,19 +31,20 @@ use std::time::{Duration, Instant};
 
 use super::content::Source;
 use super::deliverer::{Moment, RETRY};
-use super::notice::{Heading, Item, Report, Reports, Returned, Way};
+use super::notice::{Heading, Report, Reports, Returned, Way};
 use super::notice_queue::{Address, Late, NoticeQueue, Turn, Whose};
 use super::outcome::QueueRules;
 use crate::events;
 use crate::mail::fullness::Fullness;
-use crate::mail::{
-    Action, Envelope, ForwardPath, MessageId, MessageNotifications, Outcome, Progress, Recipient,
-    RecipientNotifications, ReversePath, Target,
-};
+use crate::mail::{Action, ForwardPath, MessageId, Progress, Target};
 use crate::spool::{Origin, Party, Settled, Spool, SpoolError, Stored};
 use crate::stats::Stats;
 use crate::sys::random;
 use crate::sys::sync::{Condvar, Mutex};
+
+mod case;
+
+use case::{Addressed, Case, Decision, envelope_to, items};
 
 /// No report is added to a notification that has so many octets.
 const REPORTS_MAX_OCTETS: usize = 1024 * 1024;
@@ -103,13 +103,6 @@ struct Shared {
     stopping: bool,
 }
 
-/// A message about which somebody is to be told, and whom.
-struct Case<'a> {
-    stored: &'a Stored,
-    items: Vec<Item<'a>>,
-    rules: &'a NotifierRules,
-}
-
 /// A notification that is being made.
 struct Letter {
     is_of_several: bool,
@@ -127,24 +120,6 @@ struct Letter {
 
 /// One of those taken that is told of later: its place, when, and for whom it was held back.
 type PutOff = (usize, Turn, Option<Address>);
-
-/// Whom a notification goes to.
-struct Addressed {
-    path: ForwardPath,
-    targets: Vec<Target>,
-    origin: Origin,
-    note: Option<&'static str>,
-}
-
-/// What to do about a case.
-enum Decision {
-    Tell(Addressed),
-    /// There is nobody, and it is no failure.
-    Forget,
-    /// There is nobody.
-    SetAside(&'static str),
-    PutOff,
-}
 
 impl Notifier {
     /// One that has told nobody yet.
@@ -482,101 +457,9 @@ impl Letter {
     }
 }
 
-impl Addressed {
-    /// Whether what goes here may stand in one notification with what goes there.
-    fn is_like(&self, other: &Self) -> bool {
-        self.targets == other.targets && self.origin == other.origin && self.note == other.note
-    }
-}
-
 /// When and in whose turn to try again what cannot be told of now.
 fn later(now: Moment) -> Turn {
     (Whose::Known, now.steady + PATIENCE)
-}
-
-impl Case<'_> {
-    fn has_failures(&self) -> bool {
-        let mut actions = self.items.iter().map(|item| item.outcome.action);
-        actions.any(Action::is_failure)
-    }
-
-    fn decide(&self) -> Decision {
-        match self.stored.origin {
-            Origin::Client | Origin::Notice => {}
-            Origin::LastNotice => return self.give_up("the postmaster could not be told"),
-        }
-        let ReversePath::Mailbox(sender) = &self.stored.envelope.reverse_path else {
-            return self.tell_postmaster(WITHOUT_SENDER);
-        };
-        let path = ForwardPath::Mailbox(sender.clone());
-        let targets = match (self.rules.find)(&path) {
-            Home::Here(targets) => targets,
-            Home::Elsewhere if self.rules.has_smarthost => vec![Target::Outside(sender.clone())],
-            Home::Elsewhere => return self.tell_postmaster(NO_SMARTHOST),
-            Home::Nobody => return self.tell_postmaster(NO_SUCH_SENDER),
-            Home::NotNow => return Decision::PutOff,
-        };
-        Decision::Tell(Addressed {
-            path,
-            targets,
-            origin: Origin::Notice,
-            note: None,
-        })
-    }
-
-    fn tell_postmaster(&self, note: &'static str) -> Decision {
-        if !self.has_failures() {
-            return Decision::Forget;
-        }
-        match (self.rules.find)(&ForwardPath::Postmaster) {
-            Home::Here(targets) => Decision::Tell(Addressed {
-                path: ForwardPath::Postmaster,
-                targets,
-                origin: Origin::LastNotice,
-                note: Some(note),
-            }),
-            Home::Elsewhere | Home::Nobody => self.give_up("there is no postmaster"),
-            Home::NotNow => Decision::PutOff,
-        }
-    }
-
-    /// Nobody can be told. The message goes to `bad/`, once nobody waits for it any more.
-    fn give_up(&self, reason: &'static str) -> Decision {
-        match self.stored.progress.iter().any(Progress::is_due) {
-            true => Decision::PutOff,
-            false => Decision::SetAside(reason),
-        }
-    }
-}
-
-/// What there is to tell of a message. Several copies that one name led to are one success.
-fn items<'a>(stored: &'a Stored, late: &Late) -> Vec<Item<'a>> {
-    let recipients = stored.envelope.recipients.iter().zip(&stored.progress);
-    let mut succeeded = Vec::new();
-    let items = recipients.enumerate().filter_map(|(place, one)| {
-        let (recipient, progress) = one;
-        let outcome = match progress {
-            Progress::Ended(outcome) => Outcome::clone(outcome),
-            Progress::Due => Outcome {
-                action: Action::Delayed,
-                reason: late.get(&place)?.clone(),
-            },
-            Progress::Late | Progress::Done => return None,
-        };
-        if let Action::Delivered | Action::Relayed = outcome.action {
-            let success = (&recipient.forward_path, outcome.action);
-            if succeeded.contains(&success) {
-                return None;
-            }
-            succeeded.push(success);
-        }
-        Some(Item {
-            forward_path: &recipient.forward_path,
-            original: recipient.notifications.original.as_ref(),
-            outcome,
-        })
-    });
-    items.collect()
 }
 
 /// Its sender was told of all [`items`].
@@ -597,27 +480,3 @@ fn told(stored: &Stored, late: &Late) -> Settled {
         in_doubt: false,
     }
 }
-
-fn envelope_to(addressed: &Addressed) -> Envelope {
-    let recipient = |target: &Target| Recipient {
-        forward_path: addressed.path.clone(),
-        target: target.clone(),
-        notifications: RecipientNotifications::default(),
-    };
-    Envelope {
-        reverse_path: ReversePath::Null,
-        recipients: addressed.targets.iter().map(recipient).collect(),
-        eight_bit: false,
-        smtputf8: !addressed.path.is_ascii(),
-        notifications: MessageNotifications::default(),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        login: None,
-    }
-}
-
-const WITHOUT_SENDER: &str = "A message without a sender, such as a notification, could not be \
-                              delivered.\r\nNobody can be told but you, the postmaster.";
-const NO_SUCH_SENDER: &str = "A message could not be delivered, and its sender's address does not exist \
-                              here.\r\nNobody can be told but you, the postmaster.";
-const NO_SMARTHOST: &str = "A message could not be delivered. Its sender is elsewhere, and no smarthost \
-                            is set.\r\nNobody can be told but you, the postmaster.";
