@@ -10,19 +10,19 @@
 //! needs 8BITMIME). Addresses that are not ASCII stand in the machine's part as `utf-8; j\x{F6}rg@...`,
 //! the encoded form of RFC 6533, so that it is a plain `message/delivery-status` everywhere.
 //!
-//! Refuses to know: who gets it, the spool, the clock. Limits: [`RETURNED_MAX_OCTETS`] of the original.
+//! Refuses to know: who gets it, the spool, the clock. Limits: [`returned::RETURNED_MAX_OCTETS`] of the original.
 
-use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::content::Source;
-use crate::mail::notifications::{OriginalRecipient, ReturnContent};
-use crate::mail::trace::header_section;
+use crate::mail::notifications::OriginalRecipient;
 use crate::mail::{Action, ForwardPath, MessageId, Outcome, date};
+use crate::protocol::mime::seven_bit::quoted_printable;
 use crate::spool::Stored;
 
-/// The most that is returned of the original, octets.
-pub const RETURNED_MAX_OCTETS: usize = 64 * 1024;
+mod returned;
+
+use returned::LINE_MAX_OCTETS;
+pub(super) use returned::{Returned, Way};
 
 /// One recipient of the original and what became of it.
 pub(super) struct Item<'a> {
@@ -72,89 +72,6 @@ pub(super) struct Heading<'a> {
     pub(super) to: &'a str,
     /// When it is made.
     pub(super) now: SystemTime,
-}
-
-/// What comes back of the original.
-pub(super) struct Returned {
-    octets: Vec<u8>,
-    /// All of it, not just the header section.
-    is_whole: bool,
-    /// ASCII in lines that are not too long.
-    is_plain: bool,
-}
-
-/// How much of the original may come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Eight-bit content arrives as it is.
-    EightBit,
-    /// Perhaps it does not.
-    SevenBit,
-    /// The header section alone comes back.
-    Header,
-}
-
-impl Returned {
-    /// RET counts for failures alone (RFC 3461 section 4.3); without it, the whole message comes back
-    /// where it is small, and none of its lines is too long to be sent on.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(super) fn of(
-        stored: &Stored,
-        content: Source<'_>,
-        items: &[Item<'_>],
-        way: Way,
-    ) -> io::Result<Self> {
-        let octets = content.first(RETURNED_MAX_OCTETS)?;
-        let asked = stored.envelope.notifications.returns;
-        let is_ascii = octets.is_ascii();
-        let is_whole = items.iter().any(|item| item.outcome.action.is_failure())
-            && asked != Some(ReturnContent::Headers)
-            && content.octets() <= RETURNED_MAX_OCTETS as u64
-            && has_short_lines(&octets)
-            && match way {
-                Way::EightBit => true,
-                Way::SevenBit => is_ascii,
-                Way::Header => false,
-            }
-            // The spool may have kept no more of it.
-            && header_section(&octets).len() < octets.len();
-        if is_whole {
-            return Ok(Self {
-                octets,
-                is_whole,
-                is_plain: is_ascii,
-            });
-        }
-        let octets = header_section(&octets).to_vec();
-        Ok(Self {
-            is_plain: octets.is_ascii() && has_short_lines(&octets),
-            octets,
-            is_whole,
-        })
-    }
-
-    /// Whether it needs 8BITMIME.
-    pub(super) fn is_eight_bit(&self) -> bool {
-        self.is_whole && !self.is_plain
-    }
-
-    fn part(&self) -> (String, Vec<u8>) {
-        let head = |media: &str, encoding: &str| {
-            format!("Content-Type: {media}\r\nContent-Transfer-Encoding: {encoding}\r\n")
-        };
-        let octets = || self.octets.clone();
-        match (self.is_whole, self.is_plain) {
-            (true, true) => (head("message/rfc822", "7bit"), octets()),
-            (true, false) => (head("message/rfc822", "8bit"), octets()),
-            (false, true) => (head("text/rfc822-headers", "7bit"), octets()),
-            (false, false) => (
-                head("text/rfc822-headers; charset=utf-8", "quoted-printable"),
-                quoted_printable(&self.octets).into_bytes(),
-            ),
-        }
-    }
 }
 
 impl Reports {
@@ -241,7 +158,7 @@ impl Report<'_> {
         let (head, returned) = self.returned.part();
         let text = self.text();
         let (text, encoding) = match text.is_ascii() {
-            true => (text, "7bit"),
+            true => (text.into_bytes(), "7bit"),
             false => (quoted_printable(text.as_bytes()), "quoted-printable"),
         };
         let parts = [
@@ -250,7 +167,7 @@ impl Report<'_> {
                     "Content-Description: Notification\r\nContent-Type: text/plain; charset=utf-8\r\n\
                      Content-Transfer-Encoding: {encoding}\r\n"
                 ),
-                text.into_bytes(),
+                text,
             ),
             (
                 "Content-Description: Delivery report\r\n\
@@ -425,12 +342,6 @@ fn moment(seconds: u64) -> SystemTime {
     moment.unwrap_or(UNIX_EPOCH)
 }
 
-/// Whether no line is longer than a message may have (RFC 5322 section 2.1.1).
-fn has_short_lines(octets: &[u8]) -> bool {
-    let mut lines = octets.split_inclusive(|octet| *octet == b'\n');
-    lines.all(|line| line.len() <= LINE_MAX_OCTETS)
-}
-
 /// An address in ASCII (RFC 6533 section 3, `utf-8-addr-xtext`); one in ASCII stays as it is.
 fn encoded(address: &str) -> String {
     if address.is_ascii() {
@@ -447,63 +358,17 @@ fn encoded(address: &str) -> String {
     encoded
 }
 
-/// RFC 2045 section 6.7. Line ends stay; lines are broken softly before they get long.
-fn quoted_printable(octets: &[u8]) -> String {
-    let mut encoded = String::new();
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
-        let (text, end) = match line.strip_suffix(b"\r\n") {
-            Some(text) => (text, "\r\n"),
-            None => (line, ""),
-        };
-        let mut length = 0;
-        for (at, octet) in text.iter().enumerate() {
-            let is_last = at + 1 == text.len();
-            let piece = match octet {
-                b'=' => "=3D".to_owned(),
-                b' ' | b'\t' if is_last => format!("={octet:02X}"),
-                b' '..=b'~' | b'\t' => char::from(*octet).to_string(),
-                _ => format!("={octet:02X}"),
-            };
-            if length + piece.len() > QUOTED_LINE_MAX_OCTETS {
-                encoded.push_str("=\r\n");
-                length = 0;
-            }
-            length += piece.len();
-            encoded.push_str(&piece);
-        }
-        encoded.push_str(end);
-    }
-    encoded
-}
-
 /// A report about one message.
 const REPORT: &str = "multipart/report; report-type=delivery-status";
 /// Several of them.
 const MIXED: &str = "multipart/mixed";
-/// The longest line of a message with its end, octets (RFC 5322 section 2.1.1).
-const LINE_MAX_OCTETS: usize = 1000;
-/// The longest line of an encoded text without the sign that it goes on, octets.
-const QUOTED_LINE_MAX_OCTETS: usize = 75;
 /// Delivery time expired (RFC 3463 section 3.5).
 const EXPIRED_STATUS: &str = "4.4.7";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quoted_printable_keeps_lines_and_breaks_long_ones() {
-        for (text, want) in [
-            ("", ""),
-            ("a=b\r\n", "a=3Db\r\n"),
-            ("ä \r\nx", "=C3=A4=20\r\nx"),
-        ] {
-            assert_eq!(quoted_printable(text.as_bytes()), want);
-        }
-        let long = quoted_printable("ä".repeat(100).as_bytes());
-        assert!(long.lines().all(|line| line.len() <= 76), "{long}");
-        assert_eq!(long.replace("=\r\n", ""), "=C3=A4".repeat(100));
-    }
+    use crate::delivery::content::Source;
 
     #[test]
     fn addresses_beyond_ascii_are_encoded() {

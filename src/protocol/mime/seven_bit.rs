@@ -338,6 +338,24 @@ fn has_charset(header: &Header<'_>) -> bool {
     super::parameter(&value, "charset").is_some()
 }
 
+/// A text in quoted-printable (RFC 2045 section 6.7): line ends stay, lines are broken softly before they get long.
+pub fn quoted_printable(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in text.split_inclusive(|octet| *octet == b'\n') {
+        let (line, end) = match line.strip_suffix(b"\r\n") {
+            Some(line) => (line, &b"\r\n"[..]),
+            None => (line, &b""[..]),
+        };
+        let (mut length, mut blank) = (0, None);
+        for octet in line {
+            quote(*octet, &mut length, &mut blank, &mut out);
+        }
+        end_quoted_line(&mut length, &mut blank, &mut out);
+        out.extend_from_slice(end);
+    }
+    out
+}
+
 /// One octet of a line of quoted-printable.
 fn quote(octet: u8, length: &mut usize, blank: &mut Option<u8>, out: &mut Vec<u8>) {
     if let Some(blank) = blank.take() {
@@ -412,6 +430,24 @@ mod tests {
         let first = first.unwrap();
         planned.as_ref()?;
         Some(String::from_utf8(first).unwrap().replace("\r\n", "\n"))
+    }
+
+    #[test]
+    fn quoted_printable_keeps_lines_and_breaks_long_ones() {
+        for (text, want) in [
+            ("", ""),
+            ("a=b\r\n", "a=3Db\r\n"),
+            ("ä \r\nx", "=C3=A4=20\r\nx"),
+        ] {
+            assert_eq!(
+                String::from_utf8(quoted_printable(text.as_bytes())).unwrap(),
+                want
+            );
+        }
+        let long = quoted_printable("ä".repeat(100).as_bytes());
+        let long = String::from_utf8(long).unwrap();
+        assert!(long.lines().all(|line| line.len() <= 76), "{long}");
+        assert_eq!(long.replace("=\r\n", ""), "=C3=A4".repeat(100));
     }
 
     #[test]
