@@ -99,127 +99,10 @@ fn hold(server: &mut Server, rows: &[Row]) {
 fn what_is_refused_is_told_in_plain_words() {
     let mut server = Server::start(RULES);
     let long = format!("EHLO {}\r\n", "x".repeat(5000));
+    hold(&mut server, WHAT_IS_REFUSED);
     hold(
         &mut server,
-        &[
-            (
-                &[EHLO, MAIL, RCPT, DATA, ("hi\r\n.\r\n", "250"), QUIT],
-                "",
-                "",
-            ),
-            (&[EHLO, GOOD, QUIT], "", ""),
-            (&[EHLO, WRONG, QUIT], "login-failed", "535 5.7.8"),
-            (
-                &[EHLO, WRONG, ("MAIL FROM:<a@b.example>\r\n", "530"), QUIT],
-                "login-failed",
-                "535 5.7.8",
-            ),
-            (
-                &[EHLO, ("AUTH CRAM-MD5\r\n", "504"), MAIL, QUIT],
-                "mechanism",
-                "504 5.5.4",
-            ),
-            (
-                &[EHLO, GOOD, ("MAIL FROM:<s@there.example>\r\n", "554"), QUIT],
-                "sender-not-owner",
-                "554 5.7.1",
-            ),
-            (
-                &[EHLO, ("MAIL FROM:<a@bad.example>\r\n", "554"), QUIT],
-                "sender-denied",
-                "554 5.7.1",
-            ),
-            (
-                &[
-                    EHLO,
-                    MAIL,
-                    ("RCPT TO:<nobody@here.example>\r\n", "550"),
-                    ("DATA\r\n", "503"),
-                ],
-                "recipient-unknown",
-                "550 5.1.1",
-            ),
-            (
-                &[EHLO, MAIL, ("RCPT TO:<root@here.example>\r\n", "554"), QUIT],
-                "recipient-denied",
-                "554 5.7.1",
-            ),
-            (
-                &[EHLO, MAIL, ("RCPT TO:<x@out.example>\r\n", "554"), QUIT],
-                "relay-denied",
-                "554 5.7.1",
-            ),
-            // The login is what has to be mended.
-            (
-                &[
-                    EHLO,
-                    ("AUTH NTLM\r\n", "504"),
-                    MAIL,
-                    ("RCPT TO:<x@out.example>\r\n", "554"),
-                    QUIT,
-                ],
-                "mechanism",
-                "504 5.5.4",
-            ),
-            (
-                &[
-                    EHLO,
-                    MAIL,
-                    RCPT,
-                    ("RCPT TO:<bob@here.example>\r\n", "452"),
-                    QUIT,
-                ],
-                "too-many-recipients",
-                "452",
-            ),
-            (
-                &[
-                    EHLO,
-                    ("MAIL FROM:<a@b.example> SIZE=999999\r\n", "552"),
-                    QUIT,
-                ],
-                "too-large",
-                "552 5.3.4",
-            ),
-            (
-                &[EHLO, MAIL, RCPT, DATA, ("a\nb\r\n.\r\n", "550"), QUIT],
-                "bare-line-ends",
-                "550 5.6.0",
-            ),
-            (
-                &[EHLO, MAIL, RCPT, DATA, ("half of", "")],
-                "cut-in-data",
-                "",
-            ),
-            (
-                &[EHLO, ("MAIL FROM:<scanner>\r\n", "501"), QUIT],
-                "bad-address",
-                "501 5.1.7",
-            ),
-            (
-                &[EHLO, ("MAIL FROM:<\u{e9}@b.example>\r\n", "553"), QUIT],
-                "needs-smtputf8",
-                "553 5.6.7",
-            ),
-            (
-                &[EHLO, ("MAIL FROM:<a@b.example> RET=HDRS\r\n", "555"), QUIT],
-                "bad-parameter",
-                "555",
-            ),
-            (&[EHLO, ("DATA\r\n", "503"), QUIT], "bad-sequence", "503"),
-            (&[("FOO\r\n", "500"), QUIT], "bad-command", "500"),
-            (&[(&long, "500"), QUIT], "line-too-long", "500 5.5.2"),
-            (
-                &[("EHLO a\nMAIL\r\n", "500"), QUIT],
-                "bare-line-end-in-command",
-                "500 5.5.2",
-            ),
-            (&[("GET / HTTP/1.1\r\n", "")], "other-protocol", ""),
-            (&[("\x16\x03\x01", "")], "tls-on-plain-port", ""),
-            (&[EHLO, QUIT], "left-after-hello", ""),
-            (&[EHLO, MAIL, QUIT], "left-unfinished", ""),
-            (&[], "silent", ""),
-        ],
+        &[(&[(&long, "500"), QUIT], "line-too-long", "500 5.5.2")],
     );
     let listed = server.command(&["devices"]);
     assert_eq!(listed.code, Some(0));
@@ -230,6 +113,125 @@ fn what_is_refused_is_told_in_plain_words() {
     let json = server.command(&["devices", "--json"]).output;
     assert!(json.starts_with("{\"devices\":[{") && json.ends_with("],\"more\":0}\n"));
 }
+
+const WHAT_IS_REFUSED: &[Row] = &[
+    (
+        &[EHLO, MAIL, RCPT, DATA, ("hi\r\n.\r\n", "250"), QUIT],
+        "",
+        "",
+    ),
+    (&[EHLO, GOOD, QUIT], "", ""),
+    (&[EHLO, WRONG, QUIT], "login-failed", "535 5.7.8"),
+    (
+        &[EHLO, WRONG, ("MAIL FROM:<a@b.example>\r\n", "530"), QUIT],
+        "login-failed",
+        "535 5.7.8",
+    ),
+    (
+        &[EHLO, ("AUTH CRAM-MD5\r\n", "504"), MAIL, QUIT],
+        "mechanism",
+        "504 5.5.4",
+    ),
+    (
+        &[EHLO, GOOD, ("MAIL FROM:<s@there.example>\r\n", "554"), QUIT],
+        "sender-not-owner",
+        "554 5.7.1",
+    ),
+    (
+        &[EHLO, ("MAIL FROM:<a@bad.example>\r\n", "554"), QUIT],
+        "sender-denied",
+        "554 5.7.1",
+    ),
+    (
+        &[
+            EHLO,
+            MAIL,
+            ("RCPT TO:<nobody@here.example>\r\n", "550"),
+            ("DATA\r\n", "503"),
+        ],
+        "recipient-unknown",
+        "550 5.1.1",
+    ),
+    (
+        &[EHLO, MAIL, ("RCPT TO:<root@here.example>\r\n", "554"), QUIT],
+        "recipient-denied",
+        "554 5.7.1",
+    ),
+    (
+        &[EHLO, MAIL, ("RCPT TO:<x@out.example>\r\n", "554"), QUIT],
+        "relay-denied",
+        "554 5.7.1",
+    ),
+    // The login is what has to be mended.
+    (
+        &[
+            EHLO,
+            ("AUTH NTLM\r\n", "504"),
+            MAIL,
+            ("RCPT TO:<x@out.example>\r\n", "554"),
+            QUIT,
+        ],
+        "mechanism",
+        "504 5.5.4",
+    ),
+    (
+        &[
+            EHLO,
+            MAIL,
+            RCPT,
+            ("RCPT TO:<bob@here.example>\r\n", "452"),
+            QUIT,
+        ],
+        "too-many-recipients",
+        "452",
+    ),
+    (
+        &[
+            EHLO,
+            ("MAIL FROM:<a@b.example> SIZE=999999\r\n", "552"),
+            QUIT,
+        ],
+        "too-large",
+        "552 5.3.4",
+    ),
+    (
+        &[EHLO, MAIL, RCPT, DATA, ("a\nb\r\n.\r\n", "550"), QUIT],
+        "bare-line-ends",
+        "550 5.6.0",
+    ),
+    (
+        &[EHLO, MAIL, RCPT, DATA, ("half of", "")],
+        "cut-in-data",
+        "",
+    ),
+    (
+        &[EHLO, ("MAIL FROM:<scanner>\r\n", "501"), QUIT],
+        "bad-address",
+        "501 5.1.7",
+    ),
+    (
+        &[EHLO, ("MAIL FROM:<\u{e9}@b.example>\r\n", "553"), QUIT],
+        "needs-smtputf8",
+        "553 5.6.7",
+    ),
+    (
+        &[EHLO, ("MAIL FROM:<a@b.example> RET=HDRS\r\n", "555"), QUIT],
+        "bad-parameter",
+        "555",
+    ),
+    (&[EHLO, ("DATA\r\n", "503"), QUIT], "bad-sequence", "503"),
+    (&[("FOO\r\n", "500"), QUIT], "bad-command", "500"),
+    (
+        &[("EHLO a\nMAIL\r\n", "500"), QUIT],
+        "bare-line-end-in-command",
+        "500 5.5.2",
+    ),
+    (&[("GET / HTTP/1.1\r\n", "")], "other-protocol", ""),
+    (&[("\x16\x03\x01", "")], "tls-on-plain-port", ""),
+    (&[EHLO, QUIT], "left-after-hello", ""),
+    (&[EHLO, MAIL, QUIT], "left-unfinished", ""),
+    (&[], "silent", ""),
+];
 
 #[test]
 fn a_port_without_logins_or_tls_says_so() {

@@ -50,12 +50,34 @@ fn assert_silent(what: &str, text: &str) {
     }
 }
 
-/// What clients say that get AUTH wrong, each line with the code of its reply.
-fn blunders() -> Vec<Vec<(String, &'static str)>> {
-    let word = base64(SECRET);
-    let plain = base64(&format!("\0alice\0{SECRET}"));
-    let bearer = base64(&format!("user=alice\x01auth=Bearer {SECRET}\x01\x01"));
-    let rows: Vec<Vec<(String, &str)>> = vec![
+/// Lines of one session, each with the code of its reply.
+type Said = Vec<(String, &'static str)>;
+
+/// The secret as clients say it.
+struct Forms {
+    word: String,
+    plain: String,
+    bearer: String,
+}
+
+/// What clients say that get AUTH wrong.
+fn blunders() -> Vec<Said> {
+    let forms = Forms {
+        word: base64(SECRET),
+        plain: base64(&format!("\0alice\0{SECRET}")),
+        bearer: base64(&format!("user=alice\x01auth=Bearer {SECRET}\x01\x01")),
+    };
+    let parts = [wrong_mechanisms, wrong_responses, wrong_lines];
+    parts.into_iter().flat_map(|part| part(&forms)).collect()
+}
+
+fn wrong_mechanisms(forms: &Forms) -> Vec<Said> {
+    let Forms {
+        word,
+        plain,
+        bearer,
+    } = forms;
+    vec![
         // No mechanism, or something behind it.
         vec![(format!("AUTH {word}"), "504")],
         vec![(format!("AUTH {plain}"), "504")],
@@ -72,6 +94,16 @@ fn blunders() -> Vec<Vec<(String, &'static str)>> {
             (bearer.clone(), "500"),
         ],
         vec![("AUTH CRAM-MD5".to_owned(), "504"), (word.clone(), "500")],
+    ]
+}
+
+fn wrong_responses(forms: &Forms) -> Vec<Said> {
+    let Forms {
+        word,
+        plain,
+        bearer,
+    } = forms;
+    vec![
         // Not what the mechanism wants.
         vec![
             (format!("AUTH PLAIN {SECRET}"), "501"),
@@ -107,6 +139,12 @@ fn blunders() -> Vec<Vec<(String, &'static str)>> {
             (word.clone(), "500"),
             (format!("{SECRET} {word}"), "500"),
         ],
+    ]
+}
+
+fn wrong_lines(forms: &Forms) -> Vec<Said> {
+    let Forms { word, plain, .. } = forms;
+    vec![
         // A line that is none, and what of it comes behind its end.
         vec![
             (format!("AUTH LOGIN\n{word}\r\n{word}"), "500"),
@@ -154,8 +192,7 @@ fn blunders() -> Vec<Vec<(String, &'static str)>> {
             ),
             (word.clone(), "500"),
         ],
-    ];
-    rows
+    ]
 }
 
 /// Says it after EHLO, each line once the reply is there.

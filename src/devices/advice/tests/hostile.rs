@@ -1,5 +1,6 @@
 //! What strangers wrote is in nothing that an operator is offered to copy.
 
+use super::applied::WORLDS;
 use super::*;
 
 /// What strangers may call themselves, their senders and their recipients.
