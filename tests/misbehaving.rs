@@ -303,6 +303,7 @@ fn misdeeds() -> Vec<(&'static str, i32)> {
             error(libc::syscall(number, first, second, zero, zero, zero, zero))
         };
         let path = c"/bin/true".as_ptr() as usize;
+        let misdeed = c"/tmp/gatepost-misdeed".as_ptr();
         let arguments = [c"true".as_ptr(), std::ptr::null()];
         vec![
             ("read /etc/shadow", open(c"/etc/shadow", libc::O_RDONLY)),
@@ -322,6 +323,20 @@ fn misdeeds() -> Vec<(&'static str, i32)> {
                 "remove /tmp/…",
                 error(libc::unlink(precious.as_ptr()).into()),
             ),
+            (
+                "move /tmp/…",
+                error(libc::rename(precious.as_ptr(), misdeed).into()),
+            ),
+            ("link", {
+                let made = libc::syscall(libc::SYS_symlinkat, path, libc::AT_FDCWD, misdeed);
+                error(made)
+            }),
+            ("FIFO", {
+                let mode = libc::S_IFIFO | 0o600;
+                let made = libc::syscall(libc::SYS_mknodat, libc::AT_FDCWD, misdeed, mode, zero);
+                error(made)
+            }),
+            ("load a module", call(libc::SYS_init_module, 0, 0)),
             (
                 "execve",
                 call(libc::SYS_execve, path, arguments.as_ptr() as usize),
